@@ -1,0 +1,147 @@
+// What a tensorvisor.toml says, as plain structs with documented defaults. This header knows nothing of TOML: config/load.h
+// fills these structs and checks them. Everybody may read them; nobody changes them after loading.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/clock.h"
+#include "config/limits.h"
+#include "config/log.h"
+
+namespace tv::config {
+
+// A value under `args`, handed to the actor as written. Dates and times are refused by the loader.
+struct Arg {
+  using List = std::vector<Arg>;
+  using Table = std::map<std::string, Arg>;
+  std::variant<bool, std::int64_t, double, std::string, List, Table> value;
+
+  bool operator==(const Arg&) const = default;
+};
+
+// [supervisor]
+struct Supervisor {
+  // Sockets, lock and pid file; one daemon a directory. Absolute. The loader fills in the default: /run/tensorvisor for root, else
+  // $XDG_RUNTIME_DIR/tensorvisor, else a private directory under $TMPDIR. Created with mode 0700 when it is missing.
+  std::string runtime_dir;
+  log::Level log_level = log::Level::kInfo;
+  // How long SIGTERM lets actors finish the message at hand and run on_stop; then SIGKILL.
+  Nanoseconds stop_grace = 10s;
+  // How long a worker may take from its fork to ready before it counts as one that could not start.
+  Nanoseconds start_timeout = 60s;
+};
+
+// [arena]
+struct Arena {
+  // "4GiB" or a share of the machine's memory, "25%". Rounded down to whole blocks of 2 MiB.
+  std::uint64_t size_bytes = 0;  // the loader fills in 25% of memory
+  std::uint64_t ring_bytes = limits::kDefaultRingBytes;  // a power of two; one ring per pair of participants that talk
+  std::uint32_t objects = limits::kDefaultObjects;       // most objects alive at once; rounded up to whole chunks
+};
+
+// [worker.restart]: delay before restart n is min(max, min * factor^(n-1)), the first restart immediate, the count forgotten
+// after `reset` of health. More than `intensity` restarts within `period` and the worker is given up (state failed).
+struct Backoff {
+  Nanoseconds min = 100ms;
+  Nanoseconds max = 10s;
+  double factor = 2.0;
+  Nanoseconds reset = 30s;
+  std::uint32_t intensity = 10;
+  Nanoseconds period = 60s;
+
+  bool operator==(const Backoff&) const = default;
+};
+
+enum class DeviceKind { kCpu, kCuda, kMps };
+
+struct Device {
+  DeviceKind kind = DeviceKind::kCpu;
+  int index = 0;  // of cuda:N; 0 otherwise
+
+  bool operator==(const Device&) const = default;
+};
+
+std::string to_string(const Device& device);                 // "cpu", "cuda:1", "mps"
+std::optional<Device> parse_device(const std::string& text);  // "cuda" is cuda:0
+
+// [[worker]], one entry per process: count = 2 of name "cpu" makes "cpu/0" and "cpu/1".
+struct Worker {
+  std::string name;   // of the process
+  std::string group;  // the name in the file, by which actors and pools refer to all of its processes
+  Device device;
+  int threads = 1;          // LibTorch's intra-op threads
+  std::uint32_t spares = 0;  // parked forks that stand ready to replace a crashed process of this group (counted once a group)
+  std::map<std::string, std::string> env;
+  Backoff restart;
+};
+
+enum class RestartType {
+  kPermanent,  // started again whenever its worker comes back
+  kTransient,  // started again only after an abnormal end of its worker
+  kTemporary,  // never started again
+};
+
+// The actor types that need no plug-in. Those of plug-ins have a dot in their names: "fashion.trainer".
+inline constexpr std::string_view kTorchScript = "torchscript";
+bool is_builtin_type(std::string_view type);
+
+// When an actor's state is committed to the arena besides on_stop and an explicit commit. 0: not for this reason.
+struct Checkpoint {
+  std::uint64_t every_messages = 1;
+  Nanoseconds interval = 0ns;
+};
+
+// [[actor]]
+struct Actor {
+  std::string name;
+  std::string type;    // as a plug-in registers it, or a built-in type ("torchscript")
+  std::string plugin;  // absolute path of the .so (in the file: relative to the file); empty for built-in types
+  // A worker process or group (then its first process); empty: the first worker with `device`. The loader fills in the first worker
+  // where the file gives neither.
+  std::string worker;
+  std::optional<Device> device;
+  RestartType restart = RestartType::kPermanent;
+  Checkpoint checkpoint;
+  Arg::Table args;
+};
+
+enum class Routing { kRoundRobin, kLeastLoaded, kRandom };
+
+// [[pool]]: `size` actors of one type, named "<name>/<i>", spread round-robin over the processes of its workers.
+struct Pool {
+  std::string name;
+  std::string type;
+  std::string plugin;
+  std::uint32_t size = 1;
+  // Worker processes or groups; empty: all workers with `device`. The loader fills in all groups where the file gives neither.
+  std::vector<std::string> workers;
+  std::optional<Device> device;
+  Routing routing = Routing::kLeastLoaded;
+  RestartType restart = RestartType::kPermanent;
+  Checkpoint checkpoint;
+  Arg::Table args;
+};
+
+struct Config {
+  std::string path;  // of the file, absolute; empty when loaded from memory
+  Supervisor supervisor;
+  Arena arena;
+  std::vector<Worker> workers;
+  std::vector<Actor> actors;
+  std::vector<Pool> pools;
+};
+
+std::string_view to_string(RestartType type);
+std::string_view to_string(Routing routing);
+
+// Worker processes that `reference` (a process's or a group's name) means, as indices into config.workers; empty: none.
+std::vector<std::size_t> workers_named(const Config& config, const std::string& reference);
+std::vector<std::size_t> workers_with(const Config& config, const Device& device);
+
+}  // namespace tv::config

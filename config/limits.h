@@ -1,0 +1,65 @@
+// Every limit of the system, with its reason. A limit that a user may meet names its configuration key in the error.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tv::limits {
+
+// One bit a participant in a 64-bit word: the word is what makes holding crash-safe. Number 0 is the supervisor.
+inline constexpr std::uint32_t kMaxParticipants = 64;
+
+// A block is what a participant leases by one compare-and-swap: the size of a huge page, so that one backs one.
+inline constexpr std::size_t kBlockBytes = std::size_t{2} << 20;
+
+// Payloads begin on a cache line: what SIMD kernels and DMA engines like best.
+inline constexpr std::size_t kAlignment = 64;
+
+// Dimensions of a tensor: fixed, so that its description has a fixed size and is never itself allocated.
+inline constexpr std::size_t kMaxDims = 8;
+
+// Object slots come in chunks of this many; a chunk is leased like a block.
+inline constexpr std::uint32_t kSlotsPerChunk = 512;
+inline constexpr std::uint32_t kMaxObjects = 1u << 24;      // 24 bits of a handle are the slot's index
+inline constexpr std::uint32_t kDefaultObjects = 1u << 20;  // [arena] objects
+
+// A smaller arena could not give each of a handful of participants one block of each kind.
+inline constexpr std::size_t kMinArenaBytes = std::size_t{16} << 20;
+inline constexpr std::size_t kMaxArenaBytes = std::size_t{1} << 46;
+
+// A ring holds a burst of small messages; tensors travel beside it, by handle. [arena] ring
+inline constexpr std::size_t kMinRingBytes = std::size_t{16} << 10;
+inline constexpr std::size_t kDefaultRingBytes = std::size_t{256} << 10;
+inline constexpr std::size_t kMaxRingBytes = std::size_t{16} << 20;
+
+// The directory in the arena: actors (members of pools included), pools, named objects.
+inline constexpr std::uint32_t kMaxActors = 1024;
+inline constexpr std::uint32_t kMaxPools = 256;
+inline constexpr std::uint32_t kMaxNames = 8192;
+inline constexpr std::size_t kMaxName = 95;        // bytes of an actor's, pool's, worker's or type's name
+inline constexpr std::size_t kMaxObjectName = 127;  // bytes of a named object's name
+
+// Messages. A ring message is bounded by half its ring as well; an envelope may carry this many handles.
+inline constexpr std::size_t kMaxHandlesPerMessage = 256;
+inline constexpr std::size_t kMaxControlMessageBytes = std::size_t{1} << 20;  // ZMQ_MAXMSGSIZE of control and admin sockets
+inline constexpr std::size_t kMaxAdminReplyBytes = std::size_t{16} << 20;     // what tensorctl takes from a supervisor
+inline constexpr int kMaxNesting = 32;                                        // nested lists and maps of a Value
+inline constexpr std::uint32_t kMaxCallsInFlight = 65536;                     // of one participant; then Overloaded
+
+// What an actor's state may hold besides its tensors: it is copied with each commit, tensors are not.
+inline constexpr std::size_t kMaxStateBytes = std::size_t{64} << 20;
+
+// Configuration.
+inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
+inline constexpr std::size_t kMaxWorkers = 48;  // leaves participants for clients
+inline constexpr std::size_t kMaxSpares = 16;
+inline constexpr std::size_t kMaxConfigErrors = 100;
+inline constexpr std::size_t kMaxKeyParts = 32;     // dotted parts of one key: parsers recurse over them
+// Sockets lie in the runtime directory and a socket's path has 108 bytes (sun_path): this leaves 27 for a name.
+inline constexpr std::size_t kMaxRuntimeDirBytes = 80;
+
+static_assert(kMaxParticipants <= 64, "holders are bits of one 64-bit word");
+static_assert(kMaxWorkers + 8 < kMaxParticipants, "clients need numbers, too");
+static_assert(kMinArenaBytes % kBlockBytes == 0);
+
+}  // namespace tv::limits

@@ -1,0 +1,245 @@
+#include "config/sections.h"
+
+#include <array>
+#include <bit>
+#include <limits>
+
+#include "config/args.h"
+#include "config/names.h"
+
+namespace tv::config {
+namespace {
+
+constexpr Nanoseconds kLongest = 24h;
+constexpr std::int64_t kMaxThreads = 1024;
+constexpr std::int64_t kMaxIntensity = 1'000'000;
+constexpr double kMaxFactor = 100;
+
+template <class T, class U>
+void set(T& out, const std::optional<U>& value) {
+  if (value) out = static_cast<T>(*value);
+}
+
+void read_name(const Value& value, std::string& out) {
+  auto name = value.text("a name");
+  if (!name) return;
+  out = *name;
+  if (auto fault = fault_in_name(out); !fault.empty()) value.problem(in_quotes(out) + " " + fault);
+}
+
+void read_type(const Value& value, std::string& out) {
+  auto type = value.text("an actor type such as \"fashion.trainer\" or \"torchscript\"");
+  if (!type) return;
+  out = *type;
+  if (auto fault = fault_in_type(out); !fault.empty()) value.problem(in_quotes(out) + " " + fault);
+}
+
+std::optional<Device> read_device(const Value& value) {
+  constexpr std::string_view kDevices = "a device: \"cpu\", \"cuda:N\" (N from 0 to 127) or \"mps\"";
+  auto text = value.text(kDevices);
+  if (!text) return std::nullopt;
+  auto device = parse_device(*text);
+  if (!device) value.expected(kDevices);
+  return device;
+}
+
+void read_reference(const Value& value, std::string& out) { set(out, value.text("the name of a worker")); }
+
+void read_args(const Value& value, Arg::Table& out) { out = arg_table_of(value); }
+
+void read_runtime_dir(const Value& value, Supervisor& out) {
+  auto path = value.path();
+  if (!path) return;
+  if (path->size() > limits::kMaxRuntimeDirBytes)
+    return value.problem(in_quotes(*path) + " has " + std::to_string(path->size()) + " bytes, at most " +
+                         std::to_string(limits::kMaxRuntimeDirBytes) +
+                         " are possible: sockets lie in it, and the path of a socket has room for 108");
+  out.runtime_dir = *path;
+}
+
+void read_log_level(const Value& value, Supervisor& out) {
+  using log::Level;
+  static constexpr std::array kLevels = {Level::kDebug, Level::kInfo, Level::kNotice, Level::kWarning, Level::kError};
+  set(out.log_level, value.choice(kLevels, log::level_name));
+}
+
+constexpr Key<Supervisor> kSupervisorKeys[] = {
+    {"runtime_dir", read_runtime_dir},
+    {"log_level", read_log_level},
+    {"stop_grace", [](const Value& value, Supervisor& out) { set(out.stop_grace, value.duration(0s, 1h)); }},
+    {"start_timeout", [](const Value& value, Supervisor& out) { set(out.start_timeout, value.duration(1ms, 1h)); }},
+};
+
+void read_arena_size(const Value& value, Arena& out) {
+  auto memory = value.source().machine.memory_bytes;
+  auto size = value.size(memory);
+  if (!size) return;
+  if (*size < limits::kMinArenaBytes)
+    return value.problem(format_size(*size) + " is too small; at least " + format_size(limits::kMinArenaBytes) + " are needed");
+  if (memory != 0 && *size > memory)
+    return value.problem(format_size(*size) + " is more than this machine's memory (" + format_size(memory) +
+                         "); ask for less, or for a share such as \"25%\"");
+  if (*size > limits::kMaxArenaBytes)
+    return value.problem(format_size(*size) + " is too large; at most " + format_size(limits::kMaxArenaBytes) + " are possible");
+  out.size_bytes = *size / limits::kBlockBytes * limits::kBlockBytes;
+}
+
+void read_ring(const Value& value, Arena& out) {
+  auto size = value.size();
+  if (!size) return;
+  if (*size < limits::kMinRingBytes || *size > limits::kMaxRingBytes)
+    return value.expected("a size from " + format_size(limits::kMinRingBytes) + " to " + format_size(limits::kMaxRingBytes));
+  if (!std::has_single_bit(*size))
+    return value.problem(std::to_string(*size) + " bytes is not a power of two; the nearest are " + format_size(std::bit_floor(*size)) +
+                         " and " + format_size(std::bit_ceil(*size)));
+  out.ring_bytes = *size;
+}
+
+void read_objects(const Value& value, Arena& out) {
+  auto objects = value.integer(1, limits::kMaxObjects);
+  if (!objects) return;
+  auto chunks = (static_cast<std::uint32_t>(*objects) + limits::kSlotsPerChunk - 1) / limits::kSlotsPerChunk;
+  out.objects = chunks * limits::kSlotsPerChunk;
+}
+
+constexpr Key<Arena> kArenaKeys[] = {{"size", read_arena_size}, {"ring", read_ring}, {"objects", read_objects}};
+
+constexpr Key<Backoff> kBackoffKeys[] = {
+    {"min", [](const Value& value, Backoff& out) { set(out.min, value.duration(0s, kLongest)); }},
+    {"max", [](const Value& value, Backoff& out) { set(out.max, value.duration(0s, kLongest)); }},
+    {"factor", [](const Value& value, Backoff& out) { set(out.factor, value.number(1, kMaxFactor)); }},
+    {"reset", [](const Value& value, Backoff& out) { set(out.reset, value.duration(0s, kLongest)); }},
+    {"intensity", [](const Value& value, Backoff& out) { set(out.intensity, value.integer(0, kMaxIntensity)); }},
+    {"period", [](const Value& value, Backoff& out) { set(out.period, value.duration(1ms, kLongest)); }},
+};
+
+void read_env(const Value& value, WorkerGroup& out) {
+  for (const auto& [name, member] : value.members("a table of strings, such as { OMP_PROC_BIND = \"true\" }")) {
+    if (auto fault = fault_in_variable(name); !fault.empty()) {
+      member.problem(in_quotes(name) + " " + fault);
+      continue;
+    }
+    auto* text = member.node().as_string();
+    if (text && text->get().empty()) {
+      out.worker.env.emplace(name, "");  // an empty variable differs from a missing one
+      continue;
+    }
+    if (auto content = member.text("a string")) out.worker.env.emplace(name, *content);
+  }
+}
+
+void read_backoff(const Value& value, WorkerGroup& out) {
+  read_table(value, kBackoffKeys, "a table such as { min = \"100ms\", max = \"10s\" }", out.worker.restart);
+}
+
+constexpr Key<WorkerGroup> kWorkerKeys[] = {
+    {"name", [](const Value& value, WorkerGroup& out) { read_name(value, out.worker.name); },
+     "every [[worker]] needs a name, for example name = \"cpu0\""},
+    {"device", [](const Value& value, WorkerGroup& out) { set(out.worker.device, read_device(value)); }},
+    {"threads", [](const Value& value, WorkerGroup& out) { set(out.worker.threads, value.integer(1, kMaxThreads)); }},
+    {"spares", [](const Value& value, WorkerGroup& out) { set(out.worker.spares, value.integer(0, limits::kMaxSpares)); }},
+    {"count", [](const Value& value, WorkerGroup& out) { set(out.count, value.integer(1, limits::kMaxWorkers)); }},
+    {"env", read_env},
+    {"restart", read_backoff, {}, [] { return leaves_of(kBackoffKeys); }},
+};
+
+constexpr Key<Checkpoint> kCheckpointKeys[] = {
+    {"every_messages",
+     [](const Value& value, Checkpoint& out) { set(out.every_messages, value.integer(0, std::numeric_limits<std::int64_t>::max())); }},
+    {"interval", [](const Value& value, Checkpoint& out) { set(out.interval, value.duration(0s, kLongest)); }},
+};
+
+void read_checkpoint(const Value& value, Checkpoint& out) {
+  read_table(value, kCheckpointKeys, "a table such as { every_messages = 100, interval = \"5s\" }", out);
+}
+
+void read_restart_type(const Value& value, RestartType& out) {
+  static constexpr std::array kTypes = {RestartType::kPermanent, RestartType::kTransient, RestartType::kTemporary};
+  set(out, value.choice(kTypes, [](RestartType type) { return to_string(type); }));
+}
+
+void read_routing(const Value& value, Pool& out) {
+  static constexpr std::array kRoutings = {Routing::kRoundRobin, Routing::kLeastLoaded, Routing::kRandom};
+  set(out.routing, value.choice(kRoutings, [](Routing routing) { return to_string(routing); }));
+}
+
+void read_workers(const Value& value, Pool& out) {
+  for (const auto& element : value.elements("an array of names of workers, such as [\"cpu0\", \"cpu1\"]")) {
+    value.source().problems.remember(element.key(), element.place());
+    // Kept also when it is no name, so that positions agree with the file's.
+    read_reference(element, out.workers.emplace_back());
+  }
+}
+
+constexpr std::string_view kTypeMissing = "write the actor's type, for example type = \"torchscript\"";
+std::vector<std::string> checkpoint_leaves() { return leaves_of(kCheckpointKeys); }
+
+constexpr Key<Actor> kActorKeys[] = {
+    {"name", [](const Value& value, Actor& out) { read_name(value, out.name); },
+     "every [[actor]] needs a name, for example name = \"trainer\""},
+    {"type", [](const Value& value, Actor& out) { read_type(value, out.type); }, kTypeMissing},
+    {"plugin", [](const Value& value, Actor& out) { set(out.plugin, value.path()); }},
+    {"worker", [](const Value& value, Actor& out) { read_reference(value, out.worker); }},
+    {"device", [](const Value& value, Actor& out) { out.device = read_device(value); }},
+    {"restart", [](const Value& value, Actor& out) { read_restart_type(value, out.restart); }},
+    {"checkpoint", [](const Value& value, Actor& out) { read_checkpoint(value, out.checkpoint); }, {}, checkpoint_leaves},
+    {"args", [](const Value& value, Actor& out) { read_args(value, out.args); }},
+};
+
+constexpr Key<Pool> kPoolKeys[] = {
+    {"name", [](const Value& value, Pool& out) { read_name(value, out.name); },
+     "every [[pool]] needs a name, for example name = \"classifiers\""},
+    {"type", [](const Value& value, Pool& out) { read_type(value, out.type); }, kTypeMissing},
+    {"plugin", [](const Value& value, Pool& out) { set(out.plugin, value.path()); }},
+    {"size", [](const Value& value, Pool& out) { set(out.size, value.integer(1, limits::kMaxActors)); }},
+    {"workers", read_workers},
+    {"device", [](const Value& value, Pool& out) { out.device = read_device(value); }},
+    {"routing", read_routing},
+    {"restart", [](const Value& value, Pool& out) { read_restart_type(value, out.restart); }},
+    {"checkpoint", [](const Value& value, Pool& out) { read_checkpoint(value, out.checkpoint); }, {}, checkpoint_leaves},
+    {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
+};
+
+template <class T, std::size_t N>
+void read_section(const Value& value, const Key<T> (&keys)[N], T& out) {
+  if (value.node().is_array()) return value.problem("there is one [" + value.key() + "] at most; write it with single brackets");
+  read_table(value, keys, "a section, [" + value.key() + "]", out);
+}
+
+template <class T, std::size_t N>
+void read_sections(const Value& value, const Key<T> (&keys)[N], std::size_t most, std::vector<T>& out) {
+  std::string header = "[[" + value.key() + "]]";
+  if (value.node().is_table()) return value.problem("there may be several of these: write " + header + " with double brackets");
+  for (const auto& element : value.elements("sections, " + header)) {
+    if (out.size() == most) return element.problem("at most " + std::to_string(most) + " sections " + header + " are possible");
+    read_table(element, keys, "a section, " + header, out.emplace_back());
+  }
+}
+
+constexpr Key<Draft> kRootKeys[] = {
+    {"supervisor",
+     [](const Value& value, Draft& out) { read_section(value, kSupervisorKeys, out.supervisor); },
+     {},
+     [] { return leaves_of(kSupervisorKeys); }},
+    {"arena", [](const Value& value, Draft& out) { read_section(value, kArenaKeys, out.arena); }, {}, [] { return leaves_of(kArenaKeys); }},
+    {"worker",
+     [](const Value& value, Draft& out) { read_sections(value, kWorkerKeys, limits::kMaxWorkers, out.workers); },
+     {},
+     [] { return leaves_of(kWorkerKeys); }},
+    {"actor",
+     [](const Value& value, Draft& out) { read_sections(value, kActorKeys, limits::kMaxActors, out.actors); },
+     {},
+     [] { return leaves_of(kActorKeys); }},
+    {"pool",
+     [](const Value& value, Draft& out) { read_sections(value, kPoolKeys, limits::kMaxPools, out.pools); },
+     {},
+     [] { return leaves_of(kPoolKeys); }},
+};
+
+}  // namespace
+
+void read_draft(const Value& root, Draft& draft) { read_table(root, kRootKeys, "a document", draft); }
+
+std::vector<std::string> known_keys() { return leaves_of(kRootKeys); }
+
+}  // namespace tv::config

@@ -1,0 +1,167 @@
+@0xa7f14c0de2b8935d;
+# Administration: tensorctl and other tools to the supervisor. ZeroMQ DEALER to ROUTER over ipc://, one message a frame, a reply for each
+# request that can be parsed (id repeated). A request of another version is answered with a failure that names both versions.
+#
+# Calls to actors do not come this way: whoever calls attaches to the arena (spawn.capnp) and uses rings.
+
+using Cxx = import "/capnp/c++.capnp";
+using import "value.capnp".Failure;
+$Cxx.namespace("tv::wire");
+
+const adminVersion :UInt16 = 1;
+
+struct AdminRequest {
+  version @0 :UInt16;
+  id @1 :UInt64;
+  union {
+    status @2 :Void;
+    listWorkers @3 :Void;
+    listActors @4 :Void;        # members of pools included
+    listPools @5 :Void;
+    listObjects @6 :ObjectQuery;
+    arenaStats @7 :Void;
+    arenaFsck @8 :Void;
+    kill @9 :KillOrder;         # a signal to a worker's process
+    restart @10 :Text;          # worker, actor or pool by name; a failed one is given another chance
+    stop @11 :Text;             # worker, actor or pool: on_stop, state committed, not started again until `restart`
+    shutdown @12 :Void;         # the daemon: like SIGTERM
+    listParticipants @13 :Void;
+  }
+}
+
+struct AdminReply {
+  version @0 :UInt16;
+  id @1 :UInt64;
+  union {
+    failure @2 :Failure;
+    done @3 :Text;              # what was done, for people
+    status @4 :Status;
+    workers @5 :List(WorkerInfo);
+    actors @6 :List(ActorInfo);
+    pools @7 :List(PoolInfo);
+    objects @8 :ObjectList;
+    arena @9 :ArenaInfo;
+    fsck @10 :FsckInfo;
+    participants @11 :List(ParticipantInfo);
+  }
+}
+
+struct ObjectQuery {
+  limit @0 :UInt32;             # at most so many; 0 means 1000
+  named @1 :Bool;               # only those with a name
+}
+
+struct KillOrder {
+  worker @0 :Text;
+  signal @1 :Int32;
+}
+
+struct Status {
+  daemonVersion @0 :Text;
+  pid @1 :Int32;
+  startedNs @2 :Int64;          # CLOCK_REALTIME
+  runtimeDir @3 :Text;
+  configPath @4 :Text;
+  health @5 :Text;              # ok, or degraded: something is not ready; starting; stopping
+  workersReady @6 :UInt32;
+  workers @7 :UInt32;
+  actorsReady @8 :UInt32;
+  actors @9 :UInt32;
+  clients @10 :UInt32;
+  arena @11 :ArenaInfo;
+  restarts @12 :UInt64;         # of workers, since the daemon's start
+  malformed @13 :UInt64;        # messages and connections dropped because they were nonsense
+}
+
+struct WorkerInfo {
+  name @0 :Text;
+  device @1 :Text;
+  state @2 :Text;               # starting, ready, backoff, stopping, stopped, failed
+  pid @3 :Int32;                # 0: no process
+  participant @4 :UInt32;
+  incarnation @5 :UInt32;
+  restarts @6 :UInt64;
+  lastDeath @7 :Text;           # "" or the cause: "killed by SIGKILL", "exit code 70 (actor bug)"
+  lastDeathNs @8 :Int64;        # CLOCK_REALTIME
+  lastRestartNs @9 :Int64;      # from the kernel's word of the death to ready again; 0: none yet
+  threads @10 :UInt32;
+  actors @11 :UInt32;
+  readyNs @12 :Int64;           # CLOCK_REALTIME of the last ready; 0: not ready
+  residentBytes @13 :UInt64;
+  message @14 :Text;            # why it is in this state, where that needs a word
+}
+
+struct ActorInfo {
+  id @0 :UInt32;
+  name @1 :Text;
+  type @2 :Text;
+  worker @3 :Text;
+  state @4 :Text;               # starting, ready, restarting, stopped, failed
+  incarnation @5 :UInt32;
+  handled @6 :UInt64;           # messages, since the daemon's start
+  failed @7 :UInt64;            # of these, answered with an error
+  commits @8 :UInt64;
+  lastCommitNs @9 :Int64;       # CLOCK_MONOTONIC; 0: none
+  pool @10 :Text;
+  message @11 :Text;            # why it failed
+  stateBytes @12 :UInt64;       # of the last commit
+}
+
+struct PoolInfo {
+  name @0 :Text;
+  type @1 :Text;
+  size @2 :UInt32;
+  ready @3 :UInt32;
+  routing @4 :Text;
+}
+
+struct ObjectInfo {
+  handle @0 :UInt64;
+  name @1 :Text;                # of a named object, else empty
+  dtype @2 :Text;
+  shape @3 :List(Int64);
+  bytes @4 :UInt64;
+  creator @5 :Text;             # participant
+  holders @6 :List(Text);
+  createdNs @7 :Int64;          # CLOCK_MONOTONIC
+  state @8 :Text;               # unsealed, sealed
+  version @9 :UInt64;           # of a named object
+}
+
+struct ObjectList {
+  objects @0 :List(ObjectInfo);
+  total @1 :UInt64;             # in the arena, whatever the limit
+}
+
+struct ArenaInfo {
+  sizeBytes @0 :UInt64;
+  blockBytes @1 :UInt64;
+  blocks @2 :UInt64;
+  blocksLeased @3 :UInt64;
+  objects @4 :UInt64;
+  maxObjects @5 :UInt64;
+  objectBytes @6 :UInt64;       # payload, as its creators asked for
+  backedBytes @7 :UInt64;       # memory that the kernel has given
+  names @8 :UInt64;
+  rings @9 :UInt64;
+  ringBytes @10 :UInt64;        # of one ring
+}
+
+struct FsckInfo {
+  objects @0 :UInt64;
+  blocks @1 :UInt64;
+  rings @2 :UInt64;
+  unreadBytes @3 :UInt64;
+  problems @4 :List(Text);      # empty: the books balance
+}
+
+struct ParticipantInfo {
+  id @0 :UInt32;
+  name @1 :Text;
+  kind @2 :Text;                # supervisor, worker, client
+  pid @3 :Int32;
+  incarnation @4 :UInt32;
+  objectsHeld @5 :UInt64;
+  blocksLeased @6 :UInt64;
+  unreadBytes @7 :UInt64;       # mail that waits for it
+}

@@ -1,0 +1,91 @@
+#include "ipc/admin_client.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "config/fd.h"
+
+namespace tv::ipc {
+namespace {
+
+Error no_daemon(const std::string& runtime_dir, const std::string& path) {
+  return Error{Errc::kUnavailable,
+               "no daemon is running in " + runtime_dir + " (no " + path + "); start tensorvisord, or name another with --runtime-dir"};
+}
+
+// ZeroMQ tries for ever to reach a socket that nobody has. A plain connection tells at once.
+Result<void> probe(const std::string& runtime_dir, const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path)
+    return Error{Errc::kInvalidArgument, "runtime directory " + runtime_dir + " has too long a path for sockets"};
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  // Non-blocking: a full backlog means that somebody listens.
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return system_error("cannot make a socket", errno);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN || errno == EINTR) return {};
+  if (errno == EACCES || errno == EPERM)
+    return Error{Errc::kPermission, "no permission to use " + path + "; run as the daemon's user"};
+  if (errno == ENOENT || errno == ENOTDIR || errno == ECONNREFUSED) return no_daemon(runtime_dir, path);
+  return system_error("cannot connect to " + path, errno);
+}
+
+Error failure_of(wire::Failure::Reader failure) {
+  auto text = failure.getMessage();
+  return Error{static_cast<Errc>(failure.getCode()), std::string(text.begin(), text.size())};
+}
+
+// Whether `reply` is the one to `id`; its failure or a wrong version as an error.
+Result<bool> check_reply(const Message& message, std::uint64_t id) {
+  return guard([&]() -> Result<bool> {
+    auto reply = message.root<wire::AdminReply>();
+    if (reply.getId() != id) return false;
+    if (reply.isFailure()) return failure_of(reply.getFailure());
+    if (reply.getVersion() != wire::ADMIN_VERSION)
+      return Error{Errc::kProtocol, "the daemon speaks version " + std::to_string(reply.getVersion()) + " of the admin protocol, this program " +
+                                        std::to_string(wire::ADMIN_VERSION) + "; use the tensorctl of the daemon's release"};
+    return true;
+  });
+}
+
+}  // namespace
+
+std::string admin_socket(const std::string& runtime_dir) { return runtime_dir + "/admin.sock"; }
+std::string control_socket(const std::string& runtime_dir) { return runtime_dir + "/control.sock"; }
+std::string attach_socket(const std::string& runtime_dir) { return runtime_dir + "/attach.sock"; }
+
+AdminClient::AdminClient(std::unique_ptr<ZmqContext> context, Dealer dealer) : context_(std::move(context)), dealer_(std::move(dealer)) {}
+
+Result<AdminClient> AdminClient::connect(const std::string& runtime_dir) {
+  std::string path = admin_socket(runtime_dir);
+  TV_TRY(probe(runtime_dir, path));
+  auto context = std::make_unique<ZmqContext>();
+  Dealer dealer = TV_TRY(Dealer::connect(*context, path, limits::kMaxAdminReplyBytes));
+  return AdminClient(std::move(context), std::move(dealer));
+}
+
+Result<Message> AdminClient::request(const std::function<void(wire::AdminRequest::Builder)>& fill, Nanoseconds timeout) {
+  Deadline deadline = Deadline::in(timeout);
+  std::uint64_t id = next_id_++;
+  capnp::MallocMessageBuilder builder;
+  auto written = guard([&] {
+    auto request = builder.initRoot<wire::AdminRequest>();
+    request.setVersion(wire::ADMIN_VERSION);
+    request.setId(id);
+    fill(request);
+  });
+  if (!written) return Error{Errc::kLimit, written.error().message};
+  TV_TRY(dealer_.send(serialize(builder), deadline));
+  for (;;) {
+    auto bytes = TV_TRY(dealer_.receive(deadline));
+    Message reply = TV_TRY(Message::parse(bytes, limits::kMaxAdminReplyBytes));
+    // An answer to an earlier request that was given up is passed over.
+    bool ours = TV_TRY(check_reply(reply, id));
+    if (ours) return reply;
+  }
+}
+
+}  // namespace tv::ipc

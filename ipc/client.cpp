@@ -1,0 +1,256 @@
+#include "ipc/client.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "config/load.h"
+#include "ipc/admin_client.h"
+#include "ipc/caller.h"
+#include "ipc/ring_channel.h"
+#include "ipc/seqpacket.h"
+#include "ipc/spawn.capnp.h"
+
+namespace tv {
+namespace {
+
+using namespace ipc;
+
+// A receiver that has just had mail looks a little longer before it sleeps: waking a thread costs more than that.
+constexpr Nanoseconds kSpin = 20us;
+
+// Where threads wait for answers. Shared with the caller's futures, which may outlive the client.
+class Waiters {
+ public:
+  void set_receiver(std::thread::id receiver) { receiver_.store(receiver); }
+
+  Result<void> wait(const std::function<bool()>& ready, Deadline deadline) {
+    if (std::this_thread::get_id() == receiver_.load())
+      return Error{Errc::kInvalidArgument, "a continuation runs on the thread that receives answers: waiting there for one would never end; "
+                                           "use then()"};
+    std::unique_lock lock(mutex_);
+    auto until = std::chrono::steady_clock::time_point(Nanoseconds(deadline.ns));
+    if (changed_.wait_until(lock, until, ready)) return {};
+    return Error{Errc::kDeadlineExceeded, "no answer in time"};
+  }
+
+  // Readiness is seen under the lock: nobody misses it between looking and sleeping.
+  void notify() {
+    { std::lock_guard lock(mutex_); }
+    changed_.notify_all();
+  }
+
+ private:
+  std::atomic<std::thread::id> receiver_{};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+struct Attachment {
+  ParticipantId participant = kNoParticipant;
+  Incarnation incarnation = 0;
+  Fd socket;  // its end is how either side learns that the other is gone
+  Fd arena;
+};
+
+Error failure_of(wire::Failure::Reader failure) {
+  auto text = failure.getMessage();
+  return Error{static_cast<Errc>(failure.getCode()), "the supervisor refuses to attach this process: " + std::string(text.begin(), text.size())};
+}
+
+Result<void> read_reply(const PacketIn& packet, Attachment& attachment) {
+  return guard([&]() -> Result<void> {
+    auto reply = packet.message.root<wire::AttachReply>();
+    if (reply.isFailure()) return failure_of(reply.getFailure());
+    if (reply.getVersion() != wire::SPAWN_VERSION)
+      return Error{Errc::kProtocol, "the supervisor speaks version " + std::to_string(reply.getVersion()) +
+                                        " of the attach protocol, this program " + std::to_string(wire::SPAWN_VERSION) +
+                                        "; build it against the release of the daemon"};
+    attachment.participant = reply.getAttached().getParticipant();
+    attachment.incarnation = reply.getAttached().getIncarnation();
+    if (attachment.participant == kSupervisor || attachment.participant >= limits::kMaxParticipants || packet.fds.size() != 1)
+      return Error{Errc::kProtocol, "the supervisor's answer to an attach request is nonsense"};
+    return {};
+  });
+}
+
+Result<Attachment> attach(const std::string& runtime_dir, const ClientOptions& options) {
+  auto socket = seqpacket_connect(attach_socket(runtime_dir));
+  if (!socket && socket.error().code == Errc::kUnavailable)
+    return Error{Errc::kUnavailable, "no daemon is running in " + runtime_dir + " (no " + attach_socket(runtime_dir) +
+                                         "); start tensorvisord, or name another runtime directory"};
+  if (!socket) return socket.error();
+  capnp::MallocMessageBuilder message;
+  auto request = message.initRoot<wire::AttachRequest>();
+  request.setVersion(wire::SPAWN_VERSION);
+  request.setName(options.name.substr(0, limits::kMaxName));
+  TV_TRY(send_packet(socket->get(), message));
+  PacketIn reply = TV_TRY(receive_packet(socket->get(), Deadline::in(options.connect_timeout)));
+  Attachment attachment;
+  TV_TRY(read_reply(reply, attachment));
+  attachment.socket = std::move(*socket);
+  attachment.arena = std::move(reply.fds[0]);
+  return attachment;
+}
+
+// The supervisor gives our number away once the socket closes. A tensor or future that outlives the client still uses the number: so the
+// socket stays open for as long as anything uses the arena.
+std::shared_ptr<shm::Arena> tie(std::shared_ptr<shm::Arena> arena, std::shared_ptr<Fd> socket) {
+  auto* raw = arena.get();
+  return std::shared_ptr<shm::Arena>(raw, [arena = std::move(arena), socket = std::move(socket)](shm::Arena*) mutable {
+    arena.reset();
+    socket.reset();
+  });
+}
+
+class AttachedClient : public Client {
+ public:
+  AttachedClient(std::shared_ptr<Fd> socket, Fd stop, std::shared_ptr<shm::Store> store, std::shared_ptr<RingChannel> channel,
+                 Incarnation incarnation)
+      : socket_(std::move(socket)),
+        stop_(std::move(stop)),
+        store_(std::move(store)),
+        channel_(std::move(channel)),
+        waiters_(std::make_shared<Waiters>()),
+        caller_(std::make_shared<Caller>(channel_, incarnation,
+                                         [waiters = waiters_](const auto& ready, Deadline deadline) { return waiters->wait(ready, deadline); })) {
+    receiver_ = std::thread([this] { receive(); });
+    watcher_ = std::thread([this] { watch(); });
+  }
+
+  ~AttachedClient() override {
+    TV_ASSERT(std::this_thread::get_id() != receiver_.get_id());  // a continuation must not destroy its client
+    stopping_.store(true);
+    channel_->wake();
+    std::uint64_t one = 1;
+    while (::write(stop_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+    }
+    receiver_.join();
+    watcher_.join();
+  }
+
+  std::shared_ptr<CallPort> port() override { return caller_; }
+  const std::shared_ptr<shm::Store>& store() const override { return store_; }
+  const shm::Directory& directory() const override { return caller_->directory(); }
+  bool connected() const override { return !gone_.load(); }
+  std::uint64_t unmatched_answers() const override { return caller_->unmatched(); }
+  ParticipantId participant() const override { return store_->self(); }
+
+  Result<shm::Tensor> find(const std::string& name) const override {
+    // The name may be given to another tensor, and the old one freed, between the two looks: then there is a newer one.
+    for (;;) {
+      auto named = directory().find_name(name);
+      if (!named) return Error{Errc::kNotFound, "no tensor is published as \"" + name + "\"; see tensorctl list objects --named"};
+      auto tensor = store_->get(named->handle);
+      if (tensor || tensor.error().code != Errc::kStaleHandle) return tensor;
+      auto again = directory().find_name(name);
+      if (again && again->version == named->version) return tensor;
+    }
+  }
+
+ private:
+  void receive() {
+    waiters_->set_receiver(std::this_thread::get_id());
+    while (!stopping_.load()) {
+      bool had_mail = receive_all();
+      caller_->check();
+      if (gone_.load()) caller_->abandon({Errc::kUnavailable, "the supervisor has gone away"});
+      waiters_->notify();
+      channel_->wait(caller_->next_deadline(), had_mail ? kSpin : 0ns);
+    }
+    caller_->abandon({Errc::kCancelled, "the client has been closed"});
+    waiters_->notify();
+  }
+
+  bool receive_all() {
+    bool any = false;
+    while (auto mail = channel_->receive()) {
+      any = true;
+      auto request = guard([&] { return (*mail)->envelope().isRequest(); });
+      if (request && *request) {
+        refuse(**mail);
+      } else if (caller_->complete(**mail)) {
+        waiters_->notify();
+      }
+      channel_->done(std::move(*mail));
+    }
+    return any;
+  }
+
+  // A client has no actors: whoever calls one here is told so.
+  void refuse(const Mail& mail) {
+    struct Request {
+      CallId id;
+      bool one_way;
+    };
+    auto request = guard([&] {
+      auto envelope = mail.envelope();
+      return Request{envelope.getCallId(), envelope.getRequest().getOneWay()};
+    });
+    if (!request || request->one_way) return;
+    auto answer = [&](wire::Envelope::Builder envelope, Encoder&) {
+      envelope.setCallId(request->id);
+      envelope.setSource(kNoActor);
+      auto failure = envelope.initFailure();
+      failure.setCode(static_cast<std::uint16_t>(Errc::kNotFound));
+      failure.setMessage("this participant is a client and has no actors");
+    };
+    // Not waited for: a full ring there costs its owner an answer to a call that cannot be right.
+    (void)channel_->send(mail.from(), answer, Deadline{0});
+  }
+
+  void watch() {
+    pollfd items[] = {{socket_->get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    while (!stopping_.load()) {
+      int n = ::poll(items, 2, -1);  // ended by the destructor's word or the supervisor's end
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 || (items[0].revents != 0 && is_closed())) break;
+    }
+    if (stopping_.load()) return;
+    gone_.store(true);
+    channel_->wake();
+  }
+
+  // The supervisor says nothing after its reply: what comes is dropped, an end is an end.
+  bool is_closed() const {
+    char byte;
+    ssize_t n = ::recv(socket_->get(), &byte, sizeof byte, MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+  }
+
+  const std::shared_ptr<Fd> socket_;
+  const Fd stop_;
+  const std::shared_ptr<shm::Store> store_;
+  const std::shared_ptr<RingChannel> channel_;
+  const std::shared_ptr<Waiters> waiters_;
+  const std::shared_ptr<Caller> caller_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> gone_{false};
+  std::thread receiver_;
+  std::thread watcher_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::connect(const ClientOptions& options) {
+  std::string runtime_dir = options.runtime_dir.empty() ? config::default_runtime_dir() : options.runtime_dir;
+  Attachment attachment = TV_TRY(attach(runtime_dir, options));
+  auto arena = TV_TRY(shm::Arena::attach(std::move(attachment.arena)));
+  auto socket = std::make_shared<Fd>(std::move(attachment.socket));
+  auto store = TV_TRY(shm::Store::open(tie(std::move(arena), socket), attachment.participant));
+  std::shared_ptr<RingChannel> channel = TV_TRY(RingChannel::open(store));
+  Fd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stop) return system_error("cannot make an event descriptor", errno);
+  return std::unique_ptr<Client>(
+      new AttachedClient(std::move(socket), std::move(stop), std::move(store), std::move(channel), attachment.incarnation));
+}
+
+}  // namespace tv

@@ -1,0 +1,61 @@
+@0xe51f0b1d53b4a9c6;
+# Workers and their supervisor: ZeroMQ DEALER to ROUTER over ipc://, one message a frame.
+#
+# A worker says hello first; the supervisor answers with welcome or refused. Workers speak when something happened (an actor is ready, or
+# could not start) and beat once a second from the loop that executes actors. The supervisor sends orders.
+
+using Cxx = import "/capnp/c++.capnp";
+using import "value.capnp".Failure;
+$Cxx.namespace("tv::wire");
+
+const controlVersion :UInt16 = 1;
+
+struct ToSupervisor {
+  version @0 :UInt16;
+  participant @1 :UInt32;
+  incarnation @2 :UInt32;      # a message of an earlier life is dropped
+  union {
+    hello :group {
+      pid @3 :Int32;
+    }
+    actorReady :group {
+      actor @4 :UInt32;
+      restored @5 :Bool;       # from a commit, not from nothing
+    }
+    actorFailed :group {
+      actor @6 :UInt32;
+      failure @7 :Failure;
+    }
+    ready @8 :Void;            # every actor has been started, or has failed
+    beat @9 :Void;
+    publish :group {           # the supervisor holds the tensor under this name until it is replaced or withdrawn
+      name @10 :Text;
+      handle @11 :UInt64;
+      request @12 :UInt64;     # repeated in the answer; the sender holds the tensor until then
+    }
+    withdraw :group {
+      name @13 :Text;
+      request @14 :UInt64;
+    }
+    stopping @15 :Void;        # asked to stop: the message at hand is done, actors are being stopped
+  }
+}
+
+struct ToWorker {
+  version @0 :UInt16;
+  union {
+    welcome @1 :Void;
+    refused @2 :Failure;       # wrong version, unknown participant; the worker leaves with exit code 78
+    stop @3 :Void;             # finish the message at hand, on_stop, exit 0
+    stopActor @4 :UInt32;      # on_stop, commit; its mail stays
+    startActor @5 :UInt32;     # (again)
+    published :group {
+      request @6 :UInt64;
+      version @7 :UInt64;
+    }
+    requestFailed :group {     # of a publish or withdraw
+      request @8 :UInt64;
+      failure @9 :Failure;
+    }
+  }
+}

@@ -1,0 +1,76 @@
+@0xd98a1c1b6a7be0f4;
+# What travels over Unix seqpacket sockets, beside file descriptors: between supervisor and zygote, to a parked worker, and when a
+# client attaches. One message a packet.
+
+using Cxx = import "/capnp/c++.capnp";
+using import "value.capnp".Value;
+using import "value.capnp".Failure;
+$Cxx.namespace("tv::wire");
+
+const spawnVersion :UInt16 = 1;
+
+struct ForkRequest {
+  # Supervisor to zygote, with one descriptor: the child's end of a seqpacket pair. The child parks on it and waits for its
+  # Assignment; the end of the pair is, from then on, how it learns that the supervisor is gone.
+  version @0 :UInt16;
+  token @1 :UInt64;       # repeated in the answer
+}
+
+struct ForkReply {
+  # Zygote to supervisor. The child is the supervisor's, not the zygote's: it is reaped by the supervisor.
+  version @0 :UInt16;
+  token @1 :UInt64;
+  union {
+    pid @2 :Int32;
+    failure @3 :Failure;
+    ready @4 :Void;       # sent once, when the zygote has loaded everything and may be asked
+  }
+}
+
+struct Assignment {
+  # Supervisor to a parked worker, with one descriptor: the arena. Makes it the process of one configured worker.
+  version @0 :UInt16;
+  worker @1 :Text;
+  participant @2 :UInt32;
+  incarnation @3 :UInt32;
+  device @4 :Text;
+  threads @5 :UInt32;
+  env @6 :List(Variable);
+  controlEndpoint @7 :Text;  # ZeroMQ, see control.capnp
+  logLevel @8 :Text;
+  actors @9 :List(ActorSpec);
+}
+
+struct Variable {
+  name @0 :Text;
+  value @1 :Text;
+}
+
+struct ActorSpec {
+  id @0 :UInt32;             # in the arena's directory
+  name @1 :Text;
+  type @2 :Text;
+  plugin @3 :Text;           # absolute path; empty for a built-in type
+  args @4 :Value;            # map
+  everyMessages @5 :UInt64;  # commit after so many; 0: not for that reason
+  intervalNs @6 :UInt64;     # commit after so long; 0: not for that reason
+  incarnation @7 :UInt32;
+}
+
+struct AttachRequest {
+  # Client to supervisor, first packet on the attach socket.
+  version @0 :UInt16;
+  name @1 :Text;             # for people; what the process calls itself
+}
+
+struct AttachReply {
+  # With one descriptor, the arena's, when attached. The socket stays open: its end is how either side learns that the other is gone.
+  version @0 :UInt16;
+  union {
+    attached :group {
+      participant @1 :UInt32;
+      incarnation @2 :UInt32;
+    }
+    failure @3 :Failure;
+  }
+}

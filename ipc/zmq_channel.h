@@ -1,0 +1,91 @@
+// ZeroMQ sockets over ipc://, bounded: message size, queue length, linger. What the supervisor answers on, and what asks it.
+//
+// One thread a socket. Everything that comes in is bytes from a stranger; see message.h.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/clock.h"
+#include "config/result.h"
+
+namespace tv::ipc {
+
+// Owns the library's context (and so its I/O thread): one a process, made after any fork. Outlives its sockets: its destructor waits
+// for them.
+class ZmqContext {
+ public:
+  ZmqContext();
+  ~ZmqContext();
+  ZmqContext(const ZmqContext&) = delete;
+  ZmqContext& operator=(const ZmqContext&) = delete;
+  void* get() const { return context_; }
+
+ private:
+  void* context_;
+};
+
+class ZmqSocket {
+ public:
+  // Edge-triggered as ZeroMQ's are: after it became readable, and after each send, receive until nothing comes.
+  int fd() const;
+
+ protected:
+  struct Closer {
+    void operator()(void* socket) const;
+  };
+  using Handle = std::unique_ptr<void, Closer>;
+
+  explicit ZmqSocket(Handle socket) : socket_(std::move(socket)) {}
+  void* raw() const { return socket_.get(); }
+
+  Handle socket_;
+};
+
+// The side with many peers. A peer's identity is opaque bytes that answer to it.
+class Router : public ZmqSocket {
+ public:
+  struct Packet {
+    std::string peer;
+    std::vector<std::byte> payload;
+  };
+  // Binds ipc://`path` (mode 0600 for the socket file). A file that is there already is replaced: whoever binds has made sure, by a lock
+  // of its own, that nobody listens on it.
+  static Result<Router> bind(ZmqContext& context, const std::string& path, std::size_t max_message_bytes);
+  // Nothing when no message waits. A message of other than identity and payload is dropped and counted.
+  std::optional<Packet> receive();
+  // False when the peer is gone or its queue is full: the message is dropped.
+  bool send(const std::string& peer, std::span<const std::byte> payload);
+  // Messages dropped for their form, and connections whose handshake was nonsense (from the socket's monitor). Not among them, since
+  // ZeroMQ reports it like any hang-up: a connection that it dropped because a message was larger than allowed.
+  std::uint64_t malformed();
+
+ private:
+  Router(Handle socket, Handle monitor) : ZmqSocket(std::move(socket)), monitor_(std::move(monitor)) {}
+  void drain_monitor();
+
+  Handle monitor_;
+  std::uint64_t malformed_ = 0;
+};
+
+// The side with one peer.
+class Dealer : public ZmqSocket {
+ public:
+  // Does not wait for the other side: whether it is there shows when something is sent.
+  static Result<Dealer> connect(ZmqContext& context, const std::string& path, std::size_t max_message_bytes);
+  // kDeadlineExceeded when nobody is behind the socket or its queue stays full.
+  Result<void> send(std::span<const std::byte> payload, Deadline deadline);
+  // kDeadlineExceeded when nothing came.
+  Result<std::vector<std::byte>> receive(Deadline deadline);
+  std::optional<std::vector<std::byte>> try_receive();
+
+ private:
+  using ZmqSocket::ZmqSocket;
+  bool wait_for(short events, Deadline deadline) const;
+};
+
+}  // namespace tv::ipc

@@ -1,0 +1,287 @@
+#include "shm/directory.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "shm/doorbell.h"
+
+namespace tv::shm {
+namespace {
+
+constexpr std::uint32_t kNeverUsed = 0, kUsed = 1, kWithdrawn = 2;
+
+template <std::size_t N>
+std::string_view text_of(const char (&field)[N]) {
+  return {field, ::strnlen(field, N)};
+}
+
+template <std::size_t N>
+void set_text(char (&field)[N], std::string_view text) {
+  std::size_t n = std::min(text.size(), N - 1);
+  std::memcpy(field, text.data(), n);
+  std::memset(field + n, 0, N - n);
+}
+
+// Text under a sequence lock is copied by words: release stores stay behind the odd sequence number, acquire loads before the second
+// look at it, and nobody reads torn memory that the language calls a race.
+template <std::size_t N>
+void set_shared_text(char (&field)[N], std::string_view text) {
+  static_assert(N % 4 == 0);
+  char plain[N];
+  set_text(plain, text);
+  for (std::size_t i = 0; i < N; i += 4) {
+    std::uint32_t word;
+    std::memcpy(&word, plain + i, 4);
+    std::atomic_ref<std::uint32_t>(*reinterpret_cast<std::uint32_t*>(field + i)).store(word, std::memory_order_release);
+  }
+}
+
+template <std::size_t N>
+void get_shared_text(char (&copy)[N], const char (&field)[N]) {
+  for (std::size_t i = 0; i < N; i += 4) {
+    auto* at = reinterpret_cast<std::uint32_t*>(const_cast<char*>(field + i));
+    std::uint32_t word = std::atomic_ref<std::uint32_t>(*at).load(std::memory_order_acquire);
+    std::memcpy(copy + i, &word, 4);
+  }
+}
+
+// FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/: the probe's start must be the same in every process and version.
+std::uint32_t slot_for(std::string_view name) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3;
+  return static_cast<std::uint32_t>(hash % limits::kMaxNames);
+}
+
+// Reads a sequence-locked entry: `read` copies, and runs again if the writer was at work.
+template <class Read>
+void read_locked(const HalfWord& sequence, Read read) {
+  for (;;) {
+    std::uint32_t before = sequence.load(std::memory_order_acquire);
+    if ((before & 1) == 0) {
+      read();
+      if (sequence.load(std::memory_order_relaxed) == before) return;
+    }
+  }
+}
+
+class WriteLock {
+ public:
+  explicit WriteLock(HalfWord& sequence) : sequence_(sequence) {
+    // Odd already if a supervisor died here: its entry is rewritten now.
+    start_ = sequence.load(std::memory_order_relaxed) | 1;
+    sequence.store(start_, std::memory_order_relaxed);  // what follows are release stores
+  }
+  ~WriteLock() { sequence_.store(start_ + 1, std::memory_order_release); }
+
+ private:
+  HalfWord& sequence_;
+  std::uint32_t start_;
+};
+
+struct NameCopy {
+  char name[limits::kMaxObjectName + 1];
+  NamedHandle value;
+};
+
+NameCopy copy_of(const NameEntry& entry) {
+  NameCopy copy{};
+  read_locked(entry.sequence, [&] {
+    get_shared_text(copy.name, entry.name);
+    copy.value = {Handle::from_bits(entry.handle.load(std::memory_order_acquire)), entry.version.load(std::memory_order_acquire)};
+  });
+  copy.name[limits::kMaxObjectName] = 0;
+  return copy;
+}
+
+}  // namespace
+
+std::string_view actor_state_name(ActorState state) {
+  switch (state) {
+    case ActorState::kUnused: return "unused";
+    case ActorState::kStarting: return "starting";
+    case ActorState::kReady: return "ready";
+    case ActorState::kRestarting: return "restarting";
+    case ActorState::kStopped: return "stopped";
+    case ActorState::kFailed: return "failed";
+  }
+  return "unknown";
+}
+
+std::optional<ActorId> Directory::find_actor(std::string_view name) const {
+  for (ActorId id = 0; id < actor_count(); ++id)
+    if (text_of(arena_->actor(id).name) == name) return id;
+  return std::nullopt;
+}
+
+std::optional<std::uint32_t> Directory::find_pool(std::string_view name) const {
+  for (std::uint32_t i = 0; i < pool_count(); ++i)
+    if (text_of(arena_->pool(i).name) == name) return i;
+  return std::nullopt;
+}
+
+std::uint32_t Directory::actor_count() const {
+  std::uint32_t n = 0;
+  while (n < limits::kMaxActors && arena_->actor(n).published.load(std::memory_order_acquire) != 0) ++n;
+  return n;
+}
+
+std::uint32_t Directory::pool_count() const {
+  std::uint32_t n = 0;
+  while (n < limits::kMaxPools && arena_->pool(n).published.load(std::memory_order_acquire) != 0) ++n;
+  return n;
+}
+
+std::string_view Directory::actor_name(ActorId id) const {
+  return id < limits::kMaxActors && arena_->actor(id).published.load(std::memory_order_acquire) != 0 ? text_of(arena_->actor(id).name) : "";
+}
+
+std::string_view Directory::actor_type(ActorId id) const {
+  return id < limits::kMaxActors && arena_->actor(id).published.load(std::memory_order_acquire) != 0 ? text_of(arena_->actor(id).type) : "";
+}
+
+ActorWhere Directory::where(ActorId id) const {
+  if (id >= limits::kMaxActors || arena_->actor(id).published.load(std::memory_order_acquire) == 0) return {};
+  return arena_->actor(id).where.load(std::memory_order_acquire);
+}
+
+std::string Directory::actor_message(ActorId id) const {
+  if (id >= limits::kMaxActors) return {};
+  const ActorEntry& entry = arena_->actor(id);
+  char copy[sizeof entry.message];
+  read_locked(entry.message_sequence, [&] { get_shared_text(copy, entry.message); });
+  return std::string(text_of(copy));
+}
+
+std::string Directory::participant_name(ParticipantId id) const {
+  if (id >= limits::kMaxParticipants) return {};
+  return std::string(text_of(arena_->participant(id).name));
+}
+
+std::optional<NamedHandle> Directory::find_name(std::string_view name) const {
+  std::uint32_t start = slot_for(name);
+  for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
+    const NameEntry& entry = arena_->name((start + i) % limits::kMaxNames);
+    std::uint32_t state = entry.state.load(std::memory_order_acquire);
+    if (state == kNeverUsed) return std::nullopt;
+    if (state != kUsed) continue;
+    NameCopy copy = copy_of(entry);
+    if (copy.value.handle && text_of(copy.name) == name) return copy.value;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::pair<std::string, NamedHandle>> Directory::names() const {
+  std::vector<std::pair<std::string, NamedHandle>> all;
+  for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
+    const NameEntry& entry = arena_->name(i);
+    if (entry.state.load(std::memory_order_acquire) != kUsed) continue;
+    NameCopy copy = copy_of(entry);
+    if (copy.value.handle) all.emplace_back(std::string(text_of(copy.name)), copy.value);
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return all;
+}
+
+Result<ActorId> DirectoryWriter::add_actor(std::string_view name, std::string_view type, ParticipantId participant, std::uint32_t pool) {
+  if (actors_ == limits::kMaxActors)
+    return Error{Errc::kLimit, "more than " + std::to_string(limits::kMaxActors) + " actors, members of pools included; use fewer or larger ones"};
+  if (name.empty() || name.size() > limits::kMaxName || type.size() > limits::kMaxName)
+    return Error{Errc::kInvalidArgument, "actor name \"" + std::string(name) + "\" is empty or too long"};
+  ActorEntry& entry = arena_->actor(actors_);
+  set_text(entry.name, name);
+  set_text(entry.type, type);
+  entry.pool = pool;
+  entry.where.store({static_cast<std::uint8_t>(participant), ActorState::kStarting, 0, 0}, std::memory_order_relaxed);
+  entry.published.store(1, std::memory_order_release);
+  return actors_++;
+}
+
+Result<std::uint32_t> DirectoryWriter::add_pool(std::string_view name, std::string_view type, ActorId first, std::uint32_t size,
+                                                std::uint32_t routing) {
+  if (pools_ == limits::kMaxPools) return Error{Errc::kLimit, "more than " + std::to_string(limits::kMaxPools) + " pools"};
+  PoolEntry& entry = arena_->pool(pools_);
+  set_text(entry.name, name);
+  set_text(entry.type, type);
+  entry.first = first;
+  entry.size = size;
+  entry.routing = routing;
+  entry.published.store(1, std::memory_order_release);
+  return pools_++;
+}
+
+void DirectoryWriter::set_actor(ActorId id, ActorWhere where, std::string_view message) {
+  ActorEntry& entry = arena_->actor(id);
+  {
+    WriteLock lock(entry.message_sequence);
+    set_shared_text(entry.message, message);
+  }
+  entry.where.store(where, std::memory_order_release);
+  announce();
+}
+
+void DirectoryWriter::set_participant(ParticipantId id, ParticipantKind kind, std::int32_t pid, Incarnation incarnation,
+                                      std::string_view name) {
+  ParticipantSlot& slot = arena_->participant(id);
+  slot.pid = pid;
+  slot.attached_ns = monotonic_ns();
+  slot.incarnation.store(incarnation, std::memory_order_relaxed);
+  set_text(slot.name, name);
+  slot.kind.store(static_cast<std::uint32_t>(kind), std::memory_order_release);
+}
+
+void DirectoryWriter::announce() {
+  arena_->header().directory_version.fetch_add(1, std::memory_order_acq_rel);
+  for (ParticipantId p = 1; p < limits::kMaxParticipants; ++p)
+    if (arena_->participant(p).kind.load(std::memory_order_acquire) != 0) ring_doorbell(*arena_, p, kSupervisor);
+}
+
+Result<DirectoryWriter::Replaced> DirectoryWriter::publish(std::string_view name, Handle handle) {
+  if (name.empty() || name.size() > limits::kMaxObjectName)
+    return Error{Errc::kInvalidArgument, "the name of a published tensor has 1 to " + std::to_string(limits::kMaxObjectName) + " bytes"};
+  std::uint32_t start = slot_for(name);
+  NameEntry* place = nullptr;
+  for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
+    NameEntry& entry = arena_->name((start + i) % limits::kMaxNames);
+    std::uint32_t state = entry.state.load(std::memory_order_relaxed);
+    bool same = state != kNeverUsed && text_of(entry.name) == name;
+    // A withdrawn name keeps its entry until another needs it: its versions go on.
+    if (same || (state != kUsed && place == nullptr)) place = &entry;
+    if (same || state == kNeverUsed) break;
+  }
+  if (place == nullptr) return Error{Errc::kLimit, "more than " + std::to_string(limits::kMaxNames) + " named tensors; withdraw some"};
+  bool same = text_of(place->name) == name;
+  bool in_use = place->state.load(std::memory_order_relaxed) == kUsed;
+  Replaced replaced{same ? place->version.load(std::memory_order_relaxed) + 1 : 1,
+                    in_use ? Handle::from_bits(place->handle.load(std::memory_order_relaxed)) : Handle{}};
+  {
+    WriteLock lock(place->sequence);
+    set_shared_text(place->name, name);
+    place->handle.store(handle.bits(), std::memory_order_release);
+    place->version.store(replaced.version, std::memory_order_release);
+  }
+  place->state.store(kUsed, std::memory_order_release);
+  announce();
+  return replaced;
+}
+
+Result<Handle> DirectoryWriter::withdraw(std::string_view name) {
+  std::uint32_t start = slot_for(name);
+  for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
+    NameEntry& entry = arena_->name((start + i) % limits::kMaxNames);
+    std::uint32_t state = entry.state.load(std::memory_order_relaxed);
+    if (state == kNeverUsed) break;
+    if (state != kUsed || text_of(entry.name) != name) continue;
+    Handle handle = Handle::from_bits(entry.handle.load(std::memory_order_relaxed));
+    {
+      WriteLock lock(entry.sequence);
+      entry.handle.store(0, std::memory_order_release);
+    }
+    entry.state.store(kWithdrawn, std::memory_order_release);
+    announce();
+    return handle;
+  }
+  return Error{Errc::kNotFound, "no tensor is published as \"" + std::string(name) + "\""};
+}
+
+}  // namespace tv::shm

@@ -1,0 +1,216 @@
+// The arena byte by byte: plain structs with asserted sizes, and where each table begins. shm/README.md is the long form: every shared
+// word, its writers, its memory order, and why a death after each store is harmless.
+//
+// Every std::atomic here is lock-free and address-free, and so works between processes.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "config/ids.h"
+#include "config/limits.h"
+#include "config/result.h"
+
+namespace tv::shm {
+
+inline constexpr std::uint64_t kArenaMagic = 0x3141'414e'4552'4154;  // "TARENA1" and more, little-endian
+inline constexpr std::uint32_t kArenaVersion = 1;
+
+using Word = std::atomic<std::uint64_t>;
+using HalfWord = std::atomic<std::uint32_t>;
+static_assert(Word::is_always_lock_free && HalfWord::is_always_lock_free);
+
+// Offsets and counts, fixed at creation. Computed by one function, and checked against the header by every process that attaches.
+struct Geometry {
+  std::uint64_t total_bytes;
+  std::uint64_t ring_bytes;
+  std::uint32_t chunks;  // of limits::kSlotsPerChunk object slots
+  std::uint32_t blocks;  // of limits::kBlockBytes
+  std::uint64_t participants_at;
+  std::uint64_t rings_at;
+  std::uint64_t actors_at;
+  std::uint64_t cells_at;
+  std::uint64_t pools_at;
+  std::uint64_t names_at;
+  std::uint64_t chunks_at;
+  std::uint64_t slots_at;
+  std::uint64_t block_words_at;
+  std::uint64_t tables_end;    // everything before is writable by every participant
+  std::uint64_t ring_data_at;  // row s (64 rings) is writable by participant s alone
+  std::uint64_t blocks_at;     // a block is writable by its leaseholder alone
+
+  std::uint32_t slots() const { return chunks * limits::kSlotsPerChunk; }
+  bool operator==(const Geometry&) const = default;
+};
+
+Result<Geometry> make_geometry(std::uint64_t arena_bytes, std::uint64_t ring_bytes, std::uint32_t objects);
+
+// At offset 0. Written once by the supervisor before anybody attaches, but for the last two words.
+struct ArenaHeader {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t header_bytes;
+  Geometry geometry;
+  std::int64_t created_realtime_ns;
+  Word directory_version;  // supervisor: +1 after each change of the directory, then every doorbell is rung
+  Word restarts;           // supervisor: clean-ups done
+};
+static_assert(sizeof(ArenaHeader) <= 4096);
+
+enum class ParticipantKind : std::uint32_t { kNone = 0, kSupervisor = 1, kWorker = 2, kClient = 3 };
+
+// One line that every sender and the owner write: who has rung, and the futex that the owner sleeps on.
+struct alignas(64) DoorbellLine {
+  Word rung;         // bit s: set by participant s after a store that the owner should look at; taken by the owner
+  HalfWord bell;     // futex; +1 by whoever wakes the owner
+  HalfWord sleeping;  // 1 from before the owner's last look until after its sleep; written by the owner
+};
+
+struct alignas(64) ParticipantSlot {
+  HalfWord kind;         // ParticipantKind; supervisor writes, 0 last when the number is free again
+  std::int32_t pid;      // supervisor
+  HalfWord incarnation;  // supervisor
+  HalfWord freed;        // 1: some chunk of ours has freed bits. Set after the bit by whoever set it; cleared by the owner before it looks
+  std::int64_t attached_ns;  // CLOCK_MONOTONIC; supervisor
+  char name[limits::kMaxName + 1];  // supervisor, before kind
+  DoorbellLine doorbell;
+  alignas(64) Word beat;  // owner: counts turns of its loop
+};
+static_assert(sizeof(ParticipantSlot) == 256);
+
+// One ring: positions count bytes since the beginning and never go back; tail - head is what is unread.
+struct RingCursors {
+  alignas(64) Word tail;  // sender: after the record is whole
+  HalfWord made;          // sender: 1 once the ring's memory is reserved
+  alignas(64) Word head;  // receiver: after the record has been dealt with
+  HalfWord space_waiters;  // sender sets 1 before it waits for head to move; receiver wakes it and clears
+};
+static_assert(sizeof(RingCursors) == 128);
+
+// Before each record. Records are 8-byte aligned and never wrap: a record that would is preceded by padding to the ring's end.
+struct RecordHeader {
+  std::uint32_t payload_bytes;  // a multiple of 8
+  std::uint16_t handles;        // that many 64-bit handles stand behind the payload
+  std::uint16_t flags;          // kRecordPadding
+  std::uint64_t reserved;
+};
+static_assert(sizeof(RecordHeader) == 16);
+inline constexpr std::uint16_t kRecordPadding = 1;
+
+enum class ActorState : std::uint8_t { kUnused = 0, kStarting = 1, kReady = 2, kRestarting = 3, kStopped = 4, kFailed = 5 };
+
+// Where an actor is: one word, so that readers see participant, state and incarnation of one moment.
+struct ActorWhere {
+  std::uint8_t participant;
+  ActorState state;
+  std::uint16_t reserved;
+  Incarnation incarnation;
+};
+static_assert(sizeof(ActorWhere) == 8);
+
+// Written by the supervisor. Names are final once `published`; `where` changes by single stores; `message` under its sequence lock.
+struct alignas(64) ActorEntry {
+  HalfWord published;
+  std::uint32_t pool;  // index of its pool, or 0xffffffff
+  std::atomic<ActorWhere> where;
+  char name[limits::kMaxName + 1];
+  char type[limits::kMaxName + 1];
+  HalfWord message_sequence;  // odd while `message` is being written
+  char message[300];          // why it failed
+};
+static_assert(sizeof(ActorEntry) == 512 && std::atomic<ActorWhere>::is_always_lock_free);
+
+// Written by the worker that hosts the actor (after its death, by nobody until the next incarnation).
+struct alignas(64) ActorCell {
+  Word committed;      // handle of the manifest of the last commit, 0 for none: this store is the commit
+  Word handled;        // messages
+  Word failed;         // of these, answered with an error
+  Word commits;
+  Word last_commit_ns;  // CLOCK_MONOTONIC
+  Word state_bytes;    // of the last commit
+  Word reserved[2];
+};
+static_assert(sizeof(ActorCell) == 64);
+
+// Written by the supervisor before `published`, then final.
+struct alignas(64) PoolEntry {
+  HalfWord published;
+  std::uint32_t first;  // ActorId of member 0
+  std::uint32_t size;
+  std::uint32_t routing;  // config::Routing
+  char name[limits::kMaxName + 1];
+  char type[limits::kMaxName + 1];
+};
+static_assert(sizeof(PoolEntry) == 256);
+
+// Open addressing by hash, linear probing; written by the supervisor alone, read under the sequence lock.
+struct alignas(64) NameEntry {
+  HalfWord sequence;  // odd while the entry is being written
+  HalfWord state;     // 0 never used (ends a probe), 1 used, 2 withdrawn
+  std::atomic<std::uint64_t> handle;
+  std::atomic<std::uint64_t> version;  // +1 with each publication of the name
+  char name[limits::kMaxObjectName + 1];
+};
+static_assert(sizeof(NameEntry) == 192);
+
+enum class SlotState : std::uint8_t { kFree = 0, kUnsealed = 1, kSealed = 2, kFailed = 3 };
+
+// An object. Everything but `holders` is written by the owner of the slot's chunk. Born by two stores, holders and then tag: so a slot
+// whose state is not kFree had a holder once, and no holder means dead.
+struct alignas(64) ObjectSlot {
+  Word holders;  // bit p: participant p refers to it; added only to a word that is not zero; who clears the last frees
+  Word tag;      // generation << 8 | SlotState
+  std::uint64_t offset;        // of its TensorHeader, from the arena's beginning
+  std::uint64_t footprint;     // bytes from there that are its own, header and padding included
+  std::uint64_t payload_bytes;
+  std::int64_t created_ns;     // CLOCK_MONOTONIC
+  std::uint32_t creator;       // participant; stays when the chunk's owner changes
+  std::uint32_t creator_actor;  // ActorId or kNoActor
+  HalfWord waiters;            // futex for those who wait for the seal
+  std::uint32_t reserved;
+};
+static_assert(sizeof(ObjectSlot) == 64);
+
+constexpr std::uint64_t make_tag(std::uint64_t generation, SlotState state) {
+  return (generation << 8) | static_cast<std::uint64_t>(state);
+}
+constexpr std::uint64_t tag_generation(std::uint64_t tag) { return tag >> 8; }
+constexpr SlotState tag_state(std::uint64_t tag) { return static_cast<SlotState>(tag & 0xff); }
+
+// Object slots are leased by the chunk.
+struct alignas(64) ChunkEntry {
+  Word owner;  // participant + 1; 0 free. Leased by CAS from 0; handed to the supervisor by the supervisor when the owner is dead
+  Word reserved[7];
+  Word freed[limits::kSlotsPerChunk / 64];  // bit: holders of this slot became 0. Set by whoever cleared the last bit, taken by the owner
+};
+static_assert(sizeof(ChunkEntry) == 128);
+
+// A block's word: owner + 1 (8 bits, 0 free), kind (8), size class (16), count (32).
+enum class BlockKind : std::uint8_t { kLeased = 0, kSmall = 1, kLargeHead = 2, kLargeRest = 3 };
+struct BlockWord {
+  std::uint8_t owner_plus_1 = 0;
+  BlockKind kind = BlockKind::kLeased;
+  std::uint16_t size_class = 0;  // kSmall
+  std::uint32_t count = 0;       // kLargeHead: blocks of the run
+  bool operator==(const BlockWord&) const = default;
+};
+static_assert(sizeof(BlockWord) == 8 && std::atomic<BlockWord>::is_always_lock_free);
+
+// In the block, before the payload: written by the creator before the object can be seen, then read-only to everybody else.
+struct alignas(64) TensorHeader {
+  std::uint32_t magic;
+  std::uint8_t dtype;
+  std::uint8_t dims;
+  std::uint16_t reserved;
+  std::uint64_t storage_bytes;
+  std::int64_t shape[limits::kMaxDims];
+  std::int64_t strides[limits::kMaxDims];
+  double scale;
+  std::int64_t zero_point;
+  std::uint64_t padding[3];
+};
+static_assert(sizeof(TensorHeader) == 192);
+inline constexpr std::uint32_t kTensorMagic = 0x5256'5354;  // "TSVR"
+
+}  // namespace tv::shm

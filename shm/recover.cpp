@@ -1,0 +1,185 @@
+#include "shm/recover.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "shm/doorbell.h"
+
+namespace tv::shm {
+namespace {
+
+constexpr std::uint64_t kSupervisorOwner = kSupervisor + 1;
+
+void mark(const Arena& arena, std::uint32_t index) {
+  std::uint32_t i = index % limits::kSlotsPerChunk;
+  arena.chunk(index / limits::kSlotsPerChunk).freed[i / 64].fetch_or(std::uint64_t{1} << (i % 64), std::memory_order_seq_cst);
+}
+
+// Takes the dead one's bit off every object, and marks what nobody holds any more, whoever left it so.
+void clear_bits(const Arena& arena, ParticipantId dead, Custody::Report& report) {
+  const std::uint64_t mask = bit(dead);
+  for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
+    if (arena.chunk(c).owner.load(std::memory_order_acquire) == 0) continue;
+    for (std::uint32_t i = 0; i < limits::kSlotsPerChunk; ++i) {
+      ObjectSlot& slot = arena.slot(c * limits::kSlotsPerChunk + i);
+      std::uint64_t before = slot.holders.load(std::memory_order_acquire);
+      if ((before & mask) != 0) {
+        before = slot.holders.fetch_and(~mask, std::memory_order_acq_rel);
+        ++report.bits_cleared;
+      }
+      std::uint64_t tag = slot.tag.load(std::memory_order_acquire);
+      if (tag_state(tag) == SlotState::kFree) continue;
+      if ((before & ~mask) == 0) {
+        mark(arena, c * limits::kSlotsPerChunk + i);
+        ++report.objects_freed;
+      } else if (tag_state(tag) == SlotState::kUnsealed && slot.creator == dead) {
+        slot.tag.store(make_tag(tag_generation(tag), SlotState::kFailed), std::memory_order_release);
+        futex_wake(slot.waiters, 1 << 20);
+      }
+    }
+  }
+}
+
+// Blocks in which objects of the dead one's chunks lie.
+std::vector<bool> blocks_in_use(const Arena& arena, std::uint64_t owner) {
+  std::vector<bool> used(arena.geometry().blocks);
+  for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
+    if (arena.chunk(c).owner.load(std::memory_order_acquire) != owner) continue;
+    for (std::uint32_t i = 0; i < limits::kSlotsPerChunk; ++i) {
+      const ObjectSlot& slot = arena.slot(c * limits::kSlotsPerChunk + i);
+      if (tag_state(slot.tag.load(std::memory_order_acquire)) == SlotState::kFree) continue;
+      auto place = place_of(arena, slot);
+      if (!place) continue;
+      std::uint32_t count = place->word.kind == BlockKind::kLargeHead ? place->word.count : 1;
+      for (std::uint32_t b = 0; b < count; ++b) used[place->block + b] = true;
+    }
+  }
+  return used;
+}
+
+void settle_blocks(const Arena& arena, ParticipantId dead, Custody::Report& report) {
+  auto used = blocks_in_use(arena, dead + 1);
+  for (std::uint32_t b = 0; b < arena.geometry().blocks; ++b) {
+    BlockWord word = arena.block_word(b).load(std::memory_order_acquire);
+    if (word.owner_plus_1 != dead + 1) continue;
+    if (used[b]) {
+      word.owner_plus_1 = kSupervisorOwner;
+      ++report.blocks_adopted;
+    } else {
+      word = BlockWord{};
+      ++report.blocks_freed;
+    }
+    arena.block_word(b).store(word, std::memory_order_release);
+  }
+}
+
+// What the dead one may have stored without telling anybody: mail, cursors that moved, freed bits.
+void announce_for(const Arena& arena, ParticipantId dead) {
+  for (ParticipantId p = 0; p < limits::kMaxParticipants; ++p) {
+    if (p == dead || arena.participant(p).kind.load(std::memory_order_acquire) == 0) continue;
+    arena.participant(p).freed.store(1, std::memory_order_seq_cst);
+    RingCursors& outgoing = arena.ring(dead, p);
+    RingCursors& incoming = arena.ring(p, dead);
+    if (outgoing.made.load(std::memory_order_acquire) != 0 || incoming.made.load(std::memory_order_acquire) != 0) {
+      incoming.space_waiters.store(0, std::memory_order_relaxed);
+      futex_wake(incoming.head, 1 << 20);
+      ring_doorbell(arena, p, dead);
+    }
+  }
+  arena.participant(dead).doorbell.sleeping.store(0, std::memory_order_seq_cst);
+}
+
+}  // namespace
+
+Custody::Report Custody::recover(ParticipantId dead, std::span<const ActorId> actors) {
+  TV_ASSERT(dead != kSupervisor && dead < limits::kMaxParticipants);
+  const Arena& arena = *store_->arena();
+  Report report;
+  std::size_t kept_before = mail_.size();
+  // First the holds that keep what must outlive the dead one, then the end of its own.
+  keep_mail(dead);
+  for (ActorId actor : actors) keep_state(actor);
+  report.mail_kept = mail_.size() - kept_before;
+  clear_bits(arena, dead, report);
+  settle_blocks(arena, dead, report);
+  for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
+    std::uint64_t owner = dead + 1;
+    if (arena.chunk(c).owner.compare_exchange_strong(owner, kSupervisorOwner, std::memory_order_acq_rel)) store_->adopt(c);
+  }
+  arena.participant(kSupervisor).freed.store(1, std::memory_order_seq_cst);
+  store_->collect();
+  announce_for(arena, dead);
+  arena.header().restarts.fetch_add(1, std::memory_order_relaxed);
+  return report;
+}
+
+void Custody::keep_mail(ParticipantId from) {
+  for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to) {
+    for (auto& record : unread_handles(*store_->arena(), from, to)) {
+      // Taken into custody at an earlier death of the same participant, and still unread.
+      bool kept = std::any_of(mail_.begin(), mail_.end(),
+                              [&](const Mail& m) { return m.from == from && m.to == to && m.end == record.end; });
+      if (kept) continue;
+      Mail mail{from, to, record.end, {}};
+      for (Handle handle : record.handles)
+        if (store_->hold(handle)) mail.handles.push_back(handle);
+      if (!mail.handles.empty()) mail_.push_back(std::move(mail));
+    }
+  }
+}
+
+void Custody::keep_state(ActorId actor) {
+  KeptState kept{actor, {}};
+  if (Handle manifest = committed(*store_->arena(), actor)) {
+    if (auto tensor = store_->get(manifest)) {
+      auto handles = manifest_handles(*tensor);
+      if (handles) kept.handles = *handles;
+      kept.handles.push_back(manifest);
+    }
+  }
+  std::erase_if(kept.handles, [this](Handle handle) { return !store_->hold(handle); });
+  release_state(actor);  // of an earlier death; after the hold, for it may be the same commit
+  if (!kept.handles.empty()) states_.push_back(std::move(kept));
+}
+
+bool Custody::settle() {
+  std::erase_if(mail_, [this](const Mail& mail) {
+    if (store_->arena()->ring(mail.from, mail.to).head.load(std::memory_order_acquire) < mail.end) return false;
+    for (Handle handle : mail.handles) store_->drop(handle);
+    return true;
+  });
+  return !mail_.empty();
+}
+
+void Custody::release_state(ActorId actor) {
+  std::erase_if(states_, [&](const KeptState& kept) {
+    if (kept.actor != actor) return false;
+    for (Handle handle : kept.handles) store_->drop(handle);
+    return true;
+  });
+}
+
+void Custody::discard_inbox(ParticipantId receiver) {
+  const Arena& arena = *store_->arena();
+  for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from) {
+    RingCursors& ring = arena.ring(from, receiver);
+    if (ring.made.load(std::memory_order_acquire) == 0) continue;
+    ring.head.store(ring.tail.load(std::memory_order_acquire), std::memory_order_seq_cst);
+    ring.space_waiters.store(0, std::memory_order_relaxed);
+    futex_wake(ring.head, 1 << 20);
+    if (arena.participant(from).kind.load(std::memory_order_acquire) != 0) ring_doorbell(arena, from, receiver);
+  }
+  settle();
+}
+
+bool Custody::outbox_empty(ParticipantId sender) const {
+  const Arena& arena = *store_->arena();
+  for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to) {
+    const RingCursors& ring = arena.ring(sender, to);
+    if (ring.made.load(std::memory_order_acquire) == 0) continue;
+    if (ring.head.load(std::memory_order_acquire) != ring.tail.load(std::memory_order_acquire)) return false;
+  }
+  return true;
+}
+
+}  // namespace tv::shm

@@ -1,0 +1,189 @@
+#include "config/load.h"
+
+#include "tests/config/loading.h"
+
+using namespace tv;
+using namespace tv::config;
+
+TEST_CASE("one worker with a name is a configuration") {
+  auto config = good("[[worker]]\nname = \"cpu\"\n");
+  CHECK(config.path.empty());
+  CHECK(config.supervisor.runtime_dir == default_runtime_dir());
+  CHECK(config.supervisor.log_level == log::Level::kInfo);
+  CHECK(config.supervisor.stop_grace == 10s);
+  CHECK(config.arena.size_bytes == std::uint64_t{2} << 30);
+  CHECK(config.arena.ring_bytes == limits::kDefaultRingBytes);
+  REQUIRE(config.workers.size() == 1);
+  CHECK(config.workers[0].name == "cpu");
+  CHECK(config.workers[0].group == "cpu");
+  CHECK(config.workers[0].device == Device{});
+  CHECK(config.workers[0].threads == 1);
+  CHECK(config.workers[0].restart == Backoff{});
+}
+
+TEST_CASE("every key arrives where it belongs") {
+  TemporaryFolder folder;
+  folder.write("mine.so", "");
+  auto config = good(R"(
+[supervisor]
+runtime_dir = "/run/mine/"
+log_level = "debug"
+stop_grace = "2s"
+start_timeout = "1min"
+
+[arena]
+size = "1GiB"
+ring = "64KiB"
+objects = 1000
+
+[[worker]]
+name = "gpu"
+device = "cuda:1"
+threads = 4
+spares = 1
+env = { A = "1", B_2 = "" }
+restart = { min = "1ms", max = "1s", factor = 3, reset = "5s", intensity = 4, period = "10s" }
+
+[[actor]]
+name = "trainer"
+type = "mine.trainer"
+plugin = "mine.so"
+worker = "gpu"
+device = "cuda:1"
+restart = "transient"
+checkpoint = { every_messages = 100, interval = "5s" }
+args = { on = true, epochs = 2, rate = 0.5, name = "x", list = [1, "two"], table = { deep = [[]] } }
+
+[[pool]]
+name = "answers"
+type = "mine.answer"
+plugin = "./sub/../mine.so"
+size = 3
+workers = ["gpu"]
+routing = "round_robin"
+restart = "temporary"
+)",
+                     folder.path());
+  CHECK(config.supervisor.runtime_dir == "/run/mine");
+  CHECK(config.supervisor.log_level == log::Level::kDebug);
+  CHECK(config.supervisor.stop_grace == 2s);
+  CHECK(config.supervisor.start_timeout == 60s);
+  CHECK(config.arena.size_bytes == std::uint64_t{1} << 30);
+  CHECK(config.arena.ring_bytes == 64 << 10);
+  CHECK(config.arena.objects == 1024);
+  const auto& worker = config.workers.at(0);
+  CHECK(worker.device == Device{DeviceKind::kCuda, 1});
+  CHECK(worker.threads == 4);
+  CHECK(worker.spares == 1);
+  CHECK(worker.env == std::map<std::string, std::string>{{"A", "1"}, {"B_2", ""}});
+  CHECK(worker.restart == Backoff{1ms, 1s, 3.0, 5s, 4, 10s});
+  const auto& actor = config.actors.at(0);
+  CHECK(actor.name == "trainer");
+  CHECK(actor.type == "mine.trainer");
+  CHECK(actor.plugin == folder.path("mine.so"));
+  CHECK(actor.worker == "gpu");
+  CHECK(actor.device == Device{DeviceKind::kCuda, 1});
+  CHECK(actor.restart == RestartType::kTransient);
+  CHECK(actor.checkpoint.every_messages == 100);
+  CHECK(actor.checkpoint.interval == 5s);
+  Arg::Table table = {{"on", Arg{true}},
+                      {"epochs", Arg{std::int64_t{2}}},
+                      {"rate", Arg{0.5}},
+                      {"name", Arg{std::string("x")}},
+                      {"list", Arg{Arg::List{Arg{std::int64_t{1}}, Arg{std::string("two")}}}},
+                      {"table", Arg{Arg::Table{{"deep", Arg{Arg::List{Arg{Arg::List{}}}}}}}}};
+  CHECK(actor.args == table);
+  const auto& pool = config.pools.at(0);
+  CHECK(pool.plugin == folder.path("mine.so"));
+  CHECK(pool.size == 3);
+  CHECK(pool.workers == std::vector<std::string>{"gpu"});
+  CHECK_FALSE(pool.device);
+  CHECK(pool.routing == Routing::kRoundRobin);
+  CHECK(pool.restart == RestartType::kTemporary);
+}
+
+TEST_CASE("a worker with a count becomes so many processes of one group") {
+  auto config = good("[[worker]]\nname = \"cpu\"\ncount = 2\nspares = 1\n\n[[worker]]\nname = \"gpu\"\ndevice = \"cuda\"\n");
+  REQUIRE(config.workers.size() == 3);
+  CHECK(config.workers[0].name == "cpu/0");
+  CHECK(config.workers[1].name == "cpu/1");
+  CHECK(config.workers[1].group == "cpu");
+  CHECK(config.workers[1].spares == 1);
+  CHECK(config.workers[2].name == "gpu");
+  CHECK(config.workers[2].group == "gpu");
+}
+
+TEST_CASE("references mean a process or a group") {
+  good(
+      "[[worker]]\nname = \"cpu\"\ncount = 2\n"
+      "[[actor]]\nname = \"a\"\ntype = \"torchscript\"\nworker = \"cpu/1\"\n"
+      "[[actor]]\nname = \"b\"\ntype = \"torchscript\"\nworker = \"cpu\"\n"
+      "[[pool]]\nname = \"c\"\ntype = \"torchscript\"\nworkers = [\"cpu\", \"cpu/0\"]\n");
+}
+
+TEST_CASE("an actor without worker and device goes on the first worker") {
+  auto config = good(kWorker + "[[worker]]\nname = \"other\"\n[[actor]]\nname = \"a\"\ntype = \"torchscript\"\n");
+  CHECK(config.actors[0].worker == "cpu");
+}
+
+TEST_CASE("an actor with a device keeps its choice of worker open") {
+  auto config =
+      good("[[worker]]\nname = \"g\"\ndevice = \"cuda:1\"\n[[actor]]\nname = \"a\"\ntype = \"torchscript\"\ndevice = \"cuda:1\"\n");
+  CHECK(config.actors[0].worker.empty());
+  CHECK(config.actors[0].device == Device{DeviceKind::kCuda, 1});
+}
+
+TEST_CASE("a pool without workers and device is spread over all groups") {
+  auto config = good("[[worker]]\nname = \"x\"\ncount = 2\n[[worker]]\nname = \"y\"\n[[pool]]\nname = \"p\"\ntype = \"torchscript\"\n");
+  CHECK(config.pools[0].workers == std::vector<std::string>{"x", "y"});
+}
+
+TEST_CASE("the arena is whole blocks whatever size is asked for") {
+  CHECK(good(kWorker + "[arena]\nsize = \"33MB\"\n").arena.size_bytes == std::uint64_t{30} << 20);
+  CHECK(good(kWorker + "[arena]\nsize = \"50%\"\n").arena.size_bytes == std::uint64_t{4} << 30);
+  CHECK(good(kWorker + "[arena]\nsize = 16777216\n").arena.size_bytes == limits::kMinArenaBytes);
+  CHECK(good(kWorker + "[arena]\nsize = \"8GiB\"\n").arena.size_bytes == kMachine.memory_bytes);
+}
+
+TEST_CASE("a machine of little or unknown memory gets the smallest arena") {
+  CHECK(load_text(kWorker, "t", "/", Machine{20 << 20}).config.arena.size_bytes == limits::kMinArenaBytes);
+  CHECK(load_text(kWorker, "t", "/", Machine{}).config.arena.size_bytes == limits::kMinArenaBytes);
+}
+
+TEST_CASE("this machine has memory") { CHECK(Machine::local().memory_bytes > limits::kMinArenaBytes); }
+
+TEST_CASE("sections may be written inline or as nested headers") {
+  auto config = good("worker = [{ name = \"a\" }, { name = \"b\", restart.max = \"3s\" }]\nsupervisor.log_level = \"error\"\n");
+  CHECK(config.workers.size() == 2);
+  CHECK(config.workers[1].restart.max == 3s);
+  CHECK(config.supervisor.log_level == log::Level::kError);
+}
+
+TEST_CASE("a file with a byte order mark and carriage returns is read") {
+  auto config = good("\xef\xbb\xbf[[worker]]\r\nname = \"cpu\"\r\n");
+  CHECK(config.workers[0].name == "cpu");
+}
+
+TEST_CASE("paths in a file are relative to the file") {
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path("lib"));
+  folder.write("lib/mine.so", "");
+  auto path = folder.write("t.toml", kWorker +
+                                         "[supervisor]\nruntime_dir = \"run\"\n"
+                                         "[[actor]]\nname = \"a\"\ntype = \"mine.a\"\nplugin = \"lib/mine.so\"\n");
+  auto loaded = load_file(path, kMachine);
+  INFO(listed(loaded));
+  REQUIRE(loaded.ok());
+  CHECK(loaded.config.path == path);
+  CHECK(loaded.config.supervisor.runtime_dir == folder.path("run"));
+  CHECK(loaded.config.actors[0].plugin == folder.path("lib/mine.so"));
+}
+
+TEST_CASE("the largest permitted configuration is loaded") {
+  auto config = good(
+      "[[worker]]\nname = \"w\"\ncount = 48\nspares = 16\n"
+      "[[pool]]\nname = \"p\"\ntype = \"torchscript\"\nsize = 1023\n"
+      "[[actor]]\nname = \"" +
+      std::string(limits::kMaxName, 'a') + "\"\ntype = \"torchscript\"\n");
+  CHECK(config.workers.size() == limits::kMaxWorkers);
+}

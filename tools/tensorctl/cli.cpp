@@ -1,0 +1,205 @@
+#include "tools/tensorctl/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+
+#include "config/units.h"
+#include "tools/tensorctl/help.h"
+
+namespace tv::ctl {
+namespace {
+
+struct KindName {
+  Kind kind;
+  std::string_view one;
+  std::string_view many;
+};
+constexpr std::array<KindName, 5> kKinds = {{{Kind::kWorker, "worker", "workers"},
+                                             {Kind::kActor, "actor", "actors"},
+                                             {Kind::kPool, "pool", "pools"},
+                                             {Kind::kObject, "object", "objects"},
+                                             {Kind::kParticipant, "participant", "participants"}}};
+
+// "; did you mean "x"?" or what there is.
+std::string hint(const std::string& word, const std::vector<std::string>& known) {
+  auto near = config::nearest(word, known);
+  if (!near.empty()) return "; did you mean \"" + near + "\"?";
+  std::string all;
+  for (const auto& name : known) all += (all.empty() ? "" : ", ") + name;
+  return "; there are " + all;
+}
+
+// A mistake that CLI11 would not find, in our words. Thrown and caught in this file only.
+struct Mistake {
+  std::string text;
+};
+Mistake mistake(std::string text) { return {std::move(text)}; }
+
+// Both forms are taken everywhere: nobody should need to remember where the plural stands.
+Kind parse_kind(const std::string& text, bool with_participants) {
+  std::vector<std::string> known;
+  for (const auto& k : kKinds) {
+    if (k.kind == Kind::kParticipant && !with_participants) continue;
+    if (text == k.one || text == k.many) return k.kind;
+    known.emplace_back(with_participants ? k.many : k.one);
+  }
+  throw mistake("there is no kind of thing called \"" + text + "\"" + hint(text, known));
+}
+
+Output parse_output(const std::string& text) {
+  if (text == "table") return Output::kTable;
+  if (text == "wide") return Output::kWide;
+  if (text == "json") return Output::kJson;
+  throw mistake("--output: there is no form \"" + text + "\"" + hint(text, {"table", "wide", "json"}));
+}
+
+Nanoseconds parse_timeout(const std::string& text) {
+  auto timeout = config::parse_duration(text);
+  if (!timeout) throw mistake("--timeout: " + timeout.error().message);
+  if (timeout->count() <= 0) throw mistake("--timeout: expected more than 0, found \"" + text + "\"");
+  return *timeout;
+}
+
+int parse_signal_or_throw(const std::string& text) {
+  if (auto signal = parse_signal(text)) return *signal;
+  throw mistake("--signal: there is no signal \"" + text + "\"" + hint(text, signal_names()));
+}
+
+void check_save(const std::string& file) {
+  if (!file.ends_with(".npy") && !file.ends_with(".safetensors"))
+    throw mistake("--save: expected a file name that ends in .npy or .safetensors, found \"" + file + "\"");
+}
+
+// The definitions, and where CLI11 puts what it reads.
+class Definition {
+ public:
+  Definition() : app_("Looks at and steers a running Tensorvisor.", "tensorctl") {
+    app_.footer(std::string(help::kProgram));
+    app_.require_subcommand(0, 1);
+    app_.fallthrough();  // global options may stand behind the verb
+    app_.add_option("-r,--runtime-dir", options_.runtime_dir, "Directory of the daemon's sockets; by default this user's")->type_name("DIR");
+    app_.add_option("-o,--output", output_, "table, wide or json")->type_name("FORM");
+    app_.add_option("-t,--timeout", timeout_, "Give up after this long (5s; call: 30s)")->type_name("TIME");
+    add_looking();
+    add_call();
+    add_steering();
+  }
+
+  Options parse(int argc, const char* const* argv) {
+    app_.parse(argc, argv);
+    if (!verb_) throw mistake(std::string(arena_->parsed() ? "arena does what" : "no verb is given") + hint("", verbs()));
+    options_.verb = *verb_;
+    options_.output = parse_output(output_);
+    if (!timeout_.empty()) options_.timeout = parse_timeout(timeout_);
+    if (!kind_.empty()) options_.kind = parse_kind(kind_, *verb_ == Verb::kList);
+    options_.signal = parse_signal_or_throw(signal_);
+    if (!options_.save.empty()) check_save(options_.save);
+    if (arguments_) options_.arguments = arguments_->results();
+    if (options_.kind != Kind::kObject && (options_.named || options_.limit)) throw mistake("--named and --limit go with objects only");
+    return options_;
+  }
+
+  CLI::App& app() { return app_; }
+
+  // Why the words that are left over are too many.
+  std::string unexpected() {
+    auto rest = app_.remaining(true);
+    const std::string word = rest.empty() ? "" : rest.front();
+    if (word.starts_with('-'))
+      return "there is no option \"" + word + "\" here" + (app_.got_subcommand("call") ? "; after -- it would be an argument" : "");
+    bool has_verb = arena_->parsed() ? !arena_->get_subcommands().empty() : !app_.get_subcommands().empty();
+    if (!has_verb) return "there is no verb \"" + word + "\"" + hint(word, verbs());
+    return "\"" + word + "\" is too much";
+  }
+
+ private:
+  CLI::App* verb(CLI::App& parent, const char* name, const char* description, std::string_view footer, Verb verb) {
+    auto* sub = parent.add_subcommand(name, description);
+    sub->footer(std::string(footer));
+    sub->callback([this, verb] { verb_ = verb; });
+    return sub;
+  }
+  CLI::App* named_verb(const char* name, const char* description, std::string_view footer, Verb v, const char* what) {
+    auto* sub = verb(app_, name, description, footer, v);
+    sub->add_option("name", options_.name, what)->required()->type_name("NAME");
+    return sub;
+  }
+
+  void add_looking() {
+    verb(app_, "status", "How the daemon is", help::kStatus, Verb::kStatus);
+    auto* list = verb(app_, "list", "Workers, actors, pools, objects or participants", help::kList, Verb::kList);
+    list->add_option("kind", kind_, "workers, actors, pools, objects or participants")->required()->type_name("KIND");
+    list->add_option("--limit", options_.limit, "Objects: at most so many (1000)")->check(CLI::PositiveNumber)->type_name("N");
+    list->add_flag("--named", options_.named, "Objects: only those with a name");
+    auto* describe = verb(app_, "describe", "Everything about one of them", help::kDescribe, Verb::kDescribe);
+    describe->add_option("kind", kind_, "worker, actor, pool or object")->required()->type_name("KIND");
+    describe->add_option("name", options_.name, "Its name; of an object, the name or the handle")->required()->type_name("NAME");
+    arena_ = app_.add_subcommand("arena", "The shared memory");
+    arena_->footer(std::string(help::kArena));
+    arena_->require_subcommand(0, 1);
+    verb(*arena_, "stats", "How full it is", help::kArena, Verb::kArenaStats);
+    verb(*arena_, "fsck", "Do its books balance? Exit code 1 if not", help::kArena, Verb::kArenaFsck);
+    verb(app_, "version", "Of tensorctl; needs no daemon", help::kVersion, Verb::kVersion);
+  }
+
+  void add_call() {
+    auto* call = named_verb("call", "Call a method of an actor or pool", help::kCall, Verb::kCall, "Of the actor or pool");
+    call->add_option("method", options_.method, "Of its type")->required()->type_name("METHOD");
+    // CLI11 takes "[1,2]" for two values and "{}" for none: results() and this flag leave the words as they are.
+    arguments_ = call->add_option("arguments", ignored_, "JSON, a bare word, or @FILE.npy, @FILE.safetensors[:NAME]");
+    arguments_->expected(0, -1)->allow_extra_args(false)->type_name("ARG");
+    call->add_option("--save", options_.save, "Write the tensors of the result to FILE.npy or FILE.safetensors")->type_name("FILE");
+  }
+
+  void add_steering() {
+    auto* kill = named_verb("kill", "Send a signal to a worker's process", help::kKill, Verb::kKill, "Of the worker");
+    kill->add_option("-s,--signal", signal_, "Name or number (KILL)")->type_name("SIGNAL");
+    named_verb("restart", "Restart a worker, actor or pool; a failed or stopped one gets another chance", help::kRestart, Verb::kRestart,
+               "Of the worker, actor or pool");
+    named_verb("stop", "Stop a worker, actor or pool in an orderly way, until it is restarted", help::kStop, Verb::kStop,
+               "Of the worker, actor or pool");
+    verb(app_, "shutdown", "End the daemon in an orderly way", help::kShutdown, Verb::kShutdown);
+  }
+
+  std::vector<std::string> verbs() {
+    std::vector<std::string> names;
+    auto& parent = arena_->parsed() ? *arena_ : app_;
+    for (auto* sub : parent.get_subcommands([](CLI::App*) { return true; })) names.push_back(sub->get_name());
+    return names;
+  }
+
+  CLI::App app_;
+  Options options_;
+  std::optional<Verb> verb_;
+  std::string output_ = "table", timeout_, kind_, signal_ = "KILL";
+  std::vector<std::string> ignored_;
+  CLI::App* arena_ = nullptr;
+  CLI::Option* arguments_ = nullptr;
+};
+
+Parsed misuse(const std::string& message) {
+  return {.exit_code = kMisuse, .err = "tensorctl: " + message + " (tensorctl --help shows examples)\n"};
+}
+
+}  // namespace
+
+std::string_view plural(Kind kind) { return kKinds[static_cast<std::size_t>(kind)].many; }
+
+Parsed parse_command_line(int argc, const char* const* argv) {
+  Definition definition;
+  try {
+    return {.options = definition.parse(argc, argv)};
+  } catch (const CLI::CallForHelp&) {
+    return {.out = definition.app().help()};
+  } catch (const CLI::CallForAllHelp&) {
+    return {.out = definition.app().help("", CLI::AppFormatMode::All)};
+  } catch (const CLI::ExtrasError&) {
+    return misuse(definition.unexpected());
+  } catch (const CLI::Error& e) {
+    return misuse(e.what());
+  } catch (const Mistake& e) {
+    return misuse(e.text);
+  }
+}
+
+}  // namespace tv::ctl

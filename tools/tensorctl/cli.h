@@ -1,0 +1,54 @@
+// The command line: from argv to a plain struct. CLI11 is used behind this header alone.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/clock.h"
+
+namespace tv::ctl {
+
+// What the exit codes mean to scripts.
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kMisuse = 2;
+inline constexpr int kNotRunning = 3;
+inline constexpr int kNoSuchThing = 4;
+
+enum class Verb { kStatus, kList, kDescribe, kCall, kKill, kRestart, kStop, kShutdown, kArenaStats, kArenaFsck, kVersion };
+enum class Output { kTable, kWide, kJson };
+enum class Kind { kWorker, kActor, kPool, kObject, kParticipant };
+
+struct Options {
+  Verb verb = Verb::kStatus;
+  std::string runtime_dir;  // empty: where this user's daemon is by default
+  Output output = Output::kTable;
+  std::optional<Nanoseconds> timeout;  // of the whole command; the default is the verb's
+
+  Kind kind = Kind::kWorker;  // list, describe
+  std::string name;           // describe, kill, restart, stop; call: of the actor or pool
+  std::uint32_t limit = 0;    // list objects; 0: the supervisor's default
+  bool named = false;         // list objects
+  int signal = 9;             // kill
+  std::string method;         // call
+  std::vector<std::string> arguments;
+  std::string save;           // call: file for the tensors of the result
+};
+
+// Either `options`, or what to print and the exit code: help and mistakes end here.
+struct Parsed {
+  std::optional<Options> options;
+  int exit_code = kDone;
+  std::string out;
+  std::string err;
+};
+Parsed parse_command_line(int argc, const char* const* argv);
+
+std::string_view plural(Kind kind);  // "workers"
+
+// "KILL", "SIGKILL", "9"; nothing when there is no such signal.
+std::optional<int> parse_signal(const std::string& text);
+std::vector<std::string> signal_names();  // without SIG
+
+}  // namespace tv::ctl

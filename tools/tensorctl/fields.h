@@ -1,0 +1,102 @@
+// One list of fields describes a kind of thing: its table, its wide table, its description and its JSON all come from it.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "tools/tensorctl/cli.h"
+#include "tools/tensorctl/json_text.h"
+#include "tools/tensorctl/table.h"
+#include "tools/tensorctl/times.h"
+
+namespace tv::ctl {
+
+// JSON keys keep the order in which fields are declared.
+using Json = nlohmann::ordered_json;
+
+// How an answer is to be shown.
+struct View {
+  Output output = Output::kTable;
+  Screen screen;
+  Now now;
+};
+
+enum class Show {
+  kAlways,
+  kWide,      // wide tables and descriptions
+  kDetail,    // descriptions
+  kJsonOnly,
+};
+
+template <class Reader>
+struct Field {
+  const char* key;     // of JSON: snake_case, stable
+  const char* header;  // of tables
+  Show show;
+  Align align;
+  Json (*value)(Reader, const Now&);
+  Cell (*cell)(Reader, const Now&) = nullptr;  // null: the value as it is
+};
+
+Cell plain_cell(const Json& value);
+
+template <class Reader>
+Cell cell_of(const Field<Reader>& field, Reader reader, const Now& now) {
+  return field.cell ? field.cell(reader, now) : plain_cell(field.value(reader, now));
+}
+
+template <class Reader>
+Json json_of(std::span<const Field<Reader>> fields, Reader reader, const Now& now) {
+  Json object = Json::object();
+  for (const auto& field : fields) object[field.key] = field.value(reader, now);
+  return object;
+}
+
+template <class List, class Reader>
+Json json_list(std::span<const Field<Reader>> fields, List list, const Now& now) {
+  Json array = Json::array();
+  for (Reader item : list) array.push_back(json_of(fields, item, now));
+  return array;
+}
+
+template <class List, class Reader>
+std::string table_of(std::span<const Field<Reader>> fields, List list, const View& view) {
+  auto shown = [&](const Field<Reader>& field) {
+    return field.show == Show::kAlways || (field.show == Show::kWide && view.output == Output::kWide);
+  };
+  std::vector<Column> columns;
+  for (const auto& field : fields)
+    if (shown(field)) columns.push_back({field.header, field.align});
+  Table table(std::move(columns));
+  for (Reader item : list) {
+    std::vector<Cell> row;
+    for (const auto& field : fields)
+      if (shown(field)) row.push_back(cell_of(field, item, view.now));
+    table.add(std::move(row));
+  }
+  return table.render(view.screen);
+}
+
+template <class Reader>
+std::vector<Line> lines_of(std::span<const Field<Reader>> fields, Reader reader, const Now& now) {
+  std::vector<Line> lines;
+  for (const auto& field : fields) {
+    if (field.show == Show::kJsonOnly) continue;
+    std::string key;
+    for (char c : std::string_view(field.header)) key += c == '-' ? ' ' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    lines.push_back({std::move(key), cell_of(field, reader, now)});
+  }
+  return lines;
+}
+
+// Small helpers of the field lists.
+template <class Text>
+std::string str(Text text) {
+  return {text.begin(), text.size()};
+}
+inline Json number_or_null(std::int64_t value) { return value == 0 ? Json() : Json(value); }
+inline Json time_or_null(std::int64_t realtime_ns) { return realtime_ns == 0 ? Json() : Json(iso8601(realtime_ns)); }
+Cell state_cell(const std::string& state);
+Cell size_cell(std::uint64_t bytes);
+
+}  // namespace tv::ctl

@@ -1,0 +1,81 @@
+// What --help teaches: examples, one a line, under the generated list of options.
+#pragma once
+
+#include <string_view>
+
+namespace tv::ctl::help {
+
+inline constexpr std::string_view kProgram = R"(Examples:
+  tensorctl status                                how is it?
+  tensorctl list workers -o wide                  with participants, threads and memory
+  tensorctl list objects --named -o json          for programs
+  tensorctl describe actor counter                everything about one actor
+  tensorctl call counter add 5                    call a method; prints its result as JSON
+  tensorctl call classifier classify @images.npy --save scores.npy
+  tensorctl kill cpu/0                            SIGKILL; the worker comes back with its actors
+  tensorctl arena fsck                            do the books of the shared memory balance?
+  tensorctl VERB --help                           examples of one verb
+
+Options may stand before or behind the verb.
+Exit codes: 0 done, 1 failed, 2 misuse, 3 not running, 4 no such thing.)";
+
+inline constexpr std::string_view kStatus = R"(Examples:
+  tensorctl status
+  tensorctl status -o json | jq -r .health        ok, degraded, starting or stopping
+  tensorctl -r /tmp/try status                    another daemon than this user's default)";
+
+inline constexpr std::string_view kList = R"(Examples:
+  tensorctl list workers                          states, pids, restarts, last deaths
+  tensorctl list actors -o wide                   with commits and sizes of state
+  tensorctl list objects --named                  what has been published
+  tensorctl list objects --limit 20
+  tensorctl list participants -o json)";
+
+inline constexpr std::string_view kDescribe = R"(Examples:
+  tensorctl describe worker cpu/0                 and the actors in it
+  tensorctl describe actor trainer
+  tensorctl describe pool classifier              and its members
+  tensorctl describe object fashion/weights       a named object
+  tensorctl describe object 17.3                  any object, by its handle)";
+
+inline constexpr std::string_view kCall = R"(Arguments are JSON. A word that is no JSON is a string. @FILE puts tensors into the arena and
+passes handles: @x.npy a tensor, @x.safetensors a map of tensors, @x.safetensors:NAME one of them.
+A string that begins with @ is written as JSON: '"@home"'.
+
+Examples:
+  tensorctl call counter add 5
+  tensorctl call greeter greet Ada '{"loud": true}'
+  tensorctl call classifier classify @images.npy
+  tensorctl call model forward @batch.safetensors:input --save output.safetensors
+  tensorctl call trainer train '["a", "b"]' --timeout 10min
+  tensorctl call tool say -- --loud               what begins with - stands behind --
+
+The result is JSON on standard output. A tensor in it reads {"tensor": "float32[2, 3]", "handle": "17.3"}, with "values" up to
+64 elements; --save writes all of them (.npy: the only one).)";
+
+inline constexpr std::string_view kKill = R"(Examples:
+  tensorctl kill cpu/0                            SIGKILL: a crash, for those who want to see one
+  tensorctl kill cpu/0 --signal TERM              asks the process to stop)";
+
+inline constexpr std::string_view kRestart = R"(Examples:
+  tensorctl restart cpu/0                         a worker and all its actors
+  tensorctl restart trainer                       one actor; also after stop or when it has failed
+  tensorctl restart classifier                    every member of a pool)";
+
+inline constexpr std::string_view kStop = R"(Examples:
+  tensorctl stop trainer                          finishes its message, commits; mail waits for restart
+  tensorctl stop cpu/0)";
+
+inline constexpr std::string_view kShutdown = R"(Examples:
+  tensorctl shutdown                              like SIGTERM: actors finish and commit, bounded by stop_grace)";
+
+inline constexpr std::string_view kArena = R"(Examples:
+  tensorctl arena stats                           blocks, objects, memory
+  tensorctl arena stats -o json
+  tensorctl arena fsck                            exit code 1 and a list when something does not balance)";
+
+inline constexpr std::string_view kVersion = R"(Examples:
+  tensorctl version
+  tensorctl version -o json)";
+
+}  // namespace tv::ctl::help

@@ -1,0 +1,12 @@
+// JSON as text: objects a line a key, lists of plain values on one line, so that tensors stay readable.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace tv::ctl {
+
+// Ends with a newline. Bytes that are no UTF-8 become U+FFFD.
+std::string json_text(const nlohmann::ordered_json& value);
+
+}  // namespace tv::ctl

@@ -1,0 +1,79 @@
+#include <array>
+
+#include "tools/tensorctl/render.h"
+
+namespace tv::ctl {
+namespace {
+
+using A = wire::ActorInfo::Reader;
+using P = wire::PoolInfo::Reader;
+
+std::int64_t last_commit(A r, const Now& now) { return r.getLastCommitNs() ? now.realtime_of(r.getLastCommitNs()) : 0; }
+
+const std::array<Field<A>, 13> kActorFields = {{
+    {"name", "NAME", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getName())); }},
+    {"type", "TYPE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getType())); }},
+    {"worker", "WORKER", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getWorker())); }},
+    {"state", "STATE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getState())); },
+     [](A r, const Now&) { return state_cell(str(r.getState())); }},
+    {"incarnation", "INCARNATION", Show::kAlways, Align::kRight, [](A r, const Now&) { return Json(r.getIncarnation()); }},
+    {"handled", "HANDLED", Show::kAlways, Align::kRight, [](A r, const Now&) { return Json(r.getHandled()); }},
+    {"failed", "ERRORS", Show::kAlways, Align::kRight, [](A r, const Now&) { return Json(r.getFailed()); },
+     [](A r, const Now&) { return Cell{std::to_string(r.getFailed()), r.getFailed() ? Tone::kWarning : Tone::kPlain}; }},
+    {"id", "ID", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getId()); }},
+    {"pool", "POOL", Show::kWide, Align::kLeft, [](A r, const Now&) { return r.getPool().size() ? Json(str(r.getPool())) : Json(); }},
+    {"commits", "COMMITS", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getCommits()); }},
+    {"last_commit", "LAST-COMMIT", Show::kWide, Align::kRight, [](A r, const Now& now) { return time_or_null(last_commit(r, now)); },
+     [](A r, const Now& now) { return Cell{ago_text(last_commit(r, now), now)}; }},
+    {"state_bytes", "STATE-SIZE", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getStateBytes()); },
+     [](A r, const Now&) { return size_cell(r.getStateBytes()); }},
+    {"message", "MESSAGE", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getMessage())); }},
+}};
+
+const std::array<Field<P>, 5> kPoolFields = {{
+    {"name", "NAME", Show::kAlways, Align::kLeft, [](P r, const Now&) { return Json(str(r.getName())); }},
+    {"type", "TYPE", Show::kAlways, Align::kLeft, [](P r, const Now&) { return Json(str(r.getType())); }},
+    {"ready", "READY", Show::kAlways, Align::kRight, [](P r, const Now&) { return Json(r.getReady()); },
+     [](P r, const Now&) { return Cell{std::to_string(r.getReady()), r.getReady() == r.getSize() ? Tone::kGood : Tone::kWarning}; }},
+    {"size", "SIZE", Show::kAlways, Align::kRight, [](P r, const Now&) { return Json(r.getSize()); }},
+    {"routing", "ROUTING", Show::kAlways, Align::kLeft, [](P r, const Now&) { return Json(str(r.getRouting())); }},
+}};
+
+std::span<const Field<A>> actor_fields() { return kActorFields; }
+std::span<const Field<P>> pool_fields() { return kPoolFields; }
+
+std::vector<A> members_of(P pool, Actors actors) {
+  std::vector<A> members;
+  for (auto actor : actors)
+    if (actor.getPool() == pool.getName()) members.push_back(actor);
+  return members;
+}
+
+}  // namespace
+
+std::string render(Actors actors, const View& view) {
+  if (view.output == Output::kJson) return json_text({{"actors", json_list(actor_fields(), actors, view.now)}});
+  return table_of(actor_fields(), actors, view);
+}
+
+std::string render(Pools pools, const View& view) {
+  if (view.output == Output::kJson) return json_text({{"pools", json_list(pool_fields(), pools, view.now)}});
+  return table_of(pool_fields(), pools, view);
+}
+
+std::string describe(wire::ActorInfo::Reader actor, const View& view) {
+  if (view.output == Output::kJson) return json_text(json_of(actor_fields(), actor, view.now));
+  return render_lines(lines_of(actor_fields(), actor, view.now), view.screen);
+}
+
+std::string describe(wire::PoolInfo::Reader pool, Actors actors, const View& view) {
+  auto members = members_of(pool, actors);
+  if (view.output == Output::kJson) {
+    auto json = json_of(pool_fields(), pool, view.now);
+    json["members"] = json_list(actor_fields(), members, view.now);
+    return json_text(json);
+  }
+  return render_lines(lines_of(pool_fields(), pool, view.now), view.screen) + "\n" + table_of(actor_fields(), members, view);
+}
+
+}  // namespace tv::ctl

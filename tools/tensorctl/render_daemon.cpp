@@ -1,0 +1,98 @@
+#include "config/units.h"
+#include "tools/tensorctl/render.h"
+
+namespace tv::ctl {
+namespace {
+
+std::string of(std::uint64_t part, std::uint64_t whole) { return std::to_string(part) + " of " + std::to_string(whole); }
+std::string counted(std::uint64_t n, const char* thing) { return std::to_string(n) + " " + thing + (n == 1 ? "" : "s"); }
+Tone tone(bool good) { return good ? Tone::kGood : Tone::kWarning; }
+
+Json arena_json(wire::ArenaInfo::Reader r) {
+  return {{"size_bytes", r.getSizeBytes()},       {"block_bytes", r.getBlockBytes()},   {"blocks", r.getBlocks()},
+          {"blocks_leased", r.getBlocksLeased()}, {"objects", r.getObjects()},          {"max_objects", r.getMaxObjects()},
+          {"object_bytes", r.getObjectBytes()},   {"backed_bytes", r.getBackedBytes()}, {"names", r.getNames()},
+          {"rings", r.getRings()},                {"ring_bytes", r.getRingBytes()}};
+}
+
+std::string arena_summary(wire::ArenaInfo::Reader r) {
+  return config::format_size(r.getBlocksLeased() * r.getBlockBytes()) + " of " + config::format_size(r.getSizeBytes()) + " leased, " +
+         counted(r.getObjects(), "object") + " (" + config::format_size(r.getObjectBytes()) + "), " +
+         config::format_size(r.getBackedBytes()) + " of memory";
+}
+
+Json status_json(wire::Status::Reader r) {
+  return {{"health", str(r.getHealth())},
+          {"version", str(r.getDaemonVersion())},
+          {"pid", r.getPid()},
+          {"started", time_or_null(r.getStartedNs())},
+          {"runtime_dir", str(r.getRuntimeDir())},
+          {"config_path", str(r.getConfigPath())},
+          {"workers", r.getWorkers()},
+          {"workers_ready", r.getWorkersReady()},
+          {"actors", r.getActors()},
+          {"actors_ready", r.getActorsReady()},
+          {"clients", r.getClients()},
+          {"restarts", r.getRestarts()},
+          {"malformed", r.getMalformed()},
+          {"arena", arena_json(r.getArena())}};
+}
+
+}  // namespace
+
+std::string render(wire::Status::Reader r, const View& view) {
+  if (view.output == Output::kJson) return json_text(status_json(r));
+  std::string config = str(r.getConfigPath());
+  std::vector<Line> lines = {
+      {"health", state_cell(str(r.getHealth()))},
+      {"daemon", {str(r.getDaemonVersion()) + ", pid " + std::to_string(r.getPid()) + ", up " + span_text(view.now.realtime_ns - r.getStartedNs())}},
+      {"runtime dir", {str(r.getRuntimeDir())}},
+      {"config", {config.empty() ? "-" : config}},
+      {"workers", {of(r.getWorkersReady(), r.getWorkers()) + " ready, " + counted(r.getRestarts(), "restart"),
+                   tone(r.getWorkersReady() == r.getWorkers())}},
+      {"actors", {of(r.getActorsReady(), r.getActors()) + " ready", tone(r.getActorsReady() == r.getActors())}},
+      {"clients", {std::to_string(r.getClients())}},
+      {"arena", {arena_summary(r.getArena())}},
+  };
+  if (r.getMalformed() > 0 || view.output == Output::kWide)
+    lines.push_back({"malformed", {counted(r.getMalformed(), "message") + " dropped", r.getMalformed() ? Tone::kWarning : Tone::kPlain}});
+  return render_lines(lines, view.screen);
+}
+
+std::string render(wire::ArenaInfo::Reader r, const View& view) {
+  if (view.output == Output::kJson) return json_text(arena_json(r));
+  return render_lines({{"size", {config::format_size(r.getSizeBytes())}},
+                       {"blocks", {of(r.getBlocksLeased(), r.getBlocks()) + " leased, " + config::format_size(r.getBlockBytes()) + " each"}},
+                       {"objects", {of(r.getObjects(), r.getMaxObjects()) + ", " + config::format_size(r.getObjectBytes())}},
+                       {"memory", {config::format_size(r.getBackedBytes()) + " given by the kernel"}},
+                       {"names", {std::to_string(r.getNames())}},
+                       {"rings", {std::to_string(r.getRings()) + ", " + config::format_size(r.getRingBytes()) + " each"}}},
+                      view.screen);
+}
+
+std::string render(wire::FsckInfo::Reader r, const View& view) {
+  auto problems = r.getProblems();
+  if (view.output == Output::kJson) {
+    Json list = Json::array();
+    for (auto problem : problems) list.push_back(str(problem));
+    return json_text({{"ok", problems.size() == 0},
+                      {"objects", r.getObjects()},
+                      {"blocks", r.getBlocks()},
+                      {"rings", r.getRings()},
+                      {"unread_bytes", r.getUnreadBytes()},
+                      {"problems", list}});
+  }
+  std::string out;
+  for (auto problem : problems) out += "problem: " + printable(str(problem)) + "\n";
+  out += (problems.size() == 0 ? "the books balance: " : counted(problems.size(), "problem") + " in ") + counted(r.getObjects(), "object") + ", " +
+         counted(r.getBlocks(), "block") + ", " + counted(r.getRings(), "ring") + ", " + config::format_size(r.getUnreadBytes()) +
+         " of unread mail\n";
+  return out;
+}
+
+std::string render_done(const std::string& text, const View& view) {
+  if (view.output == Output::kJson) return json_text({{"done", text}});
+  return printable(text) + "\n";
+}
+
+}  // namespace tv::ctl

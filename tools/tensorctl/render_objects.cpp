@@ -1,0 +1,84 @@
+#include <array>
+
+#include "shm/handle.h"
+#include "tools/tensorctl/render.h"
+
+namespace tv::ctl {
+namespace {
+
+using O = wire::ObjectInfo::Reader;
+using P = wire::ParticipantInfo::Reader;
+
+Json shape_json(O r) {
+  Json shape = Json::array();
+  for (auto size : r.getShape()) shape.push_back(size);
+  return shape;
+}
+// "float32[60000, 28, 28]"
+Cell tensor_cell(O r, const Now&) {
+  std::string text;
+  for (auto size : r.getShape()) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return {str(r.getDtype()) + "[" + text + "]"};
+}
+Json holders_json(O r) {
+  Json holders = Json::array();
+  for (auto holder : r.getHolders()) holders.push_back(str(holder));
+  return holders;
+}
+std::int64_t created(O r, const Now& now) { return r.getCreatedNs() ? now.realtime_of(r.getCreatedNs()) : 0; }
+
+const std::array<Field<O>, 10> kObjectFields = {{
+    {"handle", "HANDLE", Show::kAlways, Align::kLeft,
+     [](O r, const Now&) { return Json(shm::to_string(shm::Handle::from_bits(r.getHandle()))); }},
+    {"name", "NAME", Show::kAlways, Align::kLeft, [](O r, const Now&) { return r.getName().size() ? Json(str(r.getName())) : Json(); }},
+    {"dtype", "TENSOR", Show::kAlways, Align::kLeft, [](O r, const Now&) { return Json(str(r.getDtype())); }, tensor_cell},
+    {"shape", nullptr, Show::kJsonOnly, Align::kLeft, [](O r, const Now&) { return shape_json(r); }},
+    {"bytes", "SIZE", Show::kAlways, Align::kRight, [](O r, const Now&) { return Json(r.getBytes()); },
+     [](O r, const Now&) { return size_cell(r.getBytes()); }},
+    {"state", "STATE", Show::kWide, Align::kLeft, [](O r, const Now&) { return Json(str(r.getState())); },
+     [](O r, const Now&) { return state_cell(str(r.getState())); }},
+    {"creator", "CREATOR", Show::kAlways, Align::kLeft, [](O r, const Now&) { return Json(str(r.getCreator())); }},
+    {"created", "AGE", Show::kAlways, Align::kRight, [](O r, const Now& now) { return time_or_null(created(r, now)); },
+     [](O r, const Now& now) { return Cell{r.getCreatedNs() ? span_text(now.monotonic_ns - r.getCreatedNs()) : "-"}; }},
+    {"version", "VERSION", Show::kWide, Align::kRight, [](O r, const Now&) { return r.getVersion() ? Json(r.getVersion()) : Json(); }},
+    {"holders", "HOLDERS", Show::kWide, Align::kLeft, [](O r, const Now&) { return holders_json(r); }},
+}};
+
+const std::array<Field<P>, 8> kParticipantFields = {{
+    {"id", "ID", Show::kAlways, Align::kRight, [](P r, const Now&) { return Json(r.getId()); }},
+    {"name", "NAME", Show::kAlways, Align::kLeft, [](P r, const Now&) { return Json(str(r.getName())); }},
+    {"kind", "KIND", Show::kAlways, Align::kLeft, [](P r, const Now&) { return Json(str(r.getKind())); }},
+    {"pid", "PID", Show::kAlways, Align::kRight, [](P r, const Now&) { return number_or_null(r.getPid()); }},
+    {"incarnation", "INCARNATION", Show::kWide, Align::kRight, [](P r, const Now&) { return Json(r.getIncarnation()); }},
+    {"objects_held", "OBJECTS", Show::kAlways, Align::kRight, [](P r, const Now&) { return Json(r.getObjectsHeld()); }},
+    {"blocks_leased", "BLOCKS", Show::kAlways, Align::kRight, [](P r, const Now&) { return Json(r.getBlocksLeased()); }},
+    {"unread_bytes", "UNREAD", Show::kAlways, Align::kRight, [](P r, const Now&) { return Json(r.getUnreadBytes()); },
+     [](P r, const Now&) { return size_cell(r.getUnreadBytes()); }},
+}};
+
+std::span<const Field<O>> object_fields() { return kObjectFields; }
+std::span<const Field<P>> participant_fields() { return kParticipantFields; }
+
+}  // namespace
+
+std::string render(wire::ObjectList::Reader objects, const View& view) {
+  auto list = objects.getObjects();
+  if (view.output == Output::kJson)
+    return json_text({{"objects", json_list(object_fields(), list, view.now)}, {"total", objects.getTotal()}});
+  auto text = table_of(object_fields(), list, view);
+  if (list.size() < objects.getTotal())
+    text += std::to_string(list.size()) + " of " + std::to_string(objects.getTotal()) + " objects; --limit shows more\n";
+  return text;
+}
+
+std::string render(Participants participants, const View& view) {
+  if (view.output == Output::kJson) return json_text({{"participants", json_list(participant_fields(), participants, view.now)}});
+  return table_of(participant_fields(), participants, view);
+}
+
+std::string describe(wire::ObjectInfo::Reader object, const View& view) {
+  if (view.output == Output::kJson) return json_text(json_of(object_fields(), object, view.now));
+  return render_lines(lines_of(object_fields(), object, view.now), view.screen);
+}
+
+}  // namespace tv::ctl

@@ -1,0 +1,69 @@
+#include <array>
+
+#include "config/units.h"
+#include "tools/tensorctl/render.h"
+
+namespace tv::ctl {
+namespace {
+
+using R = wire::WorkerInfo::Reader;
+
+// How a worker died and when: "killed by SIGKILL, 3min ago".
+Cell last_death(R r, const Now& now) {
+  if (r.getLastDeath().size() == 0) return {"-"};
+  return {str(r.getLastDeath()) + (r.getLastDeathNs() ? ", " + ago_text(r.getLastDeathNs(), now) : "")};
+}
+Cell up(R r, const Now& now) { return {r.getReadyNs() ? span_text(now.realtime_ns - r.getReadyNs()) : "-"}; }
+Cell restart_time(R r, const Now&) { return {r.getLastRestartNs() ? config::format_duration(Nanoseconds{r.getLastRestartNs()}) : "-"}; }
+Json restart_ms(R r, const Now&) { return r.getLastRestartNs() ? Json(static_cast<double>(r.getLastRestartNs()) / 1e6) : Json(); }
+
+const std::array<Field<R>, 15> kFields = {{
+    {"name", "NAME", Show::kAlways, Align::kLeft, [](R r, const Now&) { return Json(str(r.getName())); }},
+    {"device", "DEVICE", Show::kAlways, Align::kLeft, [](R r, const Now&) { return Json(str(r.getDevice())); }},
+    {"state", "STATE", Show::kAlways, Align::kLeft, [](R r, const Now&) { return Json(str(r.getState())); },
+     [](R r, const Now&) { return state_cell(str(r.getState())); }},
+    {"pid", "PID", Show::kAlways, Align::kRight, [](R r, const Now&) { return number_or_null(r.getPid()); }},
+    {"restarts", "RESTARTS", Show::kAlways, Align::kRight, [](R r, const Now&) { return Json(r.getRestarts()); }},
+    {"last_death", "LAST-DEATH", Show::kAlways, Align::kLeft,
+     [](R r, const Now&) { return r.getLastDeath().size() ? Json(str(r.getLastDeath())) : Json(); }, last_death},
+    {"last_death_at", nullptr, Show::kJsonOnly, Align::kLeft, [](R r, const Now&) { return time_or_null(r.getLastDeathNs()); }},
+    {"ready_since", "UP", Show::kAlways, Align::kRight, [](R r, const Now&) { return time_or_null(r.getReadyNs()); }, up},
+    {"participant", "PARTICIPANT", Show::kWide, Align::kRight, [](R r, const Now&) { return Json(r.getParticipant()); }},
+    {"incarnation", "INCARNATION", Show::kWide, Align::kRight, [](R r, const Now&) { return Json(r.getIncarnation()); }},
+    {"threads", "THREADS", Show::kWide, Align::kRight, [](R r, const Now&) { return Json(r.getThreads()); }},
+    {"actors", "ACTORS", Show::kWide, Align::kRight, [](R r, const Now&) { return Json(r.getActors()); }},
+    {"memory_bytes", "MEMORY", Show::kWide, Align::kRight, [](R r, const Now&) { return Json(r.getResidentBytes()); },
+     [](R r, const Now&) { return size_cell(r.getResidentBytes()); }},
+    {"last_restart_ms", "RESTART-TIME", Show::kWide, Align::kRight, restart_ms, restart_time},
+    {"message", "MESSAGE", Show::kDetail, Align::kLeft, [](R r, const Now&) { return Json(str(r.getMessage())); }},
+}};
+
+std::span<const Field<R>> fields() { return kFields; }
+
+Json actors_in(wire::WorkerInfo::Reader worker, Actors actors) {
+  Json names = Json::array();
+  for (auto actor : actors)
+    if (actor.getWorker() == worker.getName()) names.push_back(str(actor.getName()));
+  return names;
+}
+
+}  // namespace
+
+std::string render(Workers workers, const View& view) {
+  if (view.output == Output::kJson) return json_text({{"workers", json_list(fields(), workers, view.now)}});
+  return table_of(fields(), workers, view);
+}
+
+std::string describe(wire::WorkerInfo::Reader worker, Actors actors, const View& view) {
+  auto names = actors_in(worker, actors);
+  if (view.output == Output::kJson) {
+    auto json = json_of(fields(), worker, view.now);
+    json["actor_names"] = names;
+    return json_text(json);
+  }
+  auto lines = lines_of(fields(), worker, view.now);
+  lines.push_back({"actor names", plain_cell(names)});
+  return render_lines(lines, view.screen);
+}
+
+}  // namespace tv::ctl

@@ -1,0 +1,28 @@
+// What tensorctl does, a function a verb. Nothing here prints or ends the process: main.cpp does.
+#pragma once
+
+#include <string>
+
+#include "config/result.h"
+#include "tools/tensorctl/cli.h"
+#include "tools/tensorctl/fields.h"
+
+namespace tv::ctl {
+
+struct Outcome {
+  int exit_code = kDone;
+  std::string out;
+  std::string error;  // one line, for stderr, without "tensorctl: "; empty: none
+};
+
+// The exit code that an error of the daemon means.
+Outcome failed(const Error& error, std::string out = {});
+// What a failed connection means: exit code 3 when no daemon is there.
+Outcome not_connected(const Error& error);
+
+Outcome run(const Options& options, const View& view);
+Outcome run_call(const Options& options);  // attaches to the arena; everything else only asks over the admin socket
+
+std::string runtime_dir_of(const Options& options);
+
+}  // namespace tv::ctl

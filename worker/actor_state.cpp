@@ -1,0 +1,36 @@
+#include "worker/actor_state.h"
+
+#include "worker/outcome.h"
+#include "worker/state_codec.h"
+
+namespace tv::worker {
+
+Result<bool> ActorState::restore(Actor& actor) {
+  auto handle = shm::committed(*store_->arena(), id_);
+  if (!handle) return false;
+  auto manifest = TV_TRY(store_->get(handle));
+  auto state = TV_TRY(shm::open_manifest(*store_, manifest));
+  auto saved = TV_TRY(SavedState::parse(state, store_));
+  if (auto loaded = run_user_code([&] { actor.load(*saved); }); !loaded)
+    return Error{Errc::kActorError, "load: " + loaded.error().message};
+  manifest_ = std::move(manifest);
+  tensors_ = std::move(state.tensors);
+  return true;
+}
+
+Result<void> ActorState::commit(const Actor& actor) {
+  StateBuffer buffer(store_);
+  if (auto saved = run_user_code([&] { actor.save(buffer); }); !saved)
+    return Error{Errc::kActorError, "save: " + saved.error().message};
+  auto state = TV_TRY(buffer.finish());
+  auto manifest = TV_TRY(shm::put_manifest(*store_, state, id_));
+  std::uint64_t bytes = state.opaque.size();
+  for (const auto& tensor : state.tensors) bytes += tensor.bytes();
+  shm::commit(*store_->arena(), id_, manifest.handle(), bytes);
+  // From here the new commit is the one that counts: the objects of the old one go.
+  manifest_ = std::move(manifest);
+  tensors_ = std::move(state.tensors);
+  return {};
+}
+
+}  // namespace tv::worker

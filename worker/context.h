@@ -1,0 +1,61 @@
+// ActorContext: the Context that an actor of this worker is given. For the actor's thread, as the interface says.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "shm/directory.h"
+#include "worker/actor.h"
+#include "worker/control_port.h"
+#include "worker/orders.h"
+
+namespace tv::worker {
+
+// What all actors of a worker share. Outlives them.
+struct Services {
+  std::shared_ptr<shm::Store> store;
+  std::shared_ptr<ipc::CallPort> port;
+  ControlPort& control;
+  Orders& orders;
+  std::string device;  // as this process must name it: "cuda:0" where the only visible one is the machine's cuda:3
+  int threads = 1;
+};
+
+class ActorContext final : public Context {
+ public:
+  // `args` must outlive the context. `commit` commits this actor's state.
+  ActorContext(const Services& services, std::string name, ActorId id, Incarnation incarnation, Arguments args,
+               std::function<Result<void>()> commit);
+  ~ActorContext() = default;
+
+  const std::string& name() const override { return name_; }
+  ActorId id() const override { return id_; }
+  Incarnation incarnation() const override { return incarnation_; }
+  const std::string& device() const override { return services_.device; }
+  int threads() const override { return services_.threads; }
+  const Arguments& args() const override { return args_; }
+  const std::shared_ptr<shm::Store>& store() const override { return services_.store; }
+
+  Result<void> commit() override { return commit_(); }
+  Result<std::uint64_t> publish(const std::string& name, const shm::Tensor& tensor) override;
+  Result<void> withdraw(const std::string& name) override;
+  Result<shm::Tensor> find(const std::string& name) const override;
+  std::uint64_t version(const std::string& name) const override;
+  bool stop_requested() const override { return services_.orders.stop_requested(id_); }
+  void log(log::Level level, std::string_view event, std::initializer_list<log::Field> fields) override;
+
+ protected:
+  std::shared_ptr<ipc::CallPort> port() override { return services_.port; }
+
+ private:
+  const Services& services_;
+  shm::Directory directory_;
+  std::string name_;
+  ActorId id_;
+  Incarnation incarnation_;
+  Arguments args_;
+  std::function<Result<void>()> commit_;
+};
+
+}  // namespace tv::worker

@@ -1,0 +1,113 @@
+#include "worker/hosted_actor.h"
+
+#include "config/log.h"
+#include "worker/outcome.h"
+
+namespace tv::worker {
+namespace {
+
+std::string text(capnp::Text::Reader reader) { return {reader.begin(), reader.size()}; }
+
+}  // namespace
+
+ActorPlan ActorPlan::from(wire::ActorSpec::Reader spec) {
+  ActorPlan plan;
+  plan.id = spec.getId();
+  plan.name = text(spec.getName());
+  plan.type = text(spec.getType());
+  plan.plugin = text(spec.getPlugin());
+  plan.incarnation = spec.getIncarnation();
+  plan.every_messages = spec.getEveryMessages();
+  plan.interval = Nanoseconds{static_cast<std::int64_t>(spec.getIntervalNs())};
+  // A copy of our own: reading a received message again and again would use up its traversal limit.
+  plan.args->setRoot(spec.getArgs());
+  return plan;
+}
+
+Arguments ActorPlan::arguments() const {
+  auto root = args->getRoot<wire::Value>().asReader();
+  return root.isMap() ? Arguments(root) : Arguments(std::nullopt);
+}
+
+HostedActor::HostedActor(ActorPlan plan, const Services& services)
+    : plan_(std::move(plan)),
+      services_(services),
+      arguments_(plan_.arguments()),
+      context_(services, plan_.name, plan_.id, plan_.incarnation, arguments_, [this] { return commit(); }),
+      state_(services.store, plan_.id) {}
+
+Result<bool> HostedActor::start(const ActorType* type) {
+  type_ = type;
+  ever_handled_ = false;
+  uncommitted_ = 0;
+  last_commit_ = Deadline::in(0ns);
+  auto made = run_user_code([&] { actor_ = type_->make(context_); });
+  if (!made) return Error{made.error().code, "cannot make it: " + made.error().message};
+  if (!actor_) return Error{Errc::kActorError, "its type " + type_->name + " makes no actor"};
+  bool restored = TV_TRY(restore());
+  auto started = run_user_code([&] { actor_->on_start(context_); });
+  if (!started) return Error{started.error().code, "on_start: " + started.error().message};
+  phase_ = Phase::kRunning;
+  return restored;
+}
+
+// A commit that cannot be read is given up with an error in the log: an actor without its past is of more use than none.
+Result<bool> HostedActor::restore() {
+  auto restored = state_.restore(*actor_);
+  if (restored || restored.error().code == Errc::kActorError || restored.error().code == Errc::kInvalidArgument) return restored;
+  log::error("committed state lost", {{"actor", plan_.name}, {"cause", restored.error().message}});
+  return false;
+}
+
+void HostedActor::fail(Error why) {
+  actor_.reset();
+  phase_ = Phase::kFailed;
+  failure_ = std::move(why);
+}
+
+void HostedActor::stop() {
+  if (phase_ != Phase::kRunning) return;
+  if (auto stopped = run_user_code([&] { actor_->on_stop(context_); }); !stopped)
+    log::error("on_stop threw", {{"actor", plan_.name}, {"cause", stopped.error().message}});
+  if (ever_handled_) {
+    if (auto committed = commit(); !committed)
+      log::error("state not committed", {{"actor", plan_.name}, {"cause", committed.error().message}});
+  }
+  actor_.reset();
+  phase_ = Phase::kStopped;
+}
+
+Outcome HostedActor::handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder) {
+  ever_handled_ = true;
+  ++uncommitted_;
+  ipc::Decoder decoder{services_.store.get()};
+  return dispatch(*type_, *actor_, plan_.name, method, arguments, decoder, result, encoder);
+}
+
+void HostedActor::count(bool failed) {
+  auto& cell = services_.store->arena()->cell(plan_.id);
+  cell.handled.fetch_add(1, std::memory_order_relaxed);
+  if (failed) cell.failed.fetch_add(1, std::memory_order_relaxed);
+}
+
+Result<void> HostedActor::commit_if_due() {
+  if (phase_ != Phase::kRunning || uncommitted_ == 0) return {};
+  bool by_count = plan_.every_messages > 0 && uncommitted_ >= plan_.every_messages;
+  if (!by_count && !next_commit().passed()) return {};
+  return commit();
+}
+
+Result<void> HostedActor::commit() {
+  if (!actor_) return Error{Errc::kUnavailable, "actor \"" + plan_.name + "\" is not running: nothing to commit"};
+  // Whatever comes of it, the next attempt is due with the next message or interval, not at once.
+  uncommitted_ = 0;
+  last_commit_ = Deadline::in(0ns);
+  return state_.commit(*actor_);
+}
+
+Deadline HostedActor::next_commit() const {
+  if (phase_ != Phase::kRunning || uncommitted_ == 0 || plan_.interval <= 0ns) return Deadline::never();
+  return Deadline::at(last_commit_.ns + plan_.interval.count());
+}
+
+}  // namespace tv::worker

@@ -1,0 +1,81 @@
+// HostedActor: one actor of a worker, from its assignment to its last commit. Only the worker's loop touches it.
+#pragma once
+
+#include <capnp/message.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "ipc/ring_channel.h"
+#include "ipc/spawn.capnp.h"
+#include "worker/actor_state.h"
+#include "worker/context.h"
+#include "worker/dispatch.h"
+
+namespace tv::worker {
+
+// What the supervisor wants hosted: ActorSpec of spawn.capnp as a value.
+struct ActorPlan {
+  // REQUIRES: inside guard().
+  static ActorPlan from(wire::ActorSpec::Reader spec);
+  Arguments arguments() const;
+
+  ActorId id = kNoActor;
+  std::string name;
+  std::string type;
+  std::string plugin;  // empty for a built-in type
+  Incarnation incarnation = 1;
+  std::uint64_t every_messages = 1;  // 0: not for this reason
+  Nanoseconds interval{0};           // 0: not for this reason
+  std::shared_ptr<capnp::MallocMessageBuilder> args = std::make_shared<capnp::MallocMessageBuilder>();  // a wire::Value
+};
+
+class HostedActor {
+ public:
+  enum class Phase { kStopped, kRunning, kFailed };
+
+  HostedActor(ActorPlan plan, const Services& services);
+
+  const ActorPlan& plan() const { return plan_; }
+  Phase phase() const { return phase_; }
+  const Error& failure() const { return failure_; }  // REQUIRES kFailed
+
+  // Makes it, restores the last commit, runs on_start. True when there was a commit to restore.
+  Result<bool> start(const ActorType* type);
+  void fail(Error why);
+  // on_stop and a commit, if it ever handled a message. What on_stop throws is logged.
+  void stop();
+
+  // REQUIRES kRunning. The result of the method is written; counts the message, commits nothing.
+  Outcome handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder);
+  // Adds one to handled (and failed) in the actor's cell. After the answer: a message that is not counted is done again.
+  void count(bool failed);
+
+  // Commits if so many messages have been handled, or so much time has passed, as the plan says.
+  Result<void> commit_if_due();
+  Result<void> commit();
+  // When commit_if_due() has something to do by the clock; never() when it has not.
+  Deadline next_commit() const;
+
+  // Mail that came while the actor was stopped.
+  std::deque<std::unique_ptr<ipc::Mail>> waiting;
+
+ private:
+  Result<bool> restore();
+
+  ActorPlan plan_;
+  const Services& services_;
+  Arguments arguments_;
+  const ActorType* type_ = nullptr;
+  ActorContext context_;
+  ActorState state_;
+  std::unique_ptr<Actor> actor_;
+  Phase phase_ = Phase::kStopped;
+  Error failure_;
+  bool ever_handled_ = false;
+  std::uint64_t uncommitted_ = 0;  // messages since the last commit
+  Deadline last_commit_;
+};
+
+}  // namespace tv::worker

@@ -1,0 +1,4 @@
+// What an actor plug-in includes.
+#pragma once
+
+#include "worker/actor.h"

@@ -1,0 +1,4 @@
+// What a client program includes.
+#pragma once
+
+#include "ipc/client.h"

@@ -1,0 +1,4 @@
+// What an actor plug-in or client that uses torch::Tensor includes besides.
+#pragma once
+
+#include "worker/torch/torch.h"

@@ -1,0 +1,50 @@
+#include "worker/orders.h"
+
+#include <utility>
+
+namespace tv::worker {
+
+void Orders::stop() {
+  stopping_.store(true, std::memory_order_release);
+  wake_();
+}
+
+void Orders::lose_supervisor() {
+  lost_.store(true, std::memory_order_release);
+  stop();
+}
+
+void Orders::stop_actor(ActorId actor) {
+  if (actor < actor_stopping_.size()) actor_stopping_[actor].store(true, std::memory_order_release);
+  add({Order::Kind::kStopActor, actor});
+}
+
+void Orders::start_actor(ActorId actor) {
+  add({Order::Kind::kStartActor, actor});
+}
+
+bool Orders::stop_requested(ActorId actor) const {
+  return stopping() || (actor < actor_stopping_.size() && actor_stopping_[actor].load(std::memory_order_acquire));
+}
+
+std::vector<Order> Orders::take() {
+  if (!waiting_.load(std::memory_order_acquire)) return {};
+  std::lock_guard lock(mutex_);
+  waiting_.store(false, std::memory_order_release);
+  auto orders = std::exchange(queue_, {});
+  for (const auto& order : orders) {
+    if (order.actor < actor_stopping_.size()) actor_stopping_[order.actor].store(false, std::memory_order_release);
+  }
+  return orders;
+}
+
+void Orders::add(Order order) {
+  {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(order);
+    waiting_.store(true, std::memory_order_release);
+  }
+  wake_();
+}
+
+}  // namespace tv::worker

@@ -1,0 +1,207 @@
+#include "worker/runtime.h"
+
+#include <algorithm>
+
+#include "config/log.h"
+
+namespace tv::worker {
+namespace {
+
+// After mail the next one is often near: spinning costs less than being woken, but not for long.
+constexpr Nanoseconds kSpin = 20us;
+constexpr Nanoseconds kBusy = 1ms;
+
+}  // namespace
+
+Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, ControlPort& control, Orders& orders, Devices& devices)
+    : options_(std::move(options)),
+      loop_thread_(std::this_thread::get_id()),
+      channel_(std::move(channel)),
+      control_(control),
+      orders_(orders),
+      devices_(devices),
+      plugins_(registry_),
+      caller_(std::make_shared<ipc::Caller>(
+          channel_, options_.incarnation,
+          [this](const std::function<bool()>& ready, Deadline deadline) { return wait_for(ready, deadline); })),
+      services_{channel_->store(), caller_, control, orders, options_.device, options_.threads} {
+  caller_->set_wait_check([this](ActorId target) { return check_wait(target); });
+}
+
+Runtime::~Runtime() {
+  caller_->abandon(Error{Errc::kCancelled, "worker \"" + options_.worker + "\" is stopping"});
+  notify_waiters();
+}
+
+void Runtime::start(std::vector<ActorPlan> plans) {
+  for (auto& plan : plans) actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_));
+  for (auto& actor : actors_) {
+    if (orders_.stopping()) return;
+    start_actor(*actor);
+  }
+  control_.ready();
+}
+
+void Runtime::start_actor(HostedActor& actor) {
+  const auto& plan = actor.plan();
+  caller_->set_source(plan.id);
+  auto started = [&]() -> Result<bool> {
+    if (!plan.plugin.empty()) TV_TRY(plugins_.load(plan.plugin));
+    const ActorType* type = registry_.find(plan.type);
+    if (!type) return no_such_type(registry_, plan.type, plan.plugin);
+    return actor.start(type);
+  }();
+  caller_->set_source(kNoActor);
+  if (started) {
+    log::info("actor ready", {{"actor", plan.name}, {"type", plan.type}, {"restored", *started}, {"incarnation", plan.incarnation}});
+    control_.actor_ready(plan.id, *started);
+    return;
+  }
+  Error why{started.error().code, "actor \"" + plan.name + "\": " + started.error().message};
+  log::error("actor failed to start", {{"actor", plan.name}, {"cause", why.message}});
+  actor.fail(why);
+  control_.actor_failed(plan.id, why);
+}
+
+int Runtime::run() {
+  while (!orders_.stopping() && !exit_code_) turn(Deadline::never());
+  if (exit_code_) return *exit_code_;
+  if (orders_.supervisor_lost()) return kExitSupervisorLost;
+  control_.stopping();
+  stop_actors();
+  return exit_code_.value_or(kExitStopped);
+}
+
+void Runtime::stop_actors() {
+  for (auto actor = actors_.rbegin(); actor != actors_.rend(); ++actor) {
+    if (orders_.supervisor_lost()) {
+      exit_code_ = kExitSupervisorLost;
+      return;
+    }
+    (*actor)->stop();
+  }
+}
+
+bool Runtime::turn(Deadline latest) {
+  services_.store->arena()->participant(services_.store->self()).beat.fetch_add(1, std::memory_order_relaxed);
+  follow_orders();
+  if (monotonic_ns() >= next_check_ns_) check_calls(0);
+  if (auto mail = next_mail()) {
+    handle(std::move(mail));
+    busy_until_ns_ = monotonic_ns() + kBusy.count();
+    return true;
+  }
+  commit_due();
+  expire_waiting_mail();
+  if (orders_.stopping()) return false;
+  sleep(latest);
+  return false;
+}
+
+void Runtime::sleep(Deadline latest) {
+  bool busy = monotonic_ns() < busy_until_ns_;
+  check_calls(channel_->wait(std::min(latest, next_wake(), [](Deadline a, Deadline b) { return a.ns < b.ns; }), busy ? kSpin : 0ns));
+}
+
+void Runtime::follow_orders() {
+  for (const auto& order : orders_.take()) {
+    HostedActor* actor = find(order.actor);
+    if (!actor) {
+      log::warning("order for an actor of another worker", {{"actor", order.actor}});
+    } else if (order.kind == Order::Kind::kStopActor) {
+      actor->stop();
+      log::info("actor stopped", {{"actor", actor->plan().name}});
+    } else if (actor->phase() != HostedActor::Phase::kRunning) {
+      start_actor(*actor);
+      resume_mail(*actor);
+    }
+  }
+}
+
+// What came while the actor was stopped is older than anything that is deferred for it.
+void Runtime::resume_mail(HostedActor& actor) {
+  while (!actor.waiting.empty()) {
+    deferred_.push_front(std::move(actor.waiting.back()));
+    actor.waiting.pop_back();
+  }
+}
+
+std::unique_ptr<ipc::Mail> Runtime::next_mail() {
+  if (!deferred_.empty()) {
+    auto mail = std::move(deferred_.front());
+    deferred_.pop_front();
+    return mail;
+  }
+  auto mail = channel_->receive();
+  return mail ? std::move(*mail) : nullptr;
+}
+
+void Runtime::commit_due() {
+  for (auto& actor : actors_) {
+    if (auto committed = actor->commit_if_due(); !committed)
+      log::error("state not committed", {{"actor", actor->plan().name}, {"cause", committed.error().message}});
+  }
+}
+
+void Runtime::check_calls(std::uint64_t rung) {
+  if ((rung & bit(kSupervisor)) != 0 || monotonic_ns() >= next_check_ns_) {
+    caller_->check();
+    notify_waiters();
+  }
+  next_check_ns_ = caller_->next_deadline().ns;
+}
+
+Deadline Runtime::next_wake() const {
+  std::int64_t next = caller_->next_deadline().ns;
+  for (const auto& actor : actors_) next = std::min(next, actor->next_commit().ns);
+  return Deadline::at(next);
+}
+
+HostedActor* Runtime::find(ActorId id) const {
+  auto found = std::find_if(actors_.begin(), actors_.end(), [id](const auto& actor) { return actor->plan().id == id; });
+  return found == actors_.end() ? nullptr : found->get();
+}
+
+Result<void> Runtime::wait_for(const std::function<bool()>& ready, Deadline deadline) {
+  if (std::this_thread::get_id() == loop_thread_) return pump_until(ready, deadline);
+  std::unique_lock lock(waiters_mutex_);
+  auto until = std::chrono::steady_clock::time_point(Nanoseconds{deadline.ns});
+  if (waiters_.wait_until(lock, until, ready)) return {};
+  return Error{Errc::kDeadlineExceeded, "no answer yet"};
+}
+
+// Receives on behalf of a method that waits: answers are completed, requests wait for their turn with their cursors unmoved.
+Result<void> Runtime::pump_until(const std::function<bool()>& ready, Deadline deadline) {
+  while (!ready()) {
+    if (orders_.supervisor_lost()) return Error{Errc::kUnavailable, "the supervisor is gone"};
+    if (deadline.passed()) return Error{Errc::kDeadlineExceeded, "no answer yet"};
+    if (auto mail = channel_->receive()) {
+      if (take_answer(**mail)) {
+        channel_->done(std::move(*mail));
+      } else {
+        deferred_.push_back(std::move(*mail));
+      }
+      continue;
+    }
+    auto until = Deadline::at(std::min(deadline.ns, caller_->next_deadline().ns));
+    check_calls(channel_->wait(until, kSpin));
+  }
+  return {};
+}
+
+Result<void> Runtime::check_wait(ActorId target) const {
+  if (std::this_thread::get_id() != loop_thread_) return {};
+  const HostedActor* other = find(target);
+  if (!other) return {};
+  std::string who = running_ ? "actor \"" + running_->plan().name + "\"" : "an actor's start or continuation";
+  return Error{Errc::kInvalidArgument, who + " waits for \"" + other->plan().name + "\" on the same worker \"" + options_.worker +
+                                           "\", which runs one actor at a time: place them on different workers or use then()"};
+}
+
+void Runtime::notify_waiters() {
+  // The lock orders this after a waiter's look at ready(), so that no notice falls between its look and its sleep.
+  { std::lock_guard lock(waiters_mutex_); }
+  waiters_.notify_all();
+}
+
+}  // namespace tv::worker
