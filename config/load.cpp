@@ -44,6 +44,26 @@ void fill_defaults(Draft& draft, Source& source) {
                                                     " are possible; name a shorter one");
 }
 
+// Whether toml++ asserts on this text; other errors do not count.
+bool asserts(std::string_view text) {
+  try {
+    (void)toml::parse(text);
+  } catch (const TomlAssertion&) {
+    return true;
+  } catch (const toml::parse_error&) {
+  }
+  return false;
+}
+
+// The line on which toml++ asserts, for it does not tell: the parser reads from front to back, so it is the last line of the
+// shortest beginning that makes it assert.
+std::uint32_t asserting_line(std::string_view text) {
+  std::vector<std::size_t> ends;
+  for (std::size_t at = 0; at < text.size(); at = ends.back()) ends.push_back(std::min(text.find('\n', at), text.size() - 1) + 1);
+  auto first = std::partition_point(ends.begin(), ends.end(), [&](std::size_t end) { return !asserts(text.substr(0, end)); });
+  return static_cast<std::uint32_t>(std::min<std::size_t>(static_cast<std::size_t>(first - ends.begin()) + 1, ends.size()));
+}
+
 Loaded loaded_from(const toml::table& root, Source source) {
   Draft draft;
   read_draft(Value(root, "", source), draft);
@@ -83,6 +103,8 @@ Loaded load_text(std::string_view text, const std::string& name, const std::stri
     return loaded_from(root, Source{Problems(name), machine, base.string()});
   } catch (const toml::parse_error& error) {
     return failed(name, place_of(error.source()), "not valid TOML: " + escaped(error.description()));
+  } catch (const TomlAssertion&) {
+    return failed(name, {asserting_line(text), 1}, "not valid TOML: a name or value is missing or misspelt on this line");
   } catch (const std::exception& error) {
     return failed(name, {}, std::string("cannot be read: ") + error.what());
   }

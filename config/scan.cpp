@@ -6,8 +6,6 @@
 namespace tv::config {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-
 // Follows just enough of TOML's syntax to tell keys from strings and comments. Where the text is not valid TOML it may lose its way:
 // toml++ stops there.
 class Scanner {
@@ -15,10 +13,12 @@ class Scanner {
   explicit Scanner(std::string_view text) : text_(text) {}
 
   std::optional<Fault> run() {
-    if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
     while (at_ < text_.size()) {
-      if (auto message = fault_here(); !message.empty()) return Fault{place_, message};
-      step(text_[at_]);
+      char c = text_[at_];
+      if (is_control(c)) return Fault{place_, "byte " + escaped(text_.substr(at_, 1)) + ": not a text; TOML in UTF-8 is expected"};
+      if (state_ == State::kCode && c == '.' && ++dots_ >= limits::kMaxKeyParts)
+        return Fault{place_, "a key of more than " + std::to_string(limits::kMaxKeyParts) + " parts"};
+      step(c);
     }
     return std::nullopt;
   }
@@ -28,25 +28,16 @@ class Scanner {
 
   static bool is_control(char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f; }
 
-  std::string fault_here() {
-    char c = text_[at_];
-    if (is_control(c)) return "byte " + escaped(text_.substr(at_, 1)) + ": not a text; TOML in UTF-8 is expected";
-    if (state_ != State::kCode) return "";
-    // toml++ 3.4 fails an assertion on "[\u00e9]".
-    if (static_cast<unsigned char>(c) >= 0x80) return "not valid TOML: a character beyond ASCII must be in quotes or in a comment";
-    if (c == '.' && ++dots_ >= limits::kMaxKeyParts) return "a key of more than " + std::to_string(limits::kMaxKeyParts) + " parts";
-    return "";
-  }
-
   void step(char c) {
     switch (state_) {
       case State::kCode:
         return step_code(c);
       case State::kComment:
-        if (c == '\n') state_ = State::kCode;
+        if (c == '\n') return end_line();
         return advance();
       case State::kString:
-        if (c == quote_ || c == '\n') state_ = State::kCode;
+        if (c == '\n') return end_line();
+        if (c == quote_) state_ = State::kCode;
         return advance(escapes(c) ? 2 : 1);
       case State::kLongString:
         if (c == quote_ && quotes_here() >= 3) {
@@ -68,6 +59,11 @@ class Scanner {
     advance(is_long ? 3 : 1);
   }
 
+  void end_line() {
+    state_ = State::kCode;
+    step_code('\n');
+  }
+
   // A control character after a backslash is not skipped: it must be seen.
   bool escapes(char c) const {
     return c == '\\' && quote_ == '"' && at_ + 1 < text_.size() && !is_control(text_[at_ + 1]) && text_[at_ + 1] != '\n';
@@ -80,7 +76,7 @@ class Scanner {
 
   void advance(std::size_t bytes = 1) {
     for (; bytes > 0; --bytes, ++at_) {
-      unsigned char c = static_cast<unsigned char>(text_[at_]);
+      auto c = static_cast<unsigned char>(text_[at_]);
       if (c == '\n')
         place_ = {place_.line + 1, 1};
       else if ((c & 0xc0) != 0x80)

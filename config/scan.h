@@ -1,5 +1,4 @@
-// A look at the bytes of a configuration before toml++ sees them: refuses what is no text, and the
-// few texts that toml++ does not survive.
+// A look at the bytes of a configuration before toml++ sees them: refuses what is no text, and keys that would overflow its stack.
 #pragma once
 
 #include <optional>

@@ -3,8 +3,6 @@
 // A primitive either gives the value or reports one problem that says what was expected and what was found. Private to config/.
 #pragma once
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -17,6 +15,7 @@
 #include "config/clock.h"
 #include "config/load.h"
 #include "config/problems.h"
+#include "config/toml.h"
 #include "config/units.h"
 
 namespace tv::config {

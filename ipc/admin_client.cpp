@@ -43,10 +43,12 @@ Result<bool> check_reply(const Message& message, std::uint64_t id) {
   return guard([&]() -> Result<bool> {
     auto reply = message.root<wire::AdminReply>();
     if (reply.getId() != id) return false;
-    if (reply.isFailure()) return failure_of(reply.getFailure());
-    if (reply.getVersion() != wire::ADMIN_VERSION)
+    // A daemon of another version says so in words; what else it says cannot be read.
+    bool explained = reply.isFailure() && reply.getFailure().getMessage().size() > 0;
+    if (reply.getVersion() != wire::ADMIN_VERSION && !explained)
       return Error{Errc::kProtocol, "the daemon speaks version " + std::to_string(reply.getVersion()) + " of the admin protocol, this program " +
                                         std::to_string(wire::ADMIN_VERSION) + "; use the tensorctl of the daemon's release"};
+    if (reply.isFailure()) return failure_of(reply.getFailure());
     return true;
   });
 }

@@ -60,7 +60,7 @@ Result<TargetId> Caller::resolve(const std::string& name, const std::string& typ
 std::string Caller::name_of(TargetId target) const {
   if (target.pool && target.index < directory_.pool_count()) return directory_.pool(target.index).name;
   std::string name(target.pool ? "" : directory_.actor_name(target.index));
-  return name.empty() ? "#" + std::to_string(target.index) : name;
+  return name.empty() ? std::to_string(target.index) : name;
 }
 
 Error Caller::undeliverable(ActorId actor) const {

@@ -38,6 +38,7 @@ struct ToSupervisor {
       request @14 :UInt64;
     }
     stopping @15 :Void;        # asked to stop: the message at hand is done, actors are being stopped
+    cannotWork @16 :Failure;   # the device or the assignment is impossible here; exit code 78 follows
   }
 }
 

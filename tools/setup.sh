@@ -21,12 +21,12 @@ watch_log() {
   exec {idle}<> <(:)
   while kill -0 "$$" 2>/dev/null; do
     read -rt 1 -u "$idle" || true
-    line=$(tail -c 2000 "$log" 2>/dev/null | tr '\r' '\n' | tail -n 1) || line=""
+    line=$(tail -c 2000 "$log" 2>/dev/null | tr '\r' '\n' | grep . | tail -n 1) || line=""
     if [[ -t 1 ]]; then
       printf '\r\033[K%.*s' "$((${COLUMNS:-100} - 1))" "$me: $label: $line"
     elif ((SECONDS - began >= next)); then
       next=$((next + 20))
-      printf '%s: %s, %d s: %.100s\n' "$me" "$label" "$((SECONDS - began))" "$line"
+      printf '%s: %s, %d s: %.100s\n' "$me" "$label" "$((SECONDS - began))" "${line:-working}"
     fi
   done
 }
@@ -93,15 +93,21 @@ configure() {
   fi
   [[ -f $dir/build.ninja ]] && return 0
   say "configuring (preset $preset)"
-  step "configure" "$log" cmake --preset "$preset" ||
+  # Fresh: what an earlier, failed attempt has noted as missing may have been installed since.
+  step "configure" "$log" cmake --fresh --preset "$preset" ||
     fail "configure: cmake --preset $preset failed: $(grep -m 1 -A 2 'CMake Error' "$log" | tr -s '\n ' ' ') (log: $(shown "$log"))"
+}
+
+# The line of a build log that says what is wrong.
+build_reason() {
+  grep -m 1 -E 'error:|undefined reference|CMake Error|Killed signal' "$1" || grep -m 1 '^FAILED:' "$1" || tail -n 1 "$1"
 }
 
 build() {
   local preset=$1 log=$root/build/$1/build.log
   [[ -f $root/build/$preset/bin/tensorvisord ]] || say "building (preset $preset); the first time takes several minutes"
   step "build" "$log" cmake --build --preset "$preset" --parallel "$(compile_jobs)" ||
-    fail "build: preset $preset failed: $(grep -m 1 -E 'error:|^FAILED:|CMake Error|undefined reference|Killed' "$log" || tail -n 1 "$log") (log: $(shown "$log"))"
+    fail "build: preset $preset failed: $(build_reason "$log") (log: $(shown "$log"))"
   if grep -q 'no work to do' "$log"; then say "build is up to date"; else say "built (log: $(shown "$log"))"; fi
 }
 

@@ -86,6 +86,28 @@ TEST_CASE("a syntax error has its place") {
   check_syntax("[[worker]]\nname = \"a\\qb\"\n", 2);
 }
 
+// toml++ asserts that names and values begin like names and values: an assertion that fails ends the process, and without
+// assertions the parser is undefined.
+TEST_CASE("names and values that are missing or misspelt are problems on their line") {
+  for (const char* line : {"[=]", "[\xc3\xa9]", "[[!]]", "[ .a]", "[\r]", "x = { b = ,}", "x = { b = }", "x = [,]", "x = ,", "x = "}) {
+    INFO(line);
+    check_syntax(kWorker + line, 4);
+    check_syntax(kWorker + line + "\n[arena]\nsize = \"1GiB\"\n", 4);
+  }
+}
+
+TEST_CASE("any byte after any beginning is met with problems") {
+  for (const std::string start : {"",       "[",       "[[",       "[a.",       "[ ",        "{",       "a",     "a.",     "a = ",
+                                  "a = {",  "a = {b.", "a = {b=",  "a = [",     "a = [1",    "a = 1",   "a = -", "a = 0x", "a = 1.",
+                                  "a = 1e", "a = \"",  "a = \"\\", "a = \"\\u", "a = 1979-", "a = 12:", "a = t"})
+    for (int byte = 0; byte < 256; ++byte)
+      for (const char* end : {"", "]", "]]", "=1", "}", "\n"}) {
+        auto text = start + static_cast<char>(byte) + end;
+        CAPTURE(text);
+        REQUIRE_FALSE(load(text).ok());
+      }
+}
+
 // 400,000 parts overflowed the stack in toml++ 3.3: nested tables are made and freed by recursion.
 TEST_CASE("a key of very many parts is refused before it is parsed") {
   std::string key = "a";

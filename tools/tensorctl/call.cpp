@@ -1,4 +1,6 @@
 // `tensorctl call`: attach as a client, put tensors into the arena, call through the rings, print what comes.
+#include <algorithm>
+
 #include "ipc/client.h"
 #include "tools/tensorctl/arguments.h"
 #include "tools/tensorctl/json_text.h"

@@ -70,6 +70,17 @@ void check_save(const std::string& file) {
     throw mistake("--save: expected a file name that ends in .npy or .safetensors, found \"" + file + "\"");
 }
 
+// CLI11 takes the word "[1,2]" for two values, "{}" for none and, in some versions, "-1.5" for an option. Words that it would read so are
+// hidden from it behind a mark, which plain() takes away again.
+constexpr char kMark = '\x01';
+
+std::string hidden(const std::string& word) {
+  bool number = word.size() > 1 && word[0] == '-' && (word[1] == '.' || (word[1] >= '0' && word[1] <= '9'));
+  bool list = word.starts_with('[') && word.ends_with(']');
+  return number || list || word == "{}" || word == "%%" || word.starts_with(kMark) ? kMark + word : word;
+}
+std::string plain(const std::string& word) { return word.starts_with(kMark) ? word.substr(1) : word; }
+
 // The definitions, and where CLI11 puts what it reads.
 class Definition {
  public:
@@ -86,15 +97,18 @@ class Definition {
   }
 
   Options parse(int argc, const char* const* argv) {
-    app_.parse(argc, argv);
-    if (!verb_) throw mistake(std::string(arena_->parsed() ? "arena does what" : "no verb is given") + hint("", verbs()));
+    std::vector<std::string> words;  // last one first, as CLI11 wants them
+    for (int i = argc - 1; i > 0; --i) words.push_back(hidden(argv[i]));
+    app_.parse(std::move(words));
+    if (!verb_) throw mistake(std::string(arena_->parsed() ? "what about the arena?" : "no verb is given") + hint("", verbs()));
     options_.verb = *verb_;
-    options_.output = parse_output(output_);
-    if (!timeout_.empty()) options_.timeout = parse_timeout(timeout_);
-    if (!kind_.empty()) options_.kind = parse_kind(kind_, *verb_ == Verb::kList);
-    options_.signal = parse_signal_or_throw(signal_);
+    for (auto* text : {&options_.runtime_dir, &options_.name, &options_.method, &options_.save}) *text = plain(*text);
+    for (auto& argument : options_.arguments) argument = plain(argument);
+    options_.output = parse_output(plain(output_));
+    if (!timeout_.empty()) options_.timeout = parse_timeout(plain(timeout_));
+    if (!kind_.empty()) options_.kind = parse_kind(plain(kind_), *verb_ == Verb::kList);
+    options_.signal = parse_signal_or_throw(plain(signal_));
     if (!options_.save.empty()) check_save(options_.save);
-    if (arguments_) options_.arguments = arguments_->results();
     if (options_.kind != Kind::kObject && (options_.named || options_.limit)) throw mistake("--named and --limit go with objects only");
     return options_;
   }
@@ -104,7 +118,7 @@ class Definition {
   // Why the words that are left over are too many.
   std::string unexpected() {
     auto rest = app_.remaining(true);
-    const std::string word = rest.empty() ? "" : rest.front();
+    const std::string word = rest.empty() ? "" : plain(rest.front());
     if (word.starts_with('-'))
       return "there is no option \"" + word + "\" here" + (app_.got_subcommand("call") ? "; after -- it would be an argument" : "");
     bool has_verb = arena_->parsed() ? !arena_->get_subcommands().empty() : !app_.get_subcommands().empty();
@@ -145,9 +159,7 @@ class Definition {
   void add_call() {
     auto* call = named_verb("call", "Call a method of an actor or pool", help::kCall, Verb::kCall, "Of the actor or pool");
     call->add_option("method", options_.method, "Of its type")->required()->type_name("METHOD");
-    // CLI11 takes "[1,2]" for two values and "{}" for none: results() and this flag leave the words as they are.
-    arguments_ = call->add_option("arguments", ignored_, "JSON, a bare word, or @FILE.npy, @FILE.safetensors[:NAME]");
-    arguments_->expected(0, -1)->allow_extra_args(false)->type_name("ARG");
+    call->add_option("arguments", options_.arguments, "JSON, a bare word, or @FILE.npy, @FILE.safetensors[:NAME]")->type_name("ARG");
     call->add_option("--save", options_.save, "Write the tensors of the result to FILE.npy or FILE.safetensors")->type_name("FILE");
   }
 
@@ -172,9 +184,7 @@ class Definition {
   Options options_;
   std::optional<Verb> verb_;
   std::string output_ = "table", timeout_, kind_, signal_ = "KILL";
-  std::vector<std::string> ignored_;
   CLI::App* arena_ = nullptr;
-  CLI::Option* arguments_ = nullptr;
 };
 
 Parsed misuse(const std::string& message) {

@@ -1,8 +1,10 @@
 // The command line: from argv to a plain struct. CLI11 is used behind this header alone.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/clock.h"

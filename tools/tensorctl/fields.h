@@ -1,8 +1,11 @@
 // One list of fields describes a kind of thing: its table, its wide table, its description and its JSON all come from it.
 #pragma once
 
+#include <cctype>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "tools/tensorctl/cli.h"
 #include "tools/tensorctl/json_text.h"

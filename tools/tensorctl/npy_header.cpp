@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <optional>
+#include <utility>
 
 #include "tools/tensorctl/npy.h"
 

@@ -2,7 +2,9 @@
 // memory than its own length a few times over.
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "tools/tensorctl/safetensors.h"
 

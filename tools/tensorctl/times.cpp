@@ -37,7 +37,7 @@ std::string span_text(std::int64_t ns) {
     std::string text = std::to_string(seconds / kUnits[i].seconds) + kUnits[i].name;
     auto rest = seconds % kUnits[i].seconds;
     if (i + 1 < kUnits.size() && rest >= kUnits[i + 1].seconds)
-      text += " " + std::to_string(rest / kUnits[i + 1].seconds) + kUnits[i + 1].name;
+      text.append(" ").append(std::to_string(rest / kUnits[i + 1].seconds)).append(kUnits[i + 1].name);
     return text;
   }
   return "0s";

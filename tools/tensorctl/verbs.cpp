@@ -45,7 +45,7 @@ using Which = wire::AdminReply::Which;
 using Reply = wire::AdminReply::Reader;
 using Request = wire::AdminRequest::Builder;
 
-std::string in_quotes(const std::string& text) { return "\"" + printable(text) + "\""; }
+std::string in_quotes(const std::string& text) { return std::string("\"").append(printable(text)).append("\""); }
 
 Error no_such(const char* kind, const std::string& name, const std::vector<std::string>& known) {
   auto near = config::nearest(name, known);

@@ -1,0 +1,39 @@
+#include "supervisor/death.h"
+
+#include <cstring>
+
+namespace tv::supervisor {
+namespace {
+
+std::string meaning_of(int code) {
+  switch (code) {
+    case kExitActorBug: return " (actor bug)";
+    case kExitSupervisorLost: return " (lost the supervisor)";
+    case kExitDeviceError: return " (sticky device error)";
+    case kExitCannotWork: return " (cannot work with this configuration)";
+    default: return "";
+  }
+}
+
+}  // namespace
+
+std::string signal_name(int number) {
+  if (const char* name = ::sigabbrev_np(number)) return std::string("SIG") + name;
+  if (number >= SIGRTMIN && number <= SIGRTMAX)
+    return number == SIGRTMIN ? "SIGRTMIN" : "SIGRTMIN+" + std::to_string(number - SIGRTMIN);
+  return "signal " + std::to_string(number);
+}
+
+Cause cause_of(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) {
+    std::string text = "exit code " + std::to_string(info.si_status) + meaning_of(info.si_status);
+    return {text, info.si_status != 0, info.si_status == kExitCannotWork};
+  }
+  std::string text = "killed by " + signal_name(info.si_status);
+  if (info.si_code == CLD_DUMPED) text += " (core dumped)";
+  return {text, true, false};
+}
+
+Cause could_not_start(std::string why, bool hopeless) { return {"could not start: " + std::move(why), true, hopeless}; }
+
+}  // namespace tv::supervisor

@@ -1,0 +1,29 @@
+// How a process ended, in words: from the kernel's report to a cause for people, and for the restart policy.
+#pragma once
+
+#include <signal.h>
+
+#include <string>
+
+namespace tv::supervisor {
+
+// Exit codes of workers (design.md, Names). They are part of the protocol between supervisor and worker.
+inline constexpr int kExitActorBug = 70;
+inline constexpr int kExitSupervisorLost = 74;
+inline constexpr int kExitDeviceError = 75;
+inline constexpr int kExitCannotWork = 78;
+
+struct Cause {
+  std::string text;             // "killed by SIGKILL", "exit code 70 (actor bug)"
+  bool abnormal = true;         // anything but exit code 0
+  bool hopeless = false;        // would happen again: not restarted (exit code 78)
+};
+
+// `info` as waitid() fills it.
+Cause cause_of(const siginfo_t& info);
+// One that the supervisor knows better than the kernel: "could not start: ...".
+Cause could_not_start(std::string why, bool hopeless);
+
+std::string signal_name(int number);  // "SIGKILL", "SIGRTMIN+3", "signal 99"
+
+}  // namespace tv::supervisor

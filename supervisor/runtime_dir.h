@@ -1,0 +1,32 @@
+// RuntimeDir: the daemon's directory of sockets, and the lock that makes it the only daemon there.
+//
+// Owns the directory if it made it. What a dead daemon left behind is removed; what is of others is refused.
+#pragma once
+
+#include <string>
+
+#include "config/fd.h"
+
+namespace tv::supervisor {
+
+class RuntimeDir {
+ public:
+  // Creates `path` (and missing parents) with mode 0700, takes the lock, removes stale sockets. Errors: kAlreadyExists when a daemon runs
+  // there (its pid is named), kPermission, kInvalidArgument (a file or a symbolic link in the way, too long).
+  static Result<RuntimeDir> claim(const std::string& path);
+  // Removes our files and the directory if we made it. Leaves a directory alone that holds files of others.
+  ~RuntimeDir();
+  RuntimeDir(RuntimeDir&&) noexcept = default;
+  RuntimeDir& operator=(RuntimeDir&&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  RuntimeDir(std::string path, Fd lock, bool made) : path_(std::move(path)), lock_(std::move(lock)), made_(made) {}
+
+  std::string path_;
+  Fd lock_;  // empty: moved from
+  bool made_;
+};
+
+}  // namespace tv::supervisor

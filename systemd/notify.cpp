@@ -1,0 +1,53 @@
+#include "systemd/notify.h"
+
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "config/log.h"
+
+namespace tv::systemd {
+namespace {
+
+// The status is one line of the manager's protocol.
+std::string one_line(std::string_view text) {
+  std::string line(text);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
+}
+
+void notify(const std::string& state) {
+  int rc = sd_notify(0, state.c_str());
+  if (rc < 0) log::debug("service manager not told", {{"cause", std::strerror(-rc)}});
+}
+
+}  // namespace
+
+void notify_ready(std::string_view status) { notify("READY=1\nSTATUS=" + one_line(status)); }
+void notify_status(std::string_view status) { notify("STATUS=" + one_line(status)); }
+void notify_stopping(std::string_view status) { notify("STOPPING=1\nSTATUS=" + one_line(status)); }
+
+bool stderr_is_journal() {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  if (!stream) return false;
+  unsigned long long device = 0;
+  unsigned long long inode = 0;
+  if (std::sscanf(stream, "%llu:%llu", &device, &inode) != 2) return false;
+  struct stat info {};
+  return ::fstat(STDERR_FILENO, &info) == 0 && info.st_dev == device && info.st_ino == inode;
+}
+
+bool is_private_variable(std::string_view assignment) {
+  constexpr std::array<std::string_view, 6> kPrivate = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+                                                        "LISTEN_FDS",    "LISTEN_PID",    "LISTEN_FDNAMES"};
+  auto name = assignment.substr(0, assignment.find('='));
+  return std::find(kPrivate.begin(), kPrivate.end(), name) != kPrivate.end();
+}
+
+}  // namespace tv::systemd

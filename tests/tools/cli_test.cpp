@@ -1,0 +1,149 @@
+#include "tools/tensorctl/cli.h"
+
+#include <algorithm>
+
+#include "tests/support/catch.h"
+
+namespace {
+
+using namespace tv;
+using namespace tv::ctl;
+
+Parsed parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "tensorctl");
+  return parse_command_line(static_cast<int>(words.size()), words.data());
+}
+Options options(const std::vector<const char*>& words) {
+  auto parsed = parse(words);
+  INFO(parsed.err);
+  REQUIRE(parsed.options);
+  return *parsed.options;
+}
+std::string misuse(const std::vector<const char*>& words) {
+  auto parsed = parse(words);
+  REQUIRE_FALSE(parsed.options);
+  CHECK(parsed.exit_code == 2);
+  CHECK(parsed.out.empty());
+  CHECK(parsed.err.starts_with("tensorctl: "));
+  CHECK(std::count(parsed.err.begin(), parsed.err.end(), '\n') == 1);
+  return parsed.err;
+}
+bool mentions(const std::string& text, const std::string& part) {
+  INFO(text);
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("verbs and their words are understood", "[cli]") {
+  CHECK(options({"status"}).verb == Verb::kStatus);
+  CHECK(options({"version"}).verb == Verb::kVersion);
+  CHECK(options({"shutdown"}).verb == Verb::kShutdown);
+  CHECK(options({"arena", "stats"}).verb == Verb::kArenaStats);
+  CHECK(options({"arena", "fsck"}).verb == Verb::kArenaFsck);
+  CHECK(options({"restart", "cpu/0"}).name == "cpu/0");
+  CHECK(options({"stop", "trainer"}).verb == Verb::kStop);
+  auto list = options({"list", "objects", "--named", "--limit", "20"});
+  CHECK(list.kind == Kind::kObject);
+  CHECK(list.named);
+  CHECK(list.limit == 20);
+  auto described = options({"describe", "worker", "cpu/0"});
+  CHECK(described.verb == Verb::kDescribe);
+  CHECK(described.kind == Kind::kWorker);
+  CHECK(described.name == "cpu/0");
+}
+
+TEST_CASE("singular and plural are both taken", "[cli]") {
+  CHECK(options({"list", "worker"}).kind == Kind::kWorker);
+  CHECK(options({"describe", "pools", "x"}).kind == Kind::kPool);
+}
+
+TEST_CASE("global options stand before or behind the verb", "[cli]") {
+  for (const auto& words : {std::vector<const char*>{"-r", "/tmp/x", "-o", "json", "--timeout", "250ms", "status"},
+                            std::vector<const char*>{"status", "--runtime-dir", "/tmp/x", "--output=json", "-t", "250ms"}}) {
+    auto o = options(words);
+    CHECK(o.runtime_dir == "/tmp/x");
+    CHECK(o.output == Output::kJson);
+    REQUIRE(o.timeout);
+    CHECK(*o.timeout == 250ms);
+  }
+  CHECK_FALSE(options({"status"}).timeout);
+}
+
+TEST_CASE("arguments of call arrive as they were written", "[cli]") {
+  auto o = options({"call", "actor", "method", "[1,2]", "{}", "-1", "-1.5e3", "-.5", "", "[]", "%%", "status", "call", "{\"a\": [1, 2]}", "a b", "\x01"});
+  CHECK(o.name == "actor");
+  CHECK(o.method == "method");
+  CHECK(o.arguments == std::vector<std::string>{"[1,2]", "{}", "-1", "-1.5e3", "-.5", "", "[]", "%%", "status", "call", "{\"a\": [1, 2]}", "a b", "\x01"});
+  CHECK(options({"call", "a", "m"}).arguments.empty());
+  CHECK(options({"call", "a", "m", "{}"}).arguments == std::vector<std::string>{"{}"});
+  CHECK(options({"call", "a", "m", "[1,2]"}).arguments == std::vector<std::string>{"[1,2]"});
+}
+
+TEST_CASE("options may stand among the arguments of call, and -- ends them", "[cli]") {
+  auto o = options({"call", "a", "m", "1", "--save", "x.npy", "2", "--timeout", "1min"});
+  CHECK(o.arguments == std::vector<std::string>{"1", "2"});
+  CHECK(o.save == "x.npy");
+  CHECK(*o.timeout == 1min);
+  CHECK(options({"call", "a", "m", "--", "--loud", "-x"}).arguments == std::vector<std::string>{"--loud", "-x"});
+}
+
+TEST_CASE("signals have names and numbers", "[cli]") {
+  CHECK(options({"kill", "w"}).signal == 9);
+  CHECK(options({"kill", "w", "--signal", "TERM"}).signal == 15);
+  CHECK(options({"kill", "w", "-s", "sigterm"}).signal == 15);
+  CHECK(options({"kill", "w", "-s", "10"}).signal == 10);
+  CHECK(mentions(misuse({"kill", "w", "-s", "TREM"}), "did you mean \"TERM\"?"));
+  misuse({"kill", "w", "-s", "0"});
+  misuse({"kill", "w", "-s", "99"});
+  misuse({"kill", "w", "-s", "-9"});
+}
+
+TEST_CASE("what is misspelt is answered with the nearest word", "[cli]") {
+  CHECK(mentions(misuse({"statsu"}), "did you mean \"status\"?"));
+  CHECK(mentions(misuse({"lsit", "workers"}), "did you mean \"list\"?"));
+  CHECK(mentions(misuse({"list", "wrokers"}), "did you mean \"workers\"?"));
+  CHECK(mentions(misuse({"describe", "actro", "x"}), "did you mean \"actor\"?"));
+  CHECK(mentions(misuse({"arena", "stat"}), "did you mean \"stats\"?"));
+  CHECK(mentions(misuse({"status", "-o", "jsn"}), "did you mean \"json\"?"));
+}
+
+TEST_CASE("misuse has exit code 2 and one line that says what is wrong", "[cli]") {
+  CHECK(mentions(misuse({}), "no verb"));
+  misuse({"arena"});
+  misuse({"list"});
+  misuse({"describe", "worker"});
+  misuse({"call", "actor"});
+  misuse({"kill"});
+  CHECK(mentions(misuse({"status", "now"}), "\"now\""));
+  CHECK(mentions(misuse({"status", "--wide"}), "\"--wide\""));
+  CHECK(mentions(misuse({"call", "a", "m", "-x"}), "after --"));
+  CHECK(mentions(misuse({"status", "--timeout", "5"}), "unit is missing"));
+  CHECK(mentions(misuse({"status", "--timeout", "0s"}), "more than 0"));
+  CHECK(mentions(misuse({"call", "a", "m", "--save", "x.txt"}), ".safetensors"));
+  CHECK(mentions(misuse({"list", "workers", "--named"}), "objects only"));
+  misuse({"list", "objects", "--limit", "0"});
+  misuse({"list", "objects", "--limit", "many"});
+  misuse({"describe", "participant", "3"});
+}
+
+TEST_CASE("help of the program and of every verb shows examples", "[cli]") {
+  for (const auto& words : std::vector<std::vector<const char*>>{{"--help"},
+                                                                 {"status", "--help"},
+                                                                 {"list", "--help"},
+                                                                 {"describe", "--help"},
+                                                                 {"call", "-h"},
+                                                                 {"kill", "--help"},
+                                                                 {"restart", "--help"},
+                                                                 {"stop", "--help"},
+                                                                 {"shutdown", "--help"},
+                                                                 {"arena", "--help"},
+                                                                 {"arena", "fsck", "--help"},
+                                                                 {"version", "--help"}}) {
+    auto parsed = parse(words);
+    CHECK_FALSE(parsed.options);
+    CHECK(parsed.exit_code == 0);
+    CHECK(parsed.err.empty());
+    CHECK(mentions(parsed.out, "Examples:\n  tensorctl "));
+  }
+}

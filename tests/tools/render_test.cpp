@@ -1,0 +1,190 @@
+#include "tools/tensorctl/render.h"
+
+#include <capnp/message.h>
+
+#include "shm/handle.h"
+#include "tests/support/catch.h"
+
+namespace {
+
+using namespace tv;
+using namespace tv::ctl;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr Now kNow{.realtime_ns = 1'714'979'289 * kSecond, .monotonic_ns = 1000 * kSecond};
+
+View view(Output output) { return {output, {}, kNow}; }
+Json parsed(const std::string& text) { return Json::parse(text); }
+bool mentions(const std::string& text, const std::string& part) {
+  INFO(text);
+  return text.find(part) != std::string::npos;
+}
+
+struct Message {
+  capnp::MallocMessageBuilder builder;
+  wire::AdminReply::Builder reply = builder.initRoot<wire::AdminReply>();
+
+  Workers workers() {
+    auto list = reply.initWorkers(2);
+    list[0].setName("cpu/0");
+    list[0].setDevice("cpu");
+    list[0].setState("ready");
+    list[0].setPid(4711);
+    list[0].setRestarts(1);
+    list[0].setLastDeath("killed by SIGKILL");
+    list[0].setLastDeathNs(kNow.realtime_ns - 180 * kSecond);
+    list[0].setLastRestartNs(12'500'000);
+    list[0].setReadyNs(kNow.realtime_ns - 41 * kSecond);
+    list[0].setResidentBytes(100 << 20);
+    list[1].setName("cuda0");
+    list[1].setDevice("cuda:0");
+    list[1].setState("failed");
+    list[1].setMessage("no device");
+    return reply.asReader().getWorkers();
+  }
+  Actors actors(wire::AdminReply::Builder into) {
+    auto list = into.initActors(2);
+    list[0].setName("counter");
+    list[0].setWorker("cpu/0");
+    list[0].setState("ready");
+    list[0].setHandled(5);
+    list[0].setLastCommitNs(kNow.monotonic_ns - 2 * kSecond);
+    list[1].setName("classifier/0");
+    list[1].setPool("classifier");
+    list[1].setWorker("cuda0");
+    return into.asReader().getActors();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("workers are a table for people", "[render]") {
+  Message message;
+  auto workers = message.workers();
+  CHECK(render(workers, view(Output::kTable)) ==
+        "NAME   DEVICE  STATE    PID  RESTARTS  LAST-DEATH                    UP\n"
+        "cpu/0  cpu     ready   4711         1  killed by SIGKILL, 3min ago  41s\n"
+        "cuda0  cuda:0  failed     -         0  -                              -\n");
+  auto wide = render(workers, view(Output::kWide));
+  for (const char* header : {"PARTICIPANT", "INCARNATION", "THREADS", "ACTORS", "MEMORY", "RESTART-TIME"}) CHECK(mentions(wide, header));
+  CHECK(mentions(wide, "100.0MiB"));
+  CHECK(mentions(wide, "12.50ms"));
+}
+
+TEST_CASE("workers are JSON for programs, with null for what there is none of", "[render]") {
+  Message message;
+  auto json = parsed(render(message.workers(), view(Output::kJson)));
+  REQUIRE(json.at("workers").size() == 2);
+  auto first = json["workers"][0];
+  CHECK(first["pid"] == 4711);
+  CHECK(first["ready_since"] == "2024-05-06T07:07:28.000Z");
+  CHECK(first["last_death_at"] == "2024-05-06T07:05:09.000Z");
+  CHECK(first["last_restart_ms"] == 12.5);
+  CHECK(json["workers"][1]["pid"].is_null());
+  CHECK(json["workers"][1]["last_death"].is_null());
+}
+
+TEST_CASE("a description of a worker names its actors", "[render]") {
+  Message message, other;
+  auto worker = message.workers()[1];
+  auto actors = other.actors(other.reply);
+  auto text = describe(worker, actors, view(Output::kTable));
+  CHECK(mentions(text, "message       no device\n"));
+  CHECK(mentions(text, "actor names   classifier/0\n"));
+  auto json = parsed(describe(worker, actors, view(Output::kJson)));
+  CHECK(json["name"] == "cuda0");
+  CHECK(json["actor_names"] == Json::array({"classifier/0"}));
+}
+
+TEST_CASE("actors tell times of the monotonic clock in both forms", "[render]") {
+  Message message;
+  auto actors = message.actors(message.reply);
+  CHECK(mentions(render(actors, view(Output::kWide)), "2s ago"));
+  auto json = parsed(render(actors, view(Output::kJson)));
+  CHECK(json["actors"][0]["last_commit"] == "2024-05-06T07:08:07.000Z");
+  CHECK(json["actors"][0]["pool"].is_null());
+  CHECK(json["actors"][1]["pool"] == "classifier");
+  CHECK(mentions(describe(actors[0], view(Output::kTable)), "handled      5\n"));
+}
+
+TEST_CASE("a description of a pool holds its members", "[render]") {
+  Message message, other;
+  auto pool = message.reply.initPools(1)[0];
+  pool.setName("classifier");
+  pool.setSize(1);
+  auto json = parsed(describe(pool.asReader(), other.actors(other.reply), view(Output::kJson)));
+  REQUIRE(json["members"].size() == 1);
+  CHECK(json["members"][0]["name"] == "classifier/0");
+}
+
+TEST_CASE("objects show their tensor, and how many are not shown", "[render]") {
+  Message message;
+  auto objects = message.reply.initObjects();
+  auto object = objects.initObjects(1)[0];
+  object.setHandle(shm::Handle::make(17, 3).bits());
+  object.setDtype("float32");
+  auto shape = object.initShape(2);
+  shape.set(0, 2);
+  shape.set(1, 3);
+  object.setBytes(24);
+  object.setCreatedNs(kNow.monotonic_ns - kSecond);
+  object.initHolders(1).set(0, "cpu/0");
+  objects.setTotal(5);
+  auto text = render(objects.asReader(), view(Output::kTable));
+  CHECK(mentions(text, "17.3"));
+  CHECK(mentions(text, "float32[2, 3]"));
+  CHECK(mentions(text, "1 of 5 objects"));
+  auto json = parsed(render(objects.asReader(), view(Output::kJson)));
+  CHECK(json["total"] == 5);
+  CHECK(json["objects"][0]["handle"] == "17.3");
+  CHECK(json["objects"][0]["shape"] == Json::array({2, 3}));
+  CHECK(json["objects"][0]["created"] == "2024-05-06T07:08:08.000Z");
+  CHECK(json["objects"][0]["holders"] == Json::array({"cpu/0"}));
+}
+
+TEST_CASE("participants, pools and the arena have tables and JSON", "[render]") {
+  Message message;
+  message.reply.initParticipants(1)[0].setName("supervisor");
+  auto participants = message.reply.asReader().getParticipants();
+  CHECK(mentions(render(participants, view(Output::kTable)), "supervisor"));
+  CHECK(parsed(render(participants, view(Output::kJson)))["participants"].size() == 1);
+  message.reply.initPools(1)[0].setRouting("random");
+  auto pools = message.reply.asReader().getPools();
+  CHECK(mentions(render(pools, view(Output::kTable)), "random"));
+  CHECK(parsed(render(pools, view(Output::kJson)))["pools"][0]["routing"] == "random");
+  auto arena = message.reply.initArena();
+  arena.setSizeBytes(std::uint64_t{4} << 30);
+  CHECK(mentions(render(arena.asReader(), view(Output::kTable)), "4.0GiB"));
+  CHECK(parsed(render(arena.asReader(), view(Output::kJson)))["size_bytes"] == std::uint64_t{4} << 30);
+}
+
+TEST_CASE("status is a few lines for people and flat JSON for programs", "[render]") {
+  Message message;
+  auto status = message.reply.initStatus();
+  status.setHealth("degraded");
+  status.setDaemonVersion("0.1.0");
+  status.setStartedNs(kNow.realtime_ns - 7500 * kSecond);
+  status.setWorkers(2);
+  status.setWorkersReady(1);
+  status.setRestarts(1);
+  auto text = render(status.asReader(), view(Output::kTable));
+  CHECK(mentions(text, "degraded"));
+  CHECK(mentions(text, "up 2h 5min"));
+  CHECK(mentions(text, "1 of 2 ready, 1 restart\n"));
+  auto json = parsed(render(status.asReader(), view(Output::kJson)));
+  CHECK(json["health"] == "degraded");
+  CHECK(json["workers_ready"] == 1);
+  CHECK(json["arena"].is_object());
+}
+
+TEST_CASE("fsck says what does not balance", "[render]") {
+  Message message;
+  auto fsck = message.reply.initFsck();
+  fsck.setObjects(1);
+  CHECK(mentions(render(fsck.asReader(), view(Output::kTable)), "the books balance: 1 object, 0 blocks"));
+  CHECK(parsed(render(fsck.asReader(), view(Output::kJson)))["ok"] == true);
+  fsck.initProblems(1).set(0, "block 3 has no owner");
+  CHECK(mentions(render(fsck.asReader(), view(Output::kTable)), "problem: block 3 has no owner\n1 problem in 1 object"));
+  CHECK(parsed(render(fsck.asReader(), view(Output::kJson)))["problems"].size() == 1);
+  CHECK(parsed(render_done("stopped", view(Output::kJson)))["done"] == "stopped");
+}

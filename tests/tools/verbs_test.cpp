@@ -1,0 +1,194 @@
+// The verbs against a supervisor of paper: it answers each request with what the test has written down.
+#include "tools/tensorctl/verbs.h"
+
+#include <capnp/message.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <functional>
+#include <thread>
+
+#include "config/fd.h"
+#include "ipc/admin_client.h"
+#include "ipc/message.h"
+#include "ipc/zmq_channel.h"
+#include "tests/support/catch.h"
+#include "tests/tools/temp_dir.h"
+
+namespace {
+
+using namespace tv;
+using namespace tv::ctl;
+
+using Answer = std::function<void(wire::AdminRequest::Reader, wire::AdminReply::Builder)>;
+
+class PaperSupervisor {
+ public:
+  explicit PaperSupervisor(Answer answer) : answer_(std::move(answer)), stop_(::eventfd(0, EFD_CLOEXEC)) {
+    auto router = ipc::Router::bind(context_, ipc::admin_socket(dir_.path()), limits::kMaxControlMessageBytes);
+    REQUIRE(router.ok());
+    thread_ = std::thread([this, router = std::move(*router)]() mutable { serve(router); });
+  }
+  ~PaperSupervisor() {
+    const std::uint64_t one = 1;
+    if (::write(stop_.get(), &one, sizeof one) == sizeof one) thread_.join();
+  }
+
+  Outcome run(std::vector<const char*> words) {
+    words.insert(words.begin(), "tensorctl");
+    words.insert(words.end(), {"-r", dir_.path().c_str()});
+    auto parsed = parse_command_line(static_cast<int>(words.size()), words.data());
+    INFO(parsed.err);
+    REQUIRE(parsed.options);
+    return ctl::run(*parsed.options, {parsed.options->output, {}, Now::read()});
+  }
+
+ private:
+  void serve(ipc::Router& router) {
+    for (;;) {
+      while (auto packet = router.receive()) reply_to(router, *packet);
+      pollfd waits[] = {{router.fd(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+      if (::poll(waits, 2, -1) < 0 || waits[1].revents != 0) return;
+    }
+  }
+  void reply_to(ipc::Router& router, const ipc::Router::Packet& packet) {
+    auto message = ipc::Message::parse(packet.payload, limits::kMaxControlMessageBytes);
+    if (!message) return;
+    auto request = message->root<wire::AdminRequest>();
+    capnp::MallocMessageBuilder builder;
+    auto reply = builder.initRoot<wire::AdminReply>();
+    reply.setVersion(wire::ADMIN_VERSION);
+    reply.setId(request.getId());
+    answer_(request, reply);
+    router.send(packet.peer, ipc::serialize(builder));
+  }
+
+  test::TempDir dir_;
+  ipc::ZmqContext context_;
+  Answer answer_;
+  Fd stop_;
+  std::thread thread_;
+};
+
+void fail(wire::AdminReply::Builder reply, Errc code, const char* message) {
+  auto failure = reply.initFailure();
+  failure.setCode(static_cast<std::uint16_t>(code));
+  failure.setMessage(message);
+}
+
+// One worker "cpu/0" with the actor "counter", one pool "crowd"; orders to anything else fail with kNotFound.
+void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder reply) {
+  auto order = [&](const std::string& name, const char* done) {
+    if (name == "cpu/0" || name == "counter") return reply.setDone(done);
+    fail(reply, Errc::kNotFound, "there is no such thing");
+  };
+  using Which = wire::AdminRequest::Which;
+  switch (request.which()) {
+    case Which::STATUS: return reply.initStatus().setHealth("ok");
+    case Which::LIST_WORKERS: return reply.initWorkers(1)[0].setName("cpu/0");
+    case Which::LIST_POOLS: return reply.initPools(1)[0].setName("crowd");
+    case Which::LIST_PARTICIPANTS: return reply.initParticipants(1)[0].setName("supervisor");
+    case Which::LIST_ACTORS: {
+      auto actor = reply.initActors(1)[0];
+      actor.setName("counter");
+      return actor.setWorker("cpu/0");
+    }
+    case Which::LIST_OBJECTS: {
+      auto objects = reply.initObjects();
+      objects.setTotal(1);
+      auto object = objects.initObjects(1)[0];
+      object.setHandle(shm::Handle::make(17, 3).bits());
+      return object.setName("weights");
+    }
+    case Which::ARENA_STATS: return reply.initArena().setSizeBytes(1 << 20);
+    case Which::ARENA_FSCK: return reply.initFsck().initProblems(1).set(0, "block 3 has no owner");
+    case Which::KILL:
+      return order(request.getKill().getWorker(), request.getKill().getSignal() == 15 ? "sent SIGTERM" : "sent another signal");
+    case Which::RESTART: return order(request.getRestart(), "restarting");
+    case Which::STOP: return order(request.getStop(), "stopping");
+    case Which::SHUTDOWN: return reply.setDone("shutting down");
+  }
+}
+
+bool mentions(const std::string& text, const std::string& part) {
+  INFO(text);
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("every verb prints what the supervisor answers", "[verbs]") {
+  PaperSupervisor house(small_house);
+  auto prints = [&](const std::vector<const char*>& words, const char* part) {
+    auto outcome = house.run(words);
+    INFO(outcome.error);
+    CHECK(outcome.exit_code == kDone);
+    CHECK(outcome.error.empty());
+    CHECK(mentions(outcome.out, part));
+  };
+  prints({"status"}, "ok");
+  prints({"status", "-o", "json"}, "\"health\": \"ok\"");
+  prints({"list", "workers"}, "cpu/0");
+  prints({"list", "actors", "-o", "wide"}, "counter");
+  prints({"list", "pools"}, "crowd");
+  prints({"list", "objects"}, "weights");
+  prints({"list", "participants"}, "supervisor");
+  prints({"describe", "worker", "cpu/0"}, "counter");
+  prints({"describe", "actor", "counter"}, "cpu/0");
+  prints({"describe", "pool", "crowd"}, "crowd");
+  prints({"describe", "object", "weights"}, "17.3");
+  prints({"describe", "object", "17.3"}, "weights");
+  prints({"arena", "stats"}, "1.0MiB");
+  prints({"kill", "cpu/0", "--signal", "TERM"}, "sent SIGTERM");
+  prints({"restart", "counter"}, "restarting");
+  prints({"stop", "cpu/0"}, "stopping");
+  prints({"shutdown"}, "shutting down");
+}
+
+TEST_CASE("what is not there has exit code 4, and the nearest name is offered", "[verbs]") {
+  PaperSupervisor house(small_house);
+  auto offers = [&](const std::vector<const char*>& words, const char* part) {
+    auto outcome = house.run(words);
+    CHECK(outcome.exit_code == kNoSuchThing);
+    CHECK(outcome.out.empty());
+    CHECK(mentions(outcome.error, part));
+  };
+  offers({"describe", "worker", "cpu0"}, "did you mean \"cpu/0\"?");
+  offers({"describe", "actor", "conuter"}, "did you mean \"counter\"?");
+  offers({"describe", "pool", "corwd"}, "did you mean \"crowd\"?");
+  offers({"describe", "object", "wieghts"}, "did you mean \"weights\"?");
+  offers({"describe", "object", "17.4"}, "freed");
+  offers({"describe", "actor", "something-else"}, "tensorctl list actors");
+  offers({"restart", "conuter"}, "did you mean \"counter\"?");
+  offers({"stop", "corwd"}, "did you mean \"crowd\"?");
+  offers({"kill", "cpu1"}, "there is no such thing");
+}
+
+TEST_CASE("books that do not balance are printed and are a failure", "[verbs]") {
+  PaperSupervisor house(small_house);
+  auto outcome = house.run({"arena", "fsck"});
+  CHECK(outcome.exit_code == kFailed);
+  CHECK(mentions(outcome.out, "block 3 has no owner"));
+}
+
+TEST_CASE("a refusal of the supervisor is a failure with its words", "[verbs]") {
+  PaperSupervisor house([](auto, auto reply) { fail(reply, Errc::kPermission, "not for you"); });
+  auto outcome = house.run({"shutdown"});
+  CHECK(outcome.exit_code == kFailed);
+  CHECK(outcome.error == "not for you");
+}
+
+TEST_CASE("an answer to another question is a failure, not a crash", "[verbs]") {
+  PaperSupervisor house([](auto, auto reply) { reply.setDone("lunch"); });
+  auto outcome = house.run({"list", "workers"});
+  CHECK(outcome.exit_code == kFailed);
+  CHECK(mentions(outcome.error, "another question"));
+}
+
+TEST_CASE("a supervisor that does not answer in time is a failure", "[verbs]") {
+  PaperSupervisor house([](auto, wire::AdminReply::Builder reply) { reply.setId(~std::uint64_t{0}); });
+  auto outcome = house.run({"status", "--timeout", "50ms"});
+  CHECK(outcome.exit_code == kFailed);
+  CHECK_FALSE(outcome.error.empty());
+}

@@ -1,0 +1,277 @@
+#include "worker/control_link.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <capnp/message.h>
+
+#include <cerrno>
+
+#include "config/log.h"
+#include "ipc/message.h"
+#include "worker/exit_codes.h"
+
+namespace tv::worker {
+namespace {
+
+constexpr Nanoseconds kBeat = 1s;
+constexpr Nanoseconds kSendPatience = 1s;
+// What a method that runs when the supervisor is lost gets to finish.
+constexpr Nanoseconds kLostGrace = 2s;
+
+std::string text(capnp::Text::Reader reader) { return {reader.begin(), reader.size()}; }
+
+Error error_of(wire::Failure::Reader failure) { return Error{static_cast<Errc>(failure.getCode()), text(failure.getMessage())}; }
+
+void set_failure(wire::Failure::Builder out, const Error& error) {
+  out.setCode(static_cast<std::uint16_t>(error.code));
+  out.setMessage(error.message);
+}
+
+Error supervisor_gone() { return Error{Errc::kUnavailable, "the supervisor is gone"}; }
+
+}  // namespace
+
+Result<std::unique_ptr<ControlLink>> ControlLink::open(const Settings& settings, Orders& orders) {
+  auto context = std::make_unique<ipc::ZmqContext>();
+  auto dealer = TV_TRY(ipc::Dealer::connect(*context, settings.endpoint, limits::kMaxControlMessageBytes));
+  Fd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake) return system_error("eventfd", errno);
+  std::unique_ptr<ControlLink> link(new ControlLink(settings, orders, std::move(context), std::move(dealer), std::move(wake)));
+  TV_TRY(link->greet());
+  link->thread_ = std::thread([raw = link.get()] { raw->run(); });
+  return link;
+}
+
+ControlLink::ControlLink(const Settings& settings, Orders& orders, std::unique_ptr<ipc::ZmqContext> context, ipc::Dealer dealer, Fd wake)
+    : settings_(settings),
+      orders_(orders),
+      context_(std::move(context)),
+      dealer_(std::move(dealer)),
+      wake_(std::move(wake)),
+      next_beat_(Deadline::in(kBeat)) {}
+
+ControlLink::~ControlLink() { close(); }
+
+Result<void> ControlLink::greet() {
+  Deadline deadline = Deadline::in(settings_.welcome_timeout);
+  TV_TRY(dealer_.send(encode([](wire::ToSupervisor::Builder message) { message.initHello().setPid(::getpid()); }), deadline));
+  auto bytes = TV_TRY(dealer_.receive(deadline));
+  auto message = TV_TRY(ipc::Message::parse(bytes, limits::kMaxControlMessageBytes));
+  return ipc::guard([&]() -> Result<void> {
+    auto root = message.root<wire::ToWorker>();
+    if (root.isRefused()) return Error{Errc::kPermission, "refused by the supervisor: " + error_of(root.getRefused()).message};
+    if (root.getVersion() != wire::CONTROL_VERSION)
+      return Error{Errc::kPermission, "the supervisor speaks control protocol " + std::to_string(root.getVersion()) + ", this worker " +
+                                          std::to_string(wire::CONTROL_VERSION) + ": install both from one release"};
+    if (!root.isWelcome()) return Error{Errc::kProtocol, "the supervisor answered hello with something else than welcome"};
+    return {};
+  });
+}
+
+std::vector<std::byte> ControlLink::encode(const Fill& fill) const {
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<wire::ToSupervisor>();
+  root.setVersion(wire::CONTROL_VERSION);
+  root.setParticipant(settings_.participant);
+  root.setIncarnation(settings_.incarnation);
+  fill(root);
+  return ipc::serialize(message);
+}
+
+void ControlLink::post(const Fill& fill) {
+  auto bytes = encode(fill);
+  {
+    std::lock_guard lock(mutex_);
+    outgoing_.push_back(std::move(bytes));
+  }
+  ::eventfd_write(wake_.get(), 1);
+}
+
+void ControlLink::actor_ready(ActorId actor, bool restored) {
+  post([&](wire::ToSupervisor::Builder message) {
+    auto out = message.initActorReady();
+    out.setActor(actor);
+    out.setRestored(restored);
+  });
+}
+
+void ControlLink::actor_failed(ActorId actor, const Error& why) {
+  post([&](wire::ToSupervisor::Builder message) {
+    auto out = message.initActorFailed();
+    out.setActor(actor);
+    set_failure(out.initFailure(), why);
+  });
+}
+
+void ControlLink::ready() {
+  post([](wire::ToSupervisor::Builder message) { message.setReady(); });
+}
+
+void ControlLink::stopping() {
+  post([](wire::ToSupervisor::Builder message) { message.setStopping(); });
+}
+
+void ControlLink::cannot_work(const Error& why) {
+  post([&](wire::ToSupervisor::Builder message) { set_failure(message.initCannotWork(), why); });
+}
+
+Result<std::uint64_t> ControlLink::publish(const std::string& name, shm::Handle handle, Deadline deadline) {
+  auto request = next_request_++;
+  return ask(
+      request,
+      [&](wire::ToSupervisor::Builder message) {
+        auto out = message.initPublish();
+        out.setName(name);
+        out.setHandle(handle.bits());
+        out.setRequest(request);
+      },
+      "publish \"" + name + "\"", deadline);
+}
+
+Result<void> ControlLink::withdraw(const std::string& name, Deadline deadline) {
+  auto request = next_request_++;
+  TV_TRY(ask(
+      request,
+      [&](wire::ToSupervisor::Builder message) {
+        auto out = message.initWithdraw();
+        out.setName(name);
+        out.setRequest(request);
+      },
+      "withdraw \"" + name + "\"", deadline));
+  return {};
+}
+
+ControlLink::Answer ControlLink::ask(std::uint64_t request, const Fill& fill, const std::string& what, Deadline deadline) {
+  auto bytes = encode(fill);
+  std::unique_lock lock(mutex_);
+  auto open = requests_.emplace(request, std::nullopt).first;
+  outgoing_.push_back(std::move(bytes));
+  ::eventfd_write(wake_.get(), 1);
+  auto until = std::chrono::steady_clock::time_point(Nanoseconds{deadline.ns});
+  changed_.wait_until(lock, until, [&] { return open->second || lost_ || closing_; });
+  auto answer = std::move(open->second);
+  requests_.erase(open);
+  if (answer) return *std::move(answer);
+  if (lost_ || closing_) return Error{Errc::kUnavailable, what + ": " + supervisor_gone().message};
+  return Error{Errc::kDeadlineExceeded, what + ": the supervisor has not answered; whether it took effect is unknown"};
+}
+
+void ControlLink::close() {
+  {
+    std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  changed_.notify_all();
+  ::eventfd_write(wake_.get(), 1);
+  if (thread_.joinable()) thread_.join();
+}
+
+void ControlLink::run() {
+  for (;;) {
+    flush();
+    beat_if_due();
+    // After every send: ZeroMQ's descriptor tells of changes only.
+    receive_all();
+    if (supervisor_is_gone()) return leave_without_supervisor();
+    {
+      std::lock_guard lock(mutex_);
+      if (closing_ && outgoing_.empty()) return;
+    }
+    sleep();
+  }
+}
+
+void ControlLink::flush() {
+  for (;;) {
+    std::vector<std::byte> bytes;
+    {
+      std::lock_guard lock(mutex_);
+      if (outgoing_.empty()) return;
+      bytes = std::move(outgoing_.front());
+      outgoing_.pop_front();
+    }
+    auto sent = dealer_.send(bytes, Deadline::in(kSendPatience));
+    if (sent) continue;
+    log::warning("message to the supervisor dropped", {{"cause", sent.error().message}});
+    std::lock_guard lock(mutex_);
+    if (closing_) outgoing_.clear();  // one patience is enough for a goodbye
+  }
+}
+
+void ControlLink::beat_if_due() {
+  if (!next_beat_.passed()) return;
+  next_beat_ = Deadline::in(kBeat);
+  // A beat that does not get through is as good as none.
+  if (auto sent = dealer_.send(encode([](wire::ToSupervisor::Builder message) { message.setBeat(); }), Deadline::in(0ns)); !sent)
+    log::debug("beat dropped", {{"cause", sent.error().message}});
+}
+
+void ControlLink::receive_all() {
+  while (auto bytes = dealer_.try_receive()) take(*bytes);
+}
+
+void ControlLink::take(std::span<const std::byte> bytes) {
+  auto taken = [&]() -> Result<void> {
+    auto message = TV_TRY(ipc::Message::parse(bytes, limits::kMaxControlMessageBytes));
+    return ipc::guard([&]() -> Result<void> {
+      auto root = message.root<wire::ToWorker>();
+      switch (root.which()) {
+        case wire::ToWorker::STOP: orders_.stop(); break;
+        case wire::ToWorker::STOP_ACTOR: orders_.stop_actor(root.getStopActor()); break;
+        case wire::ToWorker::START_ACTOR: orders_.start_actor(root.getStartActor()); break;
+        case wire::ToWorker::PUBLISHED: settle_request(root.getPublished().getRequest(), root.getPublished().getVersion()); break;
+        case wire::ToWorker::REQUEST_FAILED:
+          settle_request(root.getRequestFailed().getRequest(), error_of(root.getRequestFailed().getFailure()));
+          break;
+        default: return Error{Errc::kProtocol, "an order of unknown kind " + std::to_string(static_cast<int>(root.which()))};
+      }
+      return {};
+    });
+  }();
+  if (!taken) log::warning("message of the supervisor dropped", {{"cause", taken.error().message}});
+}
+
+void ControlLink::settle_request(std::uint64_t request, Answer answer) {
+  std::lock_guard lock(mutex_);
+  auto open = requests_.find(request);
+  if (open == requests_.end()) return;  // given up
+  open->second = std::move(answer);
+  changed_.notify_all();
+}
+
+void ControlLink::sleep() {
+  pollfd fds[3] = {{wake_.get(), POLLIN, 0}, {dealer_.fd(), POLLIN, 0}, {settings_.assignment_socket, POLLIN, 0}};
+  int n = ::poll(fds, 3, next_beat_.left_ms());
+  if (n < 0 && errno != EINTR) log::error("poll failed", {{"cause", system_error("poll", errno).message}});
+  eventfd_t count;
+  ::eventfd_read(wake_.get(), &count);
+}
+
+bool ControlLink::supervisor_is_gone() const {
+  if (settings_.assignment_socket < 0) return false;
+  for (;;) {
+    char byte;
+    auto n = ::recv(settings_.assignment_socket, &byte, 1, MSG_DONTWAIT);
+    if (n > 0 || (n < 0 && errno == EINTR)) continue;  // nothing is said here after the assignment
+    return n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+  }
+}
+
+void ControlLink::leave_without_supervisor() {
+  log::error("supervisor lost", {{"grace_ms", kLostGrace / 1ms}});
+  std::unique_lock lock(mutex_);
+  lost_ = true;
+  changed_.notify_all();
+  lock.unlock();
+  orders_.lose_supervisor();
+  lock.lock();
+  auto until = std::chrono::steady_clock::now() + kLostGrace;
+  if (changed_.wait_until(lock, until, [this] { return closing_; })) return;
+  log::error("leaving in the middle of a message");
+  ::_exit(kExitSupervisorLost);
+}
+
+}  // namespace tv::worker

@@ -1,0 +1,93 @@
+// ControlLink: a worker's line to its supervisor. A thread of its own speaks ZeroMQ (control.capnp), beats once a second, passes orders
+// to the loop, and watches the socket of the assignment: its end is the supervisor's end.
+//
+// When the supervisor is gone the loop may finish the message at hand; a process that has not closed the link two seconds later is ended
+// from here with exit code 74.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "config/fd.h"
+#include "ipc/control.capnp.h"
+#include "ipc/zmq_channel.h"
+#include "worker/control_port.h"
+#include "worker/orders.h"
+
+namespace tv::worker {
+
+class ControlLink final : public ControlPort {
+ public:
+  struct Settings {
+    std::string endpoint;  // path of the control socket
+    ParticipantId participant = kNoParticipant;
+    Incarnation incarnation = 0;
+    int assignment_socket = -1;  // stays the caller's
+    Nanoseconds welcome_timeout = 10s;
+  };
+  // Connects, says hello and waits for the welcome. kPermission when the supervisor refuses us; kUnavailable or kDeadlineExceeded when
+  // nobody answers.
+  static Result<std::unique_ptr<ControlLink>> open(const Settings& settings, Orders& orders);
+  ~ControlLink() override;  // close()
+
+  void actor_ready(ActorId actor, bool restored) override;
+  void actor_failed(ActorId actor, const Error& why) override;
+  void ready() override;
+  void stopping() override;
+  // The worker leaves with exit code 78, for this reason.
+  void cannot_work(const Error& why);
+  Result<std::uint64_t> publish(const std::string& name, shm::Handle handle, Deadline deadline) override;
+  Result<void> withdraw(const std::string& name, Deadline deadline) override;
+
+  // Sends what is queued and ends the thread. Requests fail from then on.
+  void close();
+
+ private:
+  using Fill = std::function<void(wire::ToSupervisor::Builder)>;
+  using Answer = Result<std::uint64_t>;
+
+  ControlLink(const Settings& settings, Orders& orders, std::unique_ptr<ipc::ZmqContext> context, ipc::Dealer dealer, Fd wake);
+  Result<void> greet();
+
+  std::vector<std::byte> encode(const Fill& fill) const;
+  void post(const Fill& fill);
+  Answer ask(std::uint64_t request, const Fill& fill, const std::string& what, Deadline deadline);
+
+  // The thread's.
+  void run();
+  void flush();
+  void receive_all();
+  void take(std::span<const std::byte> bytes);
+  void settle_request(std::uint64_t request, Answer answer);
+  void beat_if_due();
+  void sleep();
+  bool supervisor_is_gone() const;
+  void leave_without_supervisor();
+
+  const Settings settings_;
+  Orders& orders_;
+  std::unique_ptr<ipc::ZmqContext> context_;
+  ipc::Dealer dealer_;  // of whoever opens the link, then of the thread
+  Fd wake_;             // eventfd: the queue has something, or we close
+  Deadline next_beat_;  // the thread's
+  std::atomic<std::uint64_t> next_request_{1};
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::deque<std::vector<std::byte>> outgoing_;
+  std::map<std::uint64_t, std::optional<Answer>> requests_;
+  bool closing_ = false;
+  bool lost_ = false;
+
+  std::thread thread_;
+};
+
+}  // namespace tv::worker

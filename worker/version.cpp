@@ -1,0 +1,7 @@
+#include "worker/version.h"
+
+namespace tv {
+
+const char* version() { return TV_VERSION; }
+
+}  // namespace tv
