@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "config/limits.h"
@@ -22,7 +23,8 @@ Error refused(const std::string& path, const std::string& why, Errc code = Errc:
 }
 
 Error refused(const std::string& path, const char* what, int err) {
-  return refused(path, std::string(what) + ": " + system_error("", err).message.substr(2), err == EACCES || err == EROFS ? Errc::kPermission : Errc::kSystem);
+  bool permission = err == EACCES || err == EROFS || err == EPERM;
+  return refused(path, std::string(what) + ": " + std::strerror(err), permission ? Errc::kPermission : Errc::kSystem);
 }
 
 // True if it was made here.

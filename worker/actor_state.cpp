@@ -5,6 +5,13 @@
 
 namespace tv::worker {
 
+ActorState::~ActorState() {
+  if (!manifest_) return;
+  // Counts without an owner: our bit outlives the Tensors.
+  TV_ASSERT(store_->hold(manifest_.handle()).ok());
+  for (const auto& tensor : tensors_) TV_ASSERT(store_->hold(tensor.handle()).ok());
+}
+
 Result<bool> ActorState::restore(Actor& actor) {
   auto handle = shm::committed(*store_->arena(), id_);
   if (!handle) return false;

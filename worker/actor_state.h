@@ -11,6 +11,10 @@ namespace tv::worker {
 class ActorState {
  public:
   ActorState(std::shared_ptr<shm::Store> store, ActorId id) : store_(std::move(store)), id_(id) {}
+  // The commit stays held in the arena: the supervisor takes it over when it cleans up after this process.
+  ~ActorState();
+  ActorState(const ActorState&) = delete;
+  ActorState& operator=(const ActorState&) = delete;
 
   // load() with the last commit. False when there is none. Errors: kCorrupt or kStaleHandle when the commit cannot be read;
   // kActorError when load() throws.

@@ -22,9 +22,10 @@
 namespace {
 
 constexpr const char* kUsage =
-    "usage: tensorvisor-worker --zygote-fd=N\n"
+    "usage: tensorvisor-worker [--zygote] --zygote-fd=N\n"
     "\n"
     "Started by tensorvisord, with its end of a socket pair as descriptor N. Loads LibTorch once and forks workers on request.\n"
+    "  --zygote        says in listings of processes what this one is; nothing else\n"
     "  --zygote-fd=N   serve as the zygote on descriptor N\n"
     "  --version       print the version\n";
 
@@ -68,17 +69,22 @@ int serve_as_zygote(int fd) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  std::string_view argument = count == 2 ? arguments[1] : "";
-  constexpr std::string_view kZygote = "--zygote-fd=";
-  if (argument == "--version") {
-    std::printf("tensorvisor-worker %s\n", tv::version());
-    return 0;
+  constexpr std::string_view kZygoteFd = "--zygote-fd=";
+  std::optional<int> fd;
+  for (int i = 1; i < count; ++i) {
+    std::string_view argument = arguments[i];
+    if (argument == "--version") {
+      std::printf("tensorvisor-worker %s\n", tv::version());
+      return 0;
+    }
+    if (argument == "--help") {
+      std::fputs(kUsage, stdout);
+      return 0;
+    }
+    if (argument == "--zygote") continue;
+    fd = argument.starts_with(kZygoteFd) ? parse_fd(argument.substr(kZygoteFd.size())) : std::nullopt;
+    if (!fd) break;
   }
-  if (argument == "--help") {
-    std::fputs(kUsage, stdout);
-    return 0;
-  }
-  auto fd = argument.starts_with(kZygote) ? parse_fd(argument.substr(kZygote.size())) : std::nullopt;
   if (!fd) {
     std::fputs(kUsage, stderr);
     return 2;

@@ -16,7 +16,8 @@ std::vector<std::int64_t> ClassifierActor::classify(tv::shm::Tensor images) {
   if (spec.dtype != tv::shm::DType::kUInt8 || spec.dims != 3 || spec.shape[1] != kImageSide || spec.shape[2] != kImageSide)
     throw std::invalid_argument("classify needs a tensor uint8[n, 28, 28], not " + tv::shm::to_string(spec));
   if (spec.shape[0] < 1 || spec.shape[0] > kMaxBatch)
-    throw std::invalid_argument("classify takes 1 to " + std::to_string(kMaxBatch) + " images at once, not " + std::to_string(spec.shape[0]));
+    throw std::invalid_argument("classify takes 1 to " + std::to_string(kMaxBatch) + " images at once, not " +
+                                std::to_string(spec.shape[0]));
   refresh();
   torch::NoGradGuard no_grad;
   auto labels = logits(weights_, tv::to_torch(images)).argmax(1).contiguous();

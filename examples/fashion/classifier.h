@@ -25,7 +25,7 @@ class ClassifierActor : public tv::Actor {
   bool fetch(std::uint64_t version);
 
   tv::Context& context_;
-  std::uint64_t version_ = 0;  // of "fashion/weights/step" that weights_ belong to; 0: none fetched
+  std::uint64_t version_ = 0;                         // of "fashion/weights/step" that weights_ belong to; 0: none fetched
   std::map<std::string, tv::shm::Tensor> published_;  // by the name they are published under
   Weights weights_;                                   // views of published_, by parameter
 };

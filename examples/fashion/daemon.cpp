@@ -26,11 +26,13 @@ namespace fs = std::filesystem;
 tv::Result<tv::Fd> open_notify_socket(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return {tv::Errc::kInvalidArgument, path + ": too long for a socket; set TMPDIR to a shorter path"};
+  if (path.size() >= sizeof(address.sun_path))
+    return {tv::Errc::kInvalidArgument, path + ": too long for a socket; set TMPDIR to a shorter path"};
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   tv::Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket) return tv::system_error("socket", errno);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return tv::system_error("bind " + path, errno);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
+    return tv::system_error("bind " + path, errno);
   return socket;
 }
 
@@ -99,7 +101,8 @@ tv::Result<Daemon> Daemon::start(const Options& options) {
   daemon.log_file_ = options.log_file;
   std::error_code error;
   std::string pattern = (fs::temp_directory_path(error) / "tv-fashion-XXXXXX").string();
-  if (error || ::mkdtemp(pattern.data()) == nullptr) return tv::system_error("cannot make a directory " + pattern, error ? error.value() : errno);
+  if (error || ::mkdtemp(pattern.data()) == nullptr)
+    return tv::system_error("cannot make a directory " + pattern, error ? error.value() : errno);
   daemon.directory_.path = pattern;
   daemon.runtime_dir_ = pattern + "/run";
   const std::string notify_path = pattern + "/notify";
@@ -132,7 +135,8 @@ tv::Result<void> Daemon::wait_ready(int notify_socket, tv::Deadline deadline) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return tv::system_error("poll", errno);
     if (count == 0)
-      return {tv::Errc::kDeadlineExceeded, "tensorvisord did not become ready in time; its log " + log_file_ + " ends:\n" + tail_of(log_file_)};
+      return {tv::Errc::kDeadlineExceeded,
+              "tensorvisord did not become ready in time; its log " + log_file_ + " ends:\n" + tail_of(log_file_)};
     if (events[0].revents != 0) {
       std::array<char, 4096> buffer{};
       const auto got = ::recv(notify_socket, buffer.data(), buffer.size(), MSG_DONTWAIT);
@@ -140,7 +144,8 @@ tv::Result<void> Daemon::wait_ready(int notify_socket, tv::Deadline deadline) {
       if (message.starts_with("READY=1") || message.find("\nREADY=1") != std::string_view::npos) return {};
     } else if (events[1].revents != 0) {
       auto status = TV_TRY(reap(deadline));
-      return {tv::Errc::kUnavailable, "tensorvisord did not start (" + describe(status) + "); its log " + log_file_ + " ends:\n" + tail_of(log_file_)};
+      return {tv::Errc::kUnavailable,
+              "tensorvisord did not start (" + describe(status) + "); its log " + log_file_ + " ends:\n" + tail_of(log_file_)};
     }
   }
 }
@@ -163,7 +168,8 @@ tv::Result<void> Daemon::stop(tv::Nanoseconds timeout) {
   if (::kill(process_.pid, SIGTERM) != 0) return tv::system_error("kill tensorvisord", errno);
   const int status = TV_TRY(reap(tv::Deadline::in(timeout)));
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    return {tv::Errc::kInternal, "tensorvisord ended with " + describe(status) + " after SIGTERM; its log " + log_file_ + " ends:\n" + tail_of(log_file_)};
+    return {tv::Errc::kInternal,
+            "tensorvisord ended with " + describe(status) + " after SIGTERM; its log " + log_file_ + " ends:\n" + tail_of(log_file_)};
   std::error_code error;
   for (fs::directory_iterator entry(runtime_dir_, error), end; !error && entry != end; entry.increment(error))
     return {tv::Errc::kInternal, "tensorvisord left " + entry->path().string() + " behind"};

@@ -14,9 +14,9 @@ namespace fashion {
 class Daemon {
  public:
   struct Options {
-    std::string program;      // tensorvisord
+    std::string program;  // tensorvisord
     std::string config;
-    std::string log_file;     // for its output; replaced
+    std::string log_file;  // for its output; replaced
     tv::Nanoseconds ready_timeout = std::chrono::seconds(90);
   };
   // Starts it and waits until it says that it is ready (sd_notify). On failure the error has the end of its log.

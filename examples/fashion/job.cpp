@@ -80,8 +80,8 @@ class Job {
     const int tenth = static_cast<int>(10 * progress.step / progress.total);
     if (tenth <= tenth_said) return tenth_said;
     char line[128];
-    std::snprintf(line, sizeof(line), "training: step %.0f of %.0f, loss %.3f, committed at %.0f", progress.step, progress.total, progress.loss,
-                  progress.committed);
+    std::snprintf(line, sizeof(line), "training: step %.0f of %.0f, loss %.3f, committed at %.0f", progress.step, progress.total,
+                  progress.loss, progress.committed);
     say(line);
     return tenth;
   }

@@ -16,8 +16,8 @@ struct JobOptions {
   std::int64_t in_flight = 8;
   bool kill = true;
   tv::Nanoseconds train_timeout = std::chrono::minutes(15);
-  std::function<bool()> cancelled;                     // asked now and then
-  std::function<void(const std::string&)> say;         // a line of progress
+  std::function<bool()> cancelled;              // asked now and then
+  std::function<void(const std::string&)> say;  // a line of progress
 };
 
 tv::Result<Outcome> run_job(const std::string& runtime_dir, const JobOptions& options);

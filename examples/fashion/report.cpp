@@ -24,7 +24,8 @@ void print_summary(const Outcome& outcome) {
   std::printf("\nAccuracy by class\n");
   for (std::int64_t label = 0; label < kClasses; ++label) {
     const auto i = static_cast<std::size_t>(label);
-    const double share = tally.of_class[i] > 0 ? static_cast<double>(tally.correct_of_class[i]) / static_cast<double>(tally.of_class[i]) : 0;
+    const double share =
+        tally.of_class[i] > 0 ? static_cast<double>(tally.correct_of_class[i]) / static_cast<double>(tally.of_class[i]) : 0;
     std::printf("  %-12s %9s\n", class_name(label), percent(share).c_str());
   }
   std::printf("  %-12s %9s\n\n", "all", percent(tally.accuracy()).c_str());
@@ -67,7 +68,8 @@ std::vector<std::string> shortcomings(const Outcome& outcome, const Requirements
   if (tally.lost > 0)
     all.push_back(std::to_string(tally.lost) + " images were not answered" + (tally.first_error.empty() ? "" : ": " + tally.first_error));
   if (tally.duplicated > 0) all.push_back(std::to_string(tally.duplicated) + " answers came twice");
-  if (tally.accuracy() < required.accuracy) all.push_back("accuracy " + percent(tally.accuracy()) + " is below " + percent(required.accuracy));
+  if (tally.accuracy() < required.accuracy)
+    all.push_back("accuracy " + percent(tally.accuracy()) + " is below " + percent(required.accuracy));
   if (outcome.kills.size() < required.kills) all.push_back("only " + std::to_string(outcome.kills.size()) + " workers were killed");
   if (required.kills > 0 && outcome.training.resumed_at == 0) all.push_back("the training did not go on from a checkpoint");
   if (!outcome.weights_in_place) all.push_back("a classifier copied the weights out of the arena");

@@ -20,7 +20,7 @@ std::atomic<bool> interrupted{false};
 void on_signal(int) { interrupted = true; }
 
 void catch_signals() {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = on_signal;
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) (void)::sigaction(signal, &action, nullptr);
 }

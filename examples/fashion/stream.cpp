@@ -38,29 +38,31 @@ tv::Result<Tally> Stream::run(const std::function<tv::Result<void>()>& at_half) 
 
 tv::Result<void> Stream::send(std::int64_t first, std::int64_t count) {
   auto spec = TV_TRY(tv::shm::TensorSpec::contiguous(tv::shm::DType::kUInt8, {count, kImageSide, kImageSide}));
-  auto pixels = std::as_bytes(std::span(dataset_.images).subspan(static_cast<std::size_t>(first * kPixels), static_cast<std::size_t>(count * kPixels)));
+  auto pixels = std::as_bytes(
+      std::span(dataset_.images).subspan(static_cast<std::size_t>(first * kPixels), static_cast<std::size_t>(count * kPixels)));
   auto tensor = TV_TRY(client_.store()->put(spec, pixels));
   {
     std::lock_guard lock(book_->mutex);
     ++book_->in_flight;
   }
   tv::CallOptions call{.timeout = options_.call_timeout};
-  pool_.call_with(call, Classifier::classify, std::move(tensor)).then([book = book_, first, count](tv::Result<std::vector<std::int64_t>> labels) {
-    std::lock_guard lock(book->mutex);
-    --book->in_flight;
-    if (!labels || static_cast<std::int64_t>(labels->size()) != count) {
-      if (book->first_error.empty()) book->first_error = labels ? "an answer has the wrong number of labels" : labels.error().message;
-    } else {
-      for (std::int64_t i = 0; i < count; ++i) {
-        const auto image = static_cast<std::size_t>(first + i);
-        const auto label = (*labels)[static_cast<std::size_t>(i)];
-        if (book->answers[image] < 255) ++book->answers[image];
-        if (book->labels[image] < 0 && label >= 0 && label < kClasses) book->labels[image] = static_cast<std::int8_t>(label);
-      }
-      book->answered += count;
-    }
-    book->changed.notify_all();
-  });
+  pool_.call_with(call, Classifier::classify, std::move(tensor))
+      .then([book = book_, first, count](tv::Result<std::vector<std::int64_t>> labels) {
+        std::lock_guard lock(book->mutex);
+        --book->in_flight;
+        if (!labels || static_cast<std::int64_t>(labels->size()) != count) {
+          if (book->first_error.empty()) book->first_error = labels ? "an answer has the wrong number of labels" : labels.error().message;
+        } else {
+          for (std::int64_t i = 0; i < count; ++i) {
+            const auto image = static_cast<std::size_t>(first + i);
+            const auto label = (*labels)[static_cast<std::size_t>(i)];
+            if (book->answers[image] < 255) ++book->answers[image];
+            if (book->labels[image] < 0 && label >= 0 && label < kClasses) book->labels[image] = static_cast<std::int8_t>(label);
+          }
+          book->answered += count;
+        }
+        book->changed.notify_all();
+      });
   return {};
 }
 

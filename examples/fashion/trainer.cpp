@@ -33,7 +33,8 @@ Weights cloned(const std::map<std::string, tv::shm::Tensor>& sealed) {
     auto found = sealed.find(parameter.name);
     if (found == sealed.end()) throw std::runtime_error(std::string("the saved state lacks ") + parameter.name);
     auto tensor = tv::to_torch(found->second);
-    if (tensor.sizes() != at::IntArrayRef(parameter.shape)) throw std::runtime_error(std::string("another shape was saved of ") + parameter.name);
+    if (tensor.sizes() != at::IntArrayRef(parameter.shape))
+      throw std::runtime_error(std::string("another shape was saved of ") + parameter.name);
     tensors[parameter.name] = tensor.clone();
   }
   return tensors;
@@ -93,7 +94,8 @@ void TrainerActor::run_epoch(std::int64_t steps_per_epoch, std::int64_t total) {
     auto chosen = order.narrow(0, i * options.batch, options.batch);
     double done = static_cast<double>(position_.step) / static_cast<double>(total);
     double rate = options.learning_rate * (1 - (1 - kLearningRateEnd) * done);
-    position_.epoch_loss += train_step(weights_, adam_, position_.step, rate, images_.index_select(0, chosen), labels_.index_select(0, chosen));
+    position_.epoch_loss +=
+        train_step(weights_, adam_, position_.step, rate, images_.index_select(0, chosen), labels_.index_select(0, chosen));
     ++position_.step;
     if (i + 1 == steps_per_epoch) {
       position_.last_loss = position_.epoch_loss / static_cast<double>(steps_per_epoch);
@@ -129,8 +131,9 @@ void TrainerActor::checkpoint(std::int64_t total) {
 void TrainerActor::publish_progress(std::int64_t total) {
   const std::int64_t into_epoch = position_.step % std::max<std::int64_t>(1, total / position_.options.epochs);
   const double loss = into_epoch == 0 ? position_.last_loss : position_.epoch_loss / static_cast<double>(into_epoch);
-  publish(kProgress, torch::tensor({static_cast<double>(position_.step), static_cast<double>(total), loss, static_cast<double>(saved_.step)},
-                                   torch::kDouble));
+  publish(kProgress,
+          torch::tensor({static_cast<double>(position_.step), static_cast<double>(total), loss, static_cast<double>(saved_.step)},
+                        torch::kDouble));
 }
 
 // Into the set that is not in use, then the word that says which is: readers never see weights of two steps. Which one is in use is read

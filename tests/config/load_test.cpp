@@ -164,6 +164,13 @@ TEST_CASE("a file with a byte order mark and carriage returns is read") {
   CHECK(config.workers[0].name == "cpu");
 }
 
+TEST_CASE("text beyond ASCII is read in comments and values and names of arguments") {
+  auto config = good(
+      kWorker + "# caf\xc3\xa9\n[[actor]]\nname = \"a\"\ntype = \"torchscript\"\n[actor.args.\"\xc3\xa9\"]\n\"\xce\xb1\" = '\xce\xb2'\n");
+  Arg::Table inner = {{"\xce\xb1", Arg{std::string("\xce\xb2")}}};
+  CHECK(config.actors[0].args == Arg::Table{{"\xc3\xa9", Arg{inner}}});
+}
+
 TEST_CASE("paths in a file are relative to the file") {
   TemporaryFolder folder;
   std::filesystem::create_directory(folder.path("lib"));

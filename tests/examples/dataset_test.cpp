@@ -28,7 +28,8 @@ class Folder {
 
   std::string path() const { return path_.string(); }
   std::string write(const std::string& name, const Bytes& bytes) const {
-    std::ofstream((path_ / name), std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream((path_ / name), std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     return (path_ / name).string();
   }
   std::string write_gz(const std::string& name, const Bytes& bytes) const {

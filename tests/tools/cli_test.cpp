@@ -71,10 +71,12 @@ TEST_CASE("global options stand before or behind the verb", "[cli]") {
 }
 
 TEST_CASE("arguments of call arrive as they were written", "[cli]") {
-  auto o = options({"call", "actor", "method", "[1,2]", "{}", "-1", "-1.5e3", "-.5", "", "[]", "%%", "status", "call", "{\"a\": [1, 2]}", "a b", "\x01"});
+  auto o = options({"call", "actor", "method", "[1,2]", "{}", "-1", "-1.5e3", "-.5", "", "[]", "%%", "status", "call", "{\"a\": [1, 2]}",
+                    "a b", "\x01"});
   CHECK(o.name == "actor");
   CHECK(o.method == "method");
-  CHECK(o.arguments == std::vector<std::string>{"[1,2]", "{}", "-1", "-1.5e3", "-.5", "", "[]", "%%", "status", "call", "{\"a\": [1, 2]}", "a b", "\x01"});
+  CHECK(o.arguments ==
+        std::vector<std::string>{"[1,2]", "{}", "-1", "-1.5e3", "-.5", "", "[]", "%%", "status", "call", "{\"a\": [1, 2]}", "a b", "\x01"});
   CHECK(options({"call", "a", "m"}).arguments.empty());
   CHECK(options({"call", "a", "m", "{}"}).arguments == std::vector<std::string>{"{}"});
   CHECK(options({"call", "a", "m", "[1,2]"}).arguments == std::vector<std::string>{"[1,2]"});

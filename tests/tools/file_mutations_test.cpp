@@ -21,15 +21,26 @@ unsigned seed() {
 
 std::string mutated(std::string bytes, std::mt19937& random) {
   auto below = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };
-  static const std::string kInteresting[] = {"0", "9", "-1", "'", "\"", "{", "}", "[", "]", "(", ")", ",", ":", std::string("\0", 1), "\xff", "99999999"};
+  static const std::string kInteresting[] = {
+      "0", "9", "-1", "'", "\"", "{", "}", "[", "]", "(", ")", ",", ":", std::string("\0", 1), "\xff", "99999999"};
   for (auto changes = 1 + below(4); changes > 0 && !bytes.empty(); --changes) {
     auto at = below(bytes.size());
     switch (below(5)) {
-      case 0: bytes[at] = static_cast<char>(below(256)); break;
-      case 1: bytes.resize(at); break;
-      case 2: bytes.erase(at, 1 + below(8)); break;
-      case 3: bytes.insert(at, kInteresting[below(std::size(kInteresting))]); break;
-      default: bytes[at] = static_cast<char>(bytes[at] ^ (1 << below(8))); break;
+      case 0:
+        bytes[at] = static_cast<char>(below(256));
+        break;
+      case 1:
+        bytes.resize(at);
+        break;
+      case 2:
+        bytes.erase(at, 1 + below(8));
+        break;
+      case 3:
+        bytes.insert(at, kInteresting[below(std::size(kInteresting))]);
+        break;
+      default:
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << below(8)));
+        break;
     }
   }
   return bytes;

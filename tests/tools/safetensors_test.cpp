@@ -94,7 +94,8 @@ TEST_CASE("a file without tensors and tensors without elements are fine", "[safe
 
   auto empty = *TensorSpec::contiguous(DType::kFloat32, {0, 5});
   auto one = *TensorSpec::contiguous(DType::kUInt8, {1});
-  REQUIRE(files::write_safetensors(dir.file("x.safetensors"), {{"e1", {&empty, nullptr}}, {"one", {&one, "1"}}, {"e2", {&empty, nullptr}}}).ok());
+  REQUIRE(files::write_safetensors(dir.file("x.safetensors"), {{"e1", {&empty, nullptr}}, {"one", {&one, "1"}}, {"e2", {&empty, nullptr}}})
+              .ok());
   auto file = files::SafetensorsFile::open(dir.file("x.safetensors"));
   REQUIRE(file.ok());
   CHECK(file->entries().size() == 3);

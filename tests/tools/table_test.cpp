@@ -52,7 +52,8 @@ TEST_CASE("letters of several bytes count as one", "[table]") {
 
 TEST_CASE("names cannot steer the terminal", "[table]") {
   CHECK(printable("a\033[31m\n\tb\x7f") == "a?[31m??b?");
-  CHECK(printable("a\xc2\x9b" "31m") == "a?31m");
+  CHECK(printable("a\xc2\x9b"
+                  "31m") == "a?31m");
   Table table({{"N"}});
   table.add({{"\033]0;x\007"}});
   CHECK(table.render({.width = 80, .colours = true}) == "N\n?]0;x?\n");

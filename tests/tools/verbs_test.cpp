@@ -13,6 +13,7 @@
 #include "ipc/admin_client.h"
 #include "ipc/message.h"
 #include "ipc/zmq_channel.h"
+#include "shm/handle.h"
 #include "tests/support/catch.h"
 #include "tests/tools/temp_dir.h"
 
@@ -85,10 +86,14 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
   };
   using Which = wire::AdminRequest::Which;
   switch (request.which()) {
-    case Which::STATUS: return reply.initStatus().setHealth("ok");
-    case Which::LIST_WORKERS: return reply.initWorkers(1)[0].setName("cpu/0");
-    case Which::LIST_POOLS: return reply.initPools(1)[0].setName("crowd");
-    case Which::LIST_PARTICIPANTS: return reply.initParticipants(1)[0].setName("supervisor");
+    case Which::STATUS:
+      return reply.initStatus().setHealth("ok");
+    case Which::LIST_WORKERS:
+      return reply.initWorkers(1)[0].setName("cpu/0");
+    case Which::LIST_POOLS:
+      return reply.initPools(1)[0].setName("crowd");
+    case Which::LIST_PARTICIPANTS:
+      return reply.initParticipants(1)[0].setName("supervisor");
     case Which::LIST_ACTORS: {
       auto actor = reply.initActors(1)[0];
       actor.setName("counter");
@@ -101,13 +106,18 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
       object.setHandle(shm::Handle::make(17, 3).bits());
       return object.setName("weights");
     }
-    case Which::ARENA_STATS: return reply.initArena().setSizeBytes(1 << 20);
-    case Which::ARENA_FSCK: return reply.initFsck().initProblems(1).set(0, "block 3 has no owner");
+    case Which::ARENA_STATS:
+      return reply.initArena().setSizeBytes(1 << 20);
+    case Which::ARENA_FSCK:
+      return reply.initFsck().initProblems(1).set(0, "block 3 has no owner");
     case Which::KILL:
       return order(request.getKill().getWorker(), request.getKill().getSignal() == 15 ? "sent SIGTERM" : "sent another signal");
-    case Which::RESTART: return order(request.getRestart(), "restarting");
-    case Which::STOP: return order(request.getStop(), "stopping");
-    case Which::SHUTDOWN: return reply.setDone("shutting down");
+    case Which::RESTART:
+      return order(request.getRestart(), "restarting");
+    case Which::STOP:
+      return order(request.getStop(), "stopping");
+    case Which::SHUTDOWN:
+      return reply.setDone("shutting down");
   }
 }
 

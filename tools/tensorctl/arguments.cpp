@@ -15,8 +15,9 @@ Result<Argument> parse_file(const std::string& path) {
     auto end = at + kSafetensors.size();
     return Argument(FileArgument{path.substr(0, end), path.substr(end + 1)});
   }
-  return Error{Errc::kInvalidArgument, "\"@" + path + "\" names no @FILE.npy, @FILE.safetensors or @FILE.safetensors:NAME; a string that begins "
-                                       "with @ is written as JSON: '\"@home\"'"};
+  return Error{Errc::kInvalidArgument, "\"@" + path +
+                                           "\" names no @FILE.npy, @FILE.safetensors or @FILE.safetensors:NAME; a string that begins "
+                                           "with @ is written as JSON: '\"@home\"'"};
 }
 
 Result<Loaded> load(const Argument& argument, shm::Store& store) {
@@ -53,7 +54,8 @@ Result<std::vector<Argument>> parse_arguments(const std::vector<std::string>& wo
   std::vector<Argument> arguments;
   for (const auto& word : words) {
     auto argument = parse_argument(word);
-    if (!argument) return Error{argument.error().code, "argument " + std::to_string(arguments.size() + 1) + ": " + argument.error().message};
+    if (!argument)
+      return Error{argument.error().code, "argument " + std::to_string(arguments.size() + 1) + ": " + argument.error().message};
     arguments.push_back(std::move(*argument));
   }
   return arguments;

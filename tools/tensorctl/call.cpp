@@ -45,7 +45,8 @@ Result<CallResult> read_result(const ipc::CallState& call) {
         result.tensors.push_back({path, tensor});
         return json_of(tensor);
       } catch (const ArgumentError& e) {
-        return Error{Errc::kStaleHandle, "the result" + (path.empty() ? "" : " at " + path) + " holds a tensor that cannot be read: " + e.what()};
+        return Error{Errc::kStaleHandle,
+                     "the result" + (path.empty() ? "" : " at " + path) + " holds a tensor that cannot be read: " + e.what()};
       }
     }));
     return result;
@@ -80,9 +81,8 @@ Outcome run_call(const Options& options) {
   auto arguments = parse_arguments(options.arguments);
   if (!arguments) return {kMisuse, "", arguments.error().message};
   auto deadline = Deadline::in(options.timeout.value_or(kCallTimeout));
-  auto client = Client::connect({.name = "tensorctl",
-                                 .runtime_dir = runtime_dir_of(options),
-                                 .connect_timeout = std::min(deadline.left(), kConnectTimeout)});
+  auto client = Client::connect(
+      {.name = "tensorctl", .runtime_dir = runtime_dir_of(options), .connect_timeout = std::min(deadline.left(), kConnectTimeout)});
   if (!client) return not_connected(client.error());
 
   auto result = call_and_wait(**client, options, *arguments, deadline);

@@ -88,7 +88,8 @@ class Definition {
     app_.footer(std::string(help::kProgram));
     app_.require_subcommand(0, 1);
     app_.fallthrough();  // global options may stand behind the verb
-    app_.add_option("-r,--runtime-dir", options_.runtime_dir, "Directory of the daemon's sockets; by default this user's")->type_name("DIR");
+    app_.add_option("-r,--runtime-dir", options_.runtime_dir, "Directory of the daemon's sockets; by default this user's")
+        ->type_name("DIR");
     app_.add_option("-o,--output", output_, "table, wide or json")->type_name("FORM");
     app_.add_option("-t,--timeout", timeout_, "Give up after this long (5s; call: 30s)")->type_name("TIME");
     add_looking();

@@ -35,7 +35,7 @@ struct Options {
   int signal = 9;             // kill
   std::string method;         // call
   std::vector<std::string> arguments;
-  std::string save;           // call: file for the tensors of the result
+  std::string save;  // call: file for the tensors of the result
 };
 
 // Either `options`, or what to print and the exit code: help and mistakes end here.

@@ -14,9 +14,6 @@
 
 namespace tv::ctl {
 
-// JSON keys keep the order in which fields are declared.
-using Json = nlohmann::ordered_json;
-
 // How an answer is to be shown.
 struct View {
   Output output = Output::kTable;
@@ -26,8 +23,8 @@ struct View {
 
 enum class Show {
   kAlways,
-  kWide,      // wide tables and descriptions
-  kDetail,    // descriptions
+  kWide,    // wide tables and descriptions
+  kDetail,  // descriptions
   kJsonOnly,
 };
 

@@ -5,8 +5,6 @@
 namespace tv::ctl {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::size_t kIndent = 2;
 
 std::string plain(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }

@@ -6,7 +6,9 @@
 
 namespace tv::ctl {
 
+using Json = nlohmann::ordered_json;  // keys keep their order
+
 // Ends with a newline. Bytes that are no UTF-8 become U+FFFD.
-std::string json_text(const nlohmann::ordered_json& value);
+std::string json_text(const Json& value);
 
 }  // namespace tv::ctl

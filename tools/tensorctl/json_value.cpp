@@ -9,9 +9,7 @@
 namespace tv::ctl {
 namespace {
 
-Error too_deep() {
-  return {Errc::kLimit, "lists and maps are nested more than " + std::to_string(limits::kMaxNesting) + " deep"};
-}
+Error too_deep() { return {Errc::kLimit, "lists and maps are nested more than " + std::to_string(limits::kMaxNesting) + " deep"}; }
 
 bool valid_utf8(const std::string& text) {
   try {
@@ -59,13 +57,20 @@ Result<Json> read(wire::Value::Reader value, const TensorToJson& tensor, const s
   if (depth > limits::kMaxNesting) return too_deep();
   auto below = [&](const std::string& step) { return path.empty() ? step : path + "." + step; };
   switch (value.which()) {
-    case Which::NULL_: return Json();
-    case Which::BOOL: return Json(value.getBool());
-    case Which::INT: return Json(value.getInt());
-    case Which::FLOAT: return json_number(value.getFloat());
-    case Which::TEXT: return Json(std::string(value.getText().begin(), value.getText().size()));
-    case Which::DATA: return Json::object({{"data", base64(value.getData().begin(), value.getData().size())}});
-    case Which::TENSOR: return tensor(value, path);
+    case Which::NULL_:
+      return Json();
+    case Which::BOOL:
+      return Json(value.getBool());
+    case Which::INT:
+      return Json(value.getInt());
+    case Which::FLOAT:
+      return json_number(value.getFloat());
+    case Which::TEXT:
+      return Json(std::string(value.getText().begin(), value.getText().size()));
+    case Which::DATA:
+      return Json::object({{"data", base64(value.getData().begin(), value.getData().size())}});
+    case Which::TENSOR:
+      return tensor(value, path);
     case Which::LIST: {
       Json list = Json::array();
       for (auto item : value.getList()) list.push_back(TV_TRY(read(item, tensor, below(std::to_string(list.size())), depth + 1)));
@@ -101,10 +106,13 @@ Result<void> check_json(const Json& json) { return check(json, 0); }
 
 void write_json(const Json& json, wire::Value::Builder out) {
   switch (json.type()) {
-    case Json::value_t::boolean: return out.setBool(json.get<bool>());
+    case Json::value_t::boolean:
+      return out.setBool(json.get<bool>());
     case Json::value_t::number_integer:
-    case Json::value_t::number_unsigned: return out.setInt(json.get<std::int64_t>());
-    case Json::value_t::number_float: return out.setFloat(json.get<double>());
+    case Json::value_t::number_unsigned:
+      return out.setInt(json.get<std::int64_t>());
+    case Json::value_t::number_float:
+      return out.setFloat(json.get<double>());
     case Json::value_t::string: {
       const auto& text = json.get_ref<const std::string&>();
       return out.setText({text.c_str(), text.size()});
@@ -124,7 +132,8 @@ void write_json(const Json& json, wire::Value::Builder out) {
       }
       return;
     }
-    default: return out.setNull();
+    default:
+      return out.setNull();
   }
 }
 

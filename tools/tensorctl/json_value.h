@@ -9,15 +9,13 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "config/result.h"
 #include "ipc/value.capnp.h"
+#include "tools/tensorctl/json_text.h"
 
 namespace tv::ctl {
-
-using Json = nlohmann::ordered_json;
 
 // JSON text, in which keys are unique and nesting is bounded. kInvalidArgument says where it breaks.
 Result<Json> parse_json(const std::string& text);

@@ -10,13 +10,11 @@ namespace {
 using shm::DType;
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::size_t kPrefixBytes = 8;                        // magic, major and minor version
+constexpr std::size_t kPrefixBytes = 8;                         // magic, major and minor version
 constexpr std::size_t kMaxHeaderBytes = std::size_t{64} << 10;  // all that version 1 can say; NumPy itself stops at 10,000
 constexpr std::size_t kDataAlignment = 64;
 
-Error not_npy(const std::string& path, const std::string& why) {
-  return {Errc::kCorrupt, path + ": not a readable .npy file: " + why};
-}
+Error not_npy(const std::string& path, const std::string& why) { return {Errc::kCorrupt, path + ": not a readable .npy file: " + why}; }
 
 std::uint32_t little_endian(std::span<const std::byte> bytes) {
   std::uint32_t value = 0;
@@ -26,21 +24,36 @@ std::uint32_t little_endian(std::span<const std::byte> bytes) {
 
 std::string_view npy_code(DType dtype) {
   switch (dtype) {
-    case DType::kBool: return "|b1";
-    case DType::kUInt8: return "|u1";
-    case DType::kInt8: return "|i1";
-    case DType::kInt16: return "<i2";
-    case DType::kInt32: return "<i4";
-    case DType::kInt64: return "<i8";
-    case DType::kUInt16: return "<u2";
-    case DType::kUInt32: return "<u4";
-    case DType::kUInt64: return "<u8";
-    case DType::kFloat16: return "<f2";
-    case DType::kFloat32: return "<f4";
-    case DType::kFloat64: return "<f8";
-    case DType::kComplex64: return "<c8";
-    case DType::kComplex128: return "<c16";
-    default: return {};
+    case DType::kBool:
+      return "|b1";
+    case DType::kUInt8:
+      return "|u1";
+    case DType::kInt8:
+      return "|i1";
+    case DType::kInt16:
+      return "<i2";
+    case DType::kInt32:
+      return "<i4";
+    case DType::kInt64:
+      return "<i8";
+    case DType::kUInt16:
+      return "<u2";
+    case DType::kUInt32:
+      return "<u4";
+    case DType::kUInt64:
+      return "<u8";
+    case DType::kFloat16:
+      return "<f2";
+    case DType::kFloat32:
+      return "<f4";
+    case DType::kFloat64:
+      return "<f8";
+    case DType::kComplex64:
+      return "<c8";
+    case DType::kComplex128:
+      return "<c16";
+    default:
+      return {};
   }
 }
 
@@ -80,7 +93,8 @@ Result<shm::TensorSpec> spec_of(const NpyHeader& header) {
 }
 
 std::string dictionary_of(const shm::TensorSpec& spec, bool fortran) {
-  std::string text = "{'descr': '" + std::string(npy_code(spec.dtype)) + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': (";
+  std::string text =
+      "{'descr': '" + std::string(npy_code(spec.dtype)) + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': (";
   for (auto size : spec.shape_span()) text += std::to_string(size) + (spec.dims == 1 ? "," : ", ");
   if (spec.dims > 1) text.resize(text.size() - 2);
   return text + "), }";
@@ -129,8 +143,8 @@ Result<void> NpyFile::read(std::span<std::byte> out) const {
 Result<void> write_npy(const std::string& path, const TensorView& tensor) {
   const auto& spec = *tensor.spec;
   if (npy_code(spec.dtype).empty())
-    return Error{Errc::kUnsupported, path + ": .npy has no " + std::string(dtype_name(spec.dtype)) +
-                                         "; use .safetensors, or convert the tensor first"};
+    return Error{Errc::kUnsupported,
+                 path + ": .npy has no " + std::string(dtype_name(spec.dtype)) + "; use .safetensors, or convert the tensor first"};
   bool fortran = !spec.is_contiguous() && is_fortran_ordered(spec);
   auto file = TV_TRY(OutputFile::create(path));
   auto header = header_of(spec, fortran);

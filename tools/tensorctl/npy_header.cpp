@@ -18,11 +18,20 @@ struct Code {
   std::string_view name;  // kind and bytes, as NumPy writes it after the byte order
   DType dtype;
 };
-constexpr std::array<Code, 14> kCodes = {{{"b1", DType::kBool},     {"u1", DType::kUInt8},    {"i1", DType::kInt8},
-                                          {"i2", DType::kInt16},    {"i4", DType::kInt32},    {"i8", DType::kInt64},
-                                          {"u2", DType::kUInt16},   {"u4", DType::kUInt32},   {"u8", DType::kUInt64},
-                                          {"f2", DType::kFloat16},  {"f4", DType::kFloat32},  {"f8", DType::kFloat64},
-                                          {"c8", DType::kComplex64}, {"c16", DType::kComplex128}}};
+constexpr std::array<Code, 14> kCodes = {{{"b1", DType::kBool},
+                                          {"u1", DType::kUInt8},
+                                          {"i1", DType::kInt8},
+                                          {"i2", DType::kInt16},
+                                          {"i4", DType::kInt32},
+                                          {"i8", DType::kInt64},
+                                          {"u2", DType::kUInt16},
+                                          {"u4", DType::kUInt32},
+                                          {"u8", DType::kUInt64},
+                                          {"f2", DType::kFloat16},
+                                          {"f4", DType::kFloat32},
+                                          {"f8", DType::kFloat64},
+                                          {"c8", DType::kComplex64},
+                                          {"c16", DType::kComplex128}}};
 
 Error bad(const std::string& what) { return {Errc::kCorrupt, "not a readable .npy file: in its header, " + what}; }
 
@@ -36,13 +45,18 @@ std::string echo(std::string_view text) {
 std::string why_unreadable(std::string_view code) {
   auto kind = code.size() > 1 ? code[1] : '?';
   switch (kind) {
-    case 'O': return "holds pickled Python objects, which are never loaded; save a numeric array";
+    case 'O':
+      return "holds pickled Python objects, which are never loaded; save a numeric array";
     case 'U':
-    case 'S': return "is text; tensors hold numbers";
-    case 'V': return "has no type that NumPy can name (bfloat16 and float8 look so); save it as .safetensors";
+    case 'S':
+      return "is text; tensors hold numbers";
+    case 'V':
+      return "has no type that NumPy can name (bfloat16 and float8 look so); save it as .safetensors";
     case 'M':
-    case 'm': return "is a date or time; convert it to int64 first";
-    default: return "is not an element type of tensors; use b1, u1 to u8, i1 to i8, f2, f4, f8, c8 or c16";
+    case 'm':
+      return "is a date or time; convert it to int64 first";
+    default:
+      return "is not an element type of tensors; use b1, u1 to u8, i1 to i8, f2, f4, f8, c8 or c16";
   }
 }
 

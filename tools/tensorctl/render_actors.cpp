@@ -19,7 +19,9 @@ const std::array<Field<A>, 13> kActorFields = {{
     {"incarnation", "INCARNATION", Show::kAlways, Align::kRight, [](A r, const Now&) { return Json(r.getIncarnation()); }},
     {"handled", "HANDLED", Show::kAlways, Align::kRight, [](A r, const Now&) { return Json(r.getHandled()); }},
     {"failed", "ERRORS", Show::kAlways, Align::kRight, [](A r, const Now&) { return Json(r.getFailed()); },
-     [](A r, const Now&) { return Cell{std::to_string(r.getFailed()), r.getFailed() ? Tone::kWarning : Tone::kPlain}; }},
+     [](A r, const Now&) {
+       return Cell{std::to_string(r.getFailed()), r.getFailed() ? Tone::kWarning : Tone::kPlain};
+     }},
     {"id", "ID", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getId()); }},
     {"pool", "POOL", Show::kWide, Align::kLeft, [](A r, const Now&) { return r.getPool().size() ? Json(str(r.getPool())) : Json(); }},
     {"commits", "COMMITS", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getCommits()); }},
@@ -34,7 +36,9 @@ const std::array<Field<P>, 5> kPoolFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](P r, const Now&) { return Json(str(r.getName())); }},
     {"type", "TYPE", Show::kAlways, Align::kLeft, [](P r, const Now&) { return Json(str(r.getType())); }},
     {"ready", "READY", Show::kAlways, Align::kRight, [](P r, const Now&) { return Json(r.getReady()); },
-     [](P r, const Now&) { return Cell{std::to_string(r.getReady()), r.getReady() == r.getSize() ? Tone::kGood : Tone::kWarning}; }},
+     [](P r, const Now&) {
+       return Cell{std::to_string(r.getReady()), r.getReady() == r.getSize() ? Tone::kGood : Tone::kWarning};
+     }},
     {"size", "SIZE", Show::kAlways, Align::kRight, [](P r, const Now&) { return Json(r.getSize()); }},
     {"routing", "ROUTING", Show::kAlways, Align::kLeft, [](P r, const Now&) { return Json(str(r.getRouting())); }},
 }};

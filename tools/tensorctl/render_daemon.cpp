@@ -9,10 +9,17 @@ std::string counted(std::uint64_t n, const char* thing) { return std::to_string(
 Tone tone(bool good) { return good ? Tone::kGood : Tone::kWarning; }
 
 Json arena_json(wire::ArenaInfo::Reader r) {
-  return {{"size_bytes", r.getSizeBytes()},       {"block_bytes", r.getBlockBytes()},   {"blocks", r.getBlocks()},
-          {"blocks_leased", r.getBlocksLeased()}, {"objects", r.getObjects()},          {"max_objects", r.getMaxObjects()},
-          {"object_bytes", r.getObjectBytes()},   {"backed_bytes", r.getBackedBytes()}, {"names", r.getNames()},
-          {"rings", r.getRings()},                {"ring_bytes", r.getRingBytes()}};
+  return {{"size_bytes", r.getSizeBytes()},
+          {"block_bytes", r.getBlockBytes()},
+          {"blocks", r.getBlocks()},
+          {"blocks_leased", r.getBlocksLeased()},
+          {"objects", r.getObjects()},
+          {"max_objects", r.getMaxObjects()},
+          {"object_bytes", r.getObjectBytes()},
+          {"backed_bytes", r.getBackedBytes()},
+          {"names", r.getNames()},
+          {"rings", r.getRings()},
+          {"ring_bytes", r.getRingBytes()}};
 }
 
 std::string arena_summary(wire::ArenaInfo::Reader r) {
@@ -45,11 +52,13 @@ std::string render(wire::Status::Reader r, const View& view) {
   std::string config = str(r.getConfigPath());
   std::vector<Line> lines = {
       {"health", state_cell(str(r.getHealth()))},
-      {"daemon", {str(r.getDaemonVersion()) + ", pid " + std::to_string(r.getPid()) + ", up " + span_text(view.now.realtime_ns - r.getStartedNs())}},
+      {"daemon",
+       {str(r.getDaemonVersion()) + ", pid " + std::to_string(r.getPid()) + ", up " + span_text(view.now.realtime_ns - r.getStartedNs())}},
       {"runtime dir", {str(r.getRuntimeDir())}},
       {"config", {config.empty() ? "-" : config}},
-      {"workers", {of(r.getWorkersReady(), r.getWorkers()) + " ready, " + counted(r.getRestarts(), "restart"),
-                   tone(r.getWorkersReady() == r.getWorkers())}},
+      {"workers",
+       {of(r.getWorkersReady(), r.getWorkers()) + " ready, " + counted(r.getRestarts(), "restart"),
+        tone(r.getWorkersReady() == r.getWorkers())}},
       {"actors", {of(r.getActorsReady(), r.getActors()) + " ready", tone(r.getActorsReady() == r.getActors())}},
       {"clients", {std::to_string(r.getClients())}},
       {"arena", {arena_summary(r.getArena())}},
@@ -61,13 +70,14 @@ std::string render(wire::Status::Reader r, const View& view) {
 
 std::string render(wire::ArenaInfo::Reader r, const View& view) {
   if (view.output == Output::kJson) return json_text(arena_json(r));
-  return render_lines({{"size", {config::format_size(r.getSizeBytes())}},
-                       {"blocks", {of(r.getBlocksLeased(), r.getBlocks()) + " leased, " + config::format_size(r.getBlockBytes()) + " each"}},
-                       {"objects", {of(r.getObjects(), r.getMaxObjects()) + ", " + config::format_size(r.getObjectBytes())}},
-                       {"memory", {config::format_size(r.getBackedBytes()) + " given by the kernel"}},
-                       {"names", {std::to_string(r.getNames())}},
-                       {"rings", {std::to_string(r.getRings()) + ", " + config::format_size(r.getRingBytes()) + " each"}}},
-                      view.screen);
+  return render_lines(
+      {{"size", {config::format_size(r.getSizeBytes())}},
+       {"blocks", {of(r.getBlocksLeased(), r.getBlocks()) + " leased, " + config::format_size(r.getBlockBytes()) + " each"}},
+       {"objects", {of(r.getObjects(), r.getMaxObjects()) + ", " + config::format_size(r.getObjectBytes())}},
+       {"memory", {config::format_size(r.getBackedBytes()) + " given by the kernel"}},
+       {"names", {std::to_string(r.getNames())}},
+       {"rings", {std::to_string(r.getRings()) + ", " + config::format_size(r.getRingBytes()) + " each"}}},
+      view.screen);
 }
 
 std::string render(wire::FsckInfo::Reader r, const View& view) {
@@ -84,8 +94,8 @@ std::string render(wire::FsckInfo::Reader r, const View& view) {
   }
   std::string out;
   for (auto problem : problems) out += "problem: " + printable(str(problem)) + "\n";
-  out += (problems.size() == 0 ? "the books balance: " : counted(problems.size(), "problem") + " in ") + counted(r.getObjects(), "object") + ", " +
-         counted(r.getBlocks(), "block") + ", " + counted(r.getRings(), "ring") + ", " + config::format_size(r.getUnreadBytes()) +
+  out += (problems.size() == 0 ? "the books balance: " : counted(problems.size(), "problem") + " in ") + counted(r.getObjects(), "object") +
+         ", " + counted(r.getBlocks(), "block") + ", " + counted(r.getRings(), "ring") + ", " + config::format_size(r.getUnreadBytes()) +
          " of unread mail\n";
   return out;
 }

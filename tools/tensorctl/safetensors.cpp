@@ -95,7 +95,7 @@ Result<const SafetensorsEntry*> SafetensorsFile::find(const std::string& name) c
   std::vector<std::string> names;
   for (std::size_t i = 0; i < entries().size() && i < kMaxCandidates; ++i) names.push_back(entries()[i].name);
   auto near = config::nearest(name, names);
-  std::string hint = !near.empty() ? "; did you mean \"" + near + "\"?"
+  std::string hint = !near.empty()   ? "; did you mean \"" + near + "\"?"
                      : names.empty() ? "; it holds none"
                                      : "; it holds " + std::to_string(entries().size()) + ", the first is \"" + names.front() + "\"";
   return Error{Errc::kInvalidArgument, file_.path() + ": there is no tensor \"" + name + "\"" + hint};

@@ -116,8 +116,9 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
   }
   bool unexpected(const std::string& what) {
     std::string where = at_ == At::kOutside ? "where the header should be an object"
-                        : at_ == At::kTop || at_ == At::kMetadata ? "under " + in_quotes(key_)
-                                                                  : "under " + in_quotes(key_) + " of tensor " + in_quotes(drafts.back().name);
+                        : at_ == At::kTop || at_ == At::kMetadata
+                            ? "under " + in_quotes(key_)
+                            : "under " + in_quotes(key_) + " of tensor " + in_quotes(drafts.back().name);
     return fail("unexpected: " + what + " " + where);
   }
   bool enter(At at) {
@@ -129,8 +130,7 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool append(std::vector<std::uint64_t>& list, std::uint64_t value, std::size_t most, const char* what) {
-    if (list.size() >= most)
-      return fail("tensor " + in_quotes(drafts.back().name) + " has more than " + std::to_string(most) + " " + what);
+    if (list.size() >= most) return fail("tensor " + in_quotes(drafts.back().name) + " has more than " + std::to_string(most) + " " + what);
     list.push_back(value);
     return true;
   }
@@ -146,7 +146,8 @@ Result<SafetensorsEntry> checked(Draft& draft) {
   if (!draft.have_dtype || !draft.have_shape || draft.offsets.size() != 2)
     return of_tensor(draft, Errc::kCorrupt, "lacks one of dtype, shape and two data_offsets");
   auto code = std::find_if(kCodes.begin(), kCodes.end(), [&](const Code& c) { return c.name == draft.dtype; });
-  if (code == kCodes.end()) return of_tensor(draft, Errc::kUnsupported, "has the dtype " + in_quotes(draft.dtype) + ", which is unknown here");
+  if (code == kCodes.end())
+    return of_tensor(draft, Errc::kUnsupported, "has the dtype " + in_quotes(draft.dtype) + ", which is unknown here");
   std::vector<std::int64_t> shape;
   for (auto size : draft.shape) {
     if (size > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
@@ -158,8 +159,9 @@ Result<SafetensorsEntry> checked(Draft& draft) {
   auto bytes = TV_TRY(spec->storage_bytes());
   auto begin = draft.offsets[0], end = draft.offsets[1];
   if (begin > end || end - begin != bytes)
-    return of_tensor(draft, Errc::kCorrupt, "is " + to_string(*spec) + " of " + std::to_string(bytes) + " bytes, but its data_offsets are " +
-                                                std::to_string(begin) + " to " + std::to_string(end));
+    return of_tensor(draft, Errc::kCorrupt,
+                     "is " + to_string(*spec) + " of " + std::to_string(bytes) + " bytes, but its data_offsets are " +
+                         std::to_string(begin) + " to " + std::to_string(end));
   return SafetensorsEntry{std::move(draft.name), *spec, begin, end};
 }
 
@@ -184,8 +186,7 @@ Result<void> check_offsets(const std::vector<SafetensorsEntry>& entries, std::ui
                                        std::to_string(at) + (entry.begin < at ? ": it overlaps another" : ": there is a hole before it")};
     at = entry.end;
   }
-  if (at != data_bytes)
-    return Error{Errc::kCorrupt, std::to_string(data_bytes - at) + " bytes at the end belong to no tensor"};
+  if (at != data_bytes) return Error{Errc::kCorrupt, std::to_string(data_bytes - at) + " bytes at the end belong to no tensor"};
   return {};
 }
 

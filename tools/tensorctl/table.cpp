@@ -29,10 +29,14 @@ std::string fitted(const std::string& text, std::size_t width) {
 
 std::string_view colour_of(Tone tone) {
   switch (tone) {
-    case Tone::kGood: return "\033[32m";
-    case Tone::kWarning: return "\033[33m";
-    case Tone::kBad: return "\033[31m";
-    case Tone::kPlain: break;
+    case Tone::kGood:
+      return "\033[32m";
+    case Tone::kWarning:
+      return "\033[33m";
+    case Tone::kBad:
+      return "\033[31m";
+    case Tone::kPlain:
+      break;
   }
   return "";
 }

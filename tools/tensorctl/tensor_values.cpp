@@ -68,32 +68,56 @@ Json dequantised(const shm::TensorSpec& spec, std::int64_t stored) {
 
 Json element(const shm::TensorSpec& spec, const std::byte* at) {
   switch (spec.dtype) {
-    case DType::kBool: return load<std::uint8_t>(at) != 0;
+    case DType::kBool:
+      return load<std::uint8_t>(at) != 0;
     case DType::kUInt8:
-    case DType::kBits8: return load<std::uint8_t>(at);
-    case DType::kInt8: return load<std::int8_t>(at);
-    case DType::kInt16: return load<std::int16_t>(at);
-    case DType::kInt32: return load<std::int32_t>(at);
-    case DType::kInt64: return load<std::int64_t>(at);
+    case DType::kBits8:
+      return load<std::uint8_t>(at);
+    case DType::kInt8:
+      return load<std::int8_t>(at);
+    case DType::kInt16:
+      return load<std::int16_t>(at);
+    case DType::kInt32:
+      return load<std::int32_t>(at);
+    case DType::kInt64:
+      return load<std::int64_t>(at);
     case DType::kUInt16:
-    case DType::kBits16: return load<std::uint16_t>(at);
-    case DType::kUInt32: return load<std::uint32_t>(at);
-    case DType::kUInt64: return load<std::uint64_t>(at);
-    case DType::kFloat16: return real(half(at));
-    case DType::kBFloat16: return real(bfloat16(load<std::uint16_t>(at)));
-    case DType::kFloat32: return real(load<float>(at));
-    case DType::kFloat64: return json_number(load<double>(at));
-    case DType::kFloat8E5M2: return real(small_float(load<std::uint8_t>(at), 5, 2, 15, Specials::kIeee));
-    case DType::kFloat8E4M3FN: return real(small_float(load<std::uint8_t>(at), 4, 3, 7, Specials::kFinite));
-    case DType::kFloat8E5M2FNUZ: return real(small_float(load<std::uint8_t>(at), 5, 2, 16, Specials::kUnsignedZero));
-    case DType::kFloat8E4M3FNUZ: return real(small_float(load<std::uint8_t>(at), 4, 3, 8, Specials::kUnsignedZero));
-    case DType::kComplex32: return Json::array({real(half(at)), real(half(at + 2))});
-    case DType::kComplex64: return Json::array({real(load<float>(at)), real(load<float>(at + 4))});
-    case DType::kComplex128: return Json::array({json_number(load<double>(at)), json_number(load<double>(at + 8))});
-    case DType::kQInt8: return dequantised(spec, load<std::int8_t>(at));
-    case DType::kQUInt8: return dequantised(spec, load<std::uint8_t>(at));
-    case DType::kQInt32: return dequantised(spec, load<std::int32_t>(at));
-    default: return nullptr;
+    case DType::kBits16:
+      return load<std::uint16_t>(at);
+    case DType::kUInt32:
+      return load<std::uint32_t>(at);
+    case DType::kUInt64:
+      return load<std::uint64_t>(at);
+    case DType::kFloat16:
+      return real(half(at));
+    case DType::kBFloat16:
+      return real(bfloat16(load<std::uint16_t>(at)));
+    case DType::kFloat32:
+      return real(load<float>(at));
+    case DType::kFloat64:
+      return json_number(load<double>(at));
+    case DType::kFloat8E5M2:
+      return real(small_float(load<std::uint8_t>(at), 5, 2, 15, Specials::kIeee));
+    case DType::kFloat8E4M3FN:
+      return real(small_float(load<std::uint8_t>(at), 4, 3, 7, Specials::kFinite));
+    case DType::kFloat8E5M2FNUZ:
+      return real(small_float(load<std::uint8_t>(at), 5, 2, 16, Specials::kUnsignedZero));
+    case DType::kFloat8E4M3FNUZ:
+      return real(small_float(load<std::uint8_t>(at), 4, 3, 8, Specials::kUnsignedZero));
+    case DType::kComplex32:
+      return Json::array({real(half(at)), real(half(at + 2))});
+    case DType::kComplex64:
+      return Json::array({real(load<float>(at)), real(load<float>(at + 4))});
+    case DType::kComplex128:
+      return Json::array({json_number(load<double>(at)), json_number(load<double>(at + 8))});
+    case DType::kQInt8:
+      return dequantised(spec, load<std::int8_t>(at));
+    case DType::kQUInt8:
+      return dequantised(spec, load<std::uint8_t>(at));
+    case DType::kQInt32:
+      return dequantised(spec, load<std::int32_t>(at));
+    default:
+      return nullptr;
   }
 }
 

@@ -4,13 +4,12 @@
 // complex ones as [real, imaginary].
 #pragma once
 
-#include <nlohmann/json.hpp>
-
+#include "tools/tensorctl/json_text.h"
 #include "tools/tensorctl/tensor_bytes.h"
 
 namespace tv::ctl {
 
 // Null for types that pack several elements into a byte.
-nlohmann::ordered_json tensor_values(const files::TensorView& tensor);
+Json tensor_values(const files::TensorView& tensor);
 
 }  // namespace tv::ctl

@@ -67,21 +67,27 @@ Text with_name(const char* kind, const std::string& name, List list, Use use) {
 }
 
 Text status(Admin& admin, const View& view) {
-  return admin.ask(Which::STATUS, [](Request r) { r.setStatus(); }, [&](Reply r) -> Text { return render(r.getStatus(), view); });
+  return admin.ask(
+      Which::STATUS, [](Request r) { r.setStatus(); }, [&](Reply r) -> Text { return render(r.getStatus(), view); });
 }
 
 Text list(Admin& admin, const Options& options, const View& view) {
   switch (options.kind) {
     case Kind::kWorker:
-      return admin.ask(Which::WORKERS, [](Request r) { r.setListWorkers(); }, [&](Reply r) -> Text { return render(r.getWorkers(), view); });
+      return admin.ask(
+          Which::WORKERS, [](Request r) { r.setListWorkers(); }, [&](Reply r) -> Text { return render(r.getWorkers(), view); });
     case Kind::kActor:
-      return admin.ask(Which::ACTORS, [](Request r) { r.setListActors(); }, [&](Reply r) -> Text { return render(r.getActors(), view); });
+      return admin.ask(
+          Which::ACTORS, [](Request r) { r.setListActors(); }, [&](Reply r) -> Text { return render(r.getActors(), view); });
     case Kind::kPool:
-      return admin.ask(Which::POOLS, [](Request r) { r.setListPools(); }, [&](Reply r) -> Text { return render(r.getPools(), view); });
+      return admin.ask(
+          Which::POOLS, [](Request r) { r.setListPools(); }, [&](Reply r) -> Text { return render(r.getPools(), view); });
     case Kind::kParticipant:
-      return admin.ask(Which::PARTICIPANTS, [](Request r) { r.setListParticipants(); },
-                       [&](Reply r) -> Text { return render(r.getParticipants(), view); });
-    case Kind::kObject: break;
+      return admin.ask(
+          Which::PARTICIPANTS, [](Request r) { r.setListParticipants(); },
+          [&](Reply r) -> Text { return render(r.getParticipants(), view); });
+    case Kind::kObject:
+      break;
   }
   auto fill = [&](Request r) {
     auto query = r.initListObjects();
@@ -94,7 +100,8 @@ Text list(Admin& admin, const Options& options, const View& view) {
 // Runs `use` with all actors: for descriptions of what contains them.
 template <class Use>
 Text with_actors(Admin& admin, Use use) {
-  return admin.ask(Which::ACTORS, [](Request r) { r.setListActors(); }, [&](Reply r) -> Text { return use(r.getActors()); });
+  return admin.ask(
+      Which::ACTORS, [](Request r) { r.setListActors(); }, [&](Reply r) -> Text { return use(r.getActors()); });
 }
 
 Text describe_object(Admin& admin, const Options& options, const View& view) {
@@ -119,19 +126,25 @@ Text describe_object(Admin& admin, const Options& options, const View& view) {
 Text describe_verb(Admin& admin, const Options& options, const View& view) {
   switch (options.kind) {
     case Kind::kWorker:
-      return admin.ask(Which::WORKERS, [](Request r) { r.setListWorkers(); }, [&](Reply r) -> Text {
-        return with_name("worker", options.name, r.getWorkers(), [&](wire::WorkerInfo::Reader worker) {
-          return with_actors(admin, [&](Actors actors) -> Text { return describe(worker, actors, view); });
-        });
-      });
+      return admin.ask(
+          Which::WORKERS, [](Request r) { r.setListWorkers(); },
+          [&](Reply r) -> Text {
+            return with_name("worker", options.name, r.getWorkers(), [&](wire::WorkerInfo::Reader worker) {
+              return with_actors(admin, [&](Actors actors) -> Text { return describe(worker, actors, view); });
+            });
+          });
     case Kind::kPool:
-      return admin.ask(Which::POOLS, [](Request r) { r.setListPools(); }, [&](Reply r) -> Text {
-        return with_name("pool", options.name, r.getPools(), [&](wire::PoolInfo::Reader pool) {
-          return with_actors(admin, [&](Actors actors) -> Text { return describe(pool, actors, view); });
-        });
-      });
-    case Kind::kObject: return describe_object(admin, options, view);
-    default: break;
+      return admin.ask(
+          Which::POOLS, [](Request r) { r.setListPools(); },
+          [&](Reply r) -> Text {
+            return with_name("pool", options.name, r.getPools(), [&](wire::PoolInfo::Reader pool) {
+              return with_actors(admin, [&](Actors actors) -> Text { return describe(pool, actors, view); });
+            });
+          });
+    case Kind::kObject:
+      return describe_object(admin, options, view);
+    default:
+      break;
   }
   return with_actors(admin, [&](Actors actors) {
     return with_name("actor", options.name, actors, [&](wire::ActorInfo::Reader actor) -> Text { return describe(actor, view); });
@@ -145,20 +158,27 @@ std::vector<std::string> known_names(Admin& admin, bool workers_only) {
     for (auto item : list) names.push_back(str(item.getName()));
     return std::string();
   };
-  (void)admin.ask(Which::WORKERS, [](Request r) { r.setListWorkers(); }, [&](Reply r) -> Text { return take(r.getWorkers()); });
+  (void)admin.ask(
+      Which::WORKERS, [](Request r) { r.setListWorkers(); }, [&](Reply r) -> Text { return take(r.getWorkers()); });
   if (workers_only) return names;
-  (void)admin.ask(Which::POOLS, [](Request r) { r.setListPools(); }, [&](Reply r) -> Text { return take(r.getPools()); });
-  (void)admin.ask(Which::ACTORS, [](Request r) { r.setListActors(); }, [&](Reply r) -> Text { return take(r.getActors()); });
+  (void)admin.ask(
+      Which::POOLS, [](Request r) { r.setListPools(); }, [&](Reply r) -> Text { return take(r.getPools()); });
+  (void)admin.ask(
+      Which::ACTORS, [](Request r) { r.setListActors(); }, [&](Reply r) -> Text { return take(r.getActors()); });
   return names;
 }
 
 Text order(Admin& admin, const Options& options, const View& view) {
   auto fill = [&](Request r) {
     switch (options.verb) {
-      case Verb::kRestart: return r.setRestart(options.name);
-      case Verb::kStop: return r.setStop(options.name);
-      case Verb::kShutdown: return r.setShutdown();
-      default: break;
+      case Verb::kRestart:
+        return r.setRestart(options.name);
+      case Verb::kStop:
+        return r.setStop(options.name);
+      case Verb::kShutdown:
+        return r.setShutdown();
+      default:
+        break;
     }
     auto kill = r.initKill();
     kill.setWorker(options.name);
@@ -173,10 +193,12 @@ Text order(Admin& admin, const Options& options, const View& view) {
 
 Outcome fsck(Admin& admin, const View& view) {
   bool balanced = false;
-  auto text = admin.ask(Which::FSCK, [](Request r) { r.setArenaFsck(); }, [&](Reply r) -> Text {
-    balanced = r.getFsck().getProblems().size() == 0;
-    return render(r.getFsck(), view);
-  });
+  auto text = admin.ask(
+      Which::FSCK, [](Request r) { r.setArenaFsck(); },
+      [&](Reply r) -> Text {
+        balanced = r.getFsck().getProblems().size() == 0;
+        return render(r.getFsck(), view);
+      });
   if (!text) return failed(text.error());
   return {balanced ? kDone : kFailed, *text, balanced ? "" : "the arena's books do not balance"};
 }
@@ -189,12 +211,17 @@ std::string version(const View& view) {
 
 Text answer(Admin& admin, const Options& options, const View& view) {
   switch (options.verb) {
-    case Verb::kStatus: return status(admin, view);
-    case Verb::kList: return list(admin, options, view);
-    case Verb::kDescribe: return describe_verb(admin, options, view);
+    case Verb::kStatus:
+      return status(admin, view);
+    case Verb::kList:
+      return list(admin, options, view);
+    case Verb::kDescribe:
+      return describe_verb(admin, options, view);
     case Verb::kArenaStats:
-      return admin.ask(Which::ARENA, [](Request r) { r.setArenaStats(); }, [&](Reply r) -> Text { return render(r.getArena(), view); });
-    default: return order(admin, options, view);
+      return admin.ask(
+          Which::ARENA, [](Request r) { r.setArenaStats(); }, [&](Reply r) -> Text { return render(r.getArena(), view); });
+    default:
+      return order(admin, options, view);
   }
 }
 

@@ -1,0 +1,34 @@
+// From the configuration to what a parked process is told (spawn.capnp): which worker it is to be, and which actors it starts.
+#pragma once
+
+#include <capnp/message.h>
+
+#include <vector>
+
+#include "config/config.h"
+#include "ipc/spawn.capnp.h"
+#include "supervisor/placement.h"
+
+namespace tv::supervisor {
+
+struct AssignedActor {
+  ActorId id;
+  Incarnation incarnation;
+  const PlacedActor* actor;
+};
+
+struct Duty {
+  const config::Worker* worker;
+  ParticipantId participant;
+  Incarnation incarnation;
+  std::string control_endpoint;
+  log::Level log_level;
+  std::vector<AssignedActor> actors;
+};
+
+void write_assignment(const Duty& duty, wire::Assignment::Builder out);
+
+// `args` as a map; nothing is lost, since every kind of argument has its kind of value.
+void write_args(const config::Arg::Table& args, wire::Value::Builder out);
+
+}  // namespace tv::supervisor

@@ -1,0 +1,178 @@
+#include "supervisor/attach_server.h"
+
+#include <capnp/message.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "config/log.h"
+#include "ipc/spawn.capnp.h"
+#include "supervisor/text.h"
+
+namespace tv::supervisor {
+namespace {
+
+constexpr std::size_t kMaxUnfinished = 128;
+constexpr Nanoseconds kPatience = 5s;
+constexpr int kAcceptsPerTurn = 64;
+constexpr Nanoseconds kShedLogInterval = 10s;
+
+Fd spare_descriptor() { return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+}  // namespace
+
+Result<void> AttachServer::start() {
+  reserve_ = spare_descriptor();
+  acceptable_ = TV_TRY(loop_.watch(listener_.get(), EPOLLIN, [this] { accept_all(); }));
+  recovery_.on_tick([this] { return settle(); });
+  return {};
+}
+
+void AttachServer::close() {
+  acceptable_.reset();
+  listener_.reset();
+  unfinished_.clear();
+}
+
+void AttachServer::accept_all() {
+  for (int i = 0; i < kAcceptsPerTurn && accept_one(); ++i) {
+  }
+}
+
+bool AttachServer::accept_one() {
+  Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (socket) {
+    greet(std::move(socket));
+    return true;
+  }
+  if (errno == EINTR || errno == ECONNABORTED) return true;
+  if (errno == EMFILE || errno == ENFILE) {
+    shed();
+  } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+    log::warning("connection not accepted", {{"cause", system_error("accept", errno).message}});
+  }
+  return false;
+}
+
+// No descriptor is left: one connection is taken with the reserve and closed at once, so that the client learns of it.
+void AttachServer::shed() {
+  reserve_.reset();
+  Fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  reserve_ = spare_descriptor();
+  std::int64_t now = monotonic_ns();
+  if (shed_logged_ns_ != 0 && now - shed_logged_ns_ < kShedLogInterval.count()) return;
+  shed_logged_ns_ = now;
+  log::error("client turned away", {{"cause", "no file descriptor is left; raise the limit of open files (ulimit -n, LimitNOFILE=)"}});
+}
+
+void AttachServer::greet(Fd socket) {
+  if (unfinished_.size() >= kMaxUnfinished) {
+    refuse(socket.get(), {Errc::kOverloaded, "more than " + std::to_string(kMaxUnfinished) + " connections are being made; try again"});
+    return;
+  }
+  auto place = unfinished_.emplace(unfinished_.end());
+  place->socket = std::move(socket);
+  auto readable = loop_.watch(place->socket.get(), EPOLLIN, [this, place] { receive(place); });
+  if (!readable) return drop(place, readable.error().message);
+  place->readable = std::move(*readable);
+  place->timer = loop_.after(kPatience, [this, place] {
+    ++malformed_;
+    drop(place, "it said nothing for " + std::to_string(kPatience / 1s) + " s");
+  });
+}
+
+void AttachServer::drop(Place place, const std::string& why) {
+  log::debug("connection dropped", {{"cause", why}});
+  unfinished_.erase(place);
+}
+
+void AttachServer::receive(Place place) {
+  auto packet = ipc::receive_packet(place->socket.get(), Deadline::at(0));
+  if (!packet && packet.error().code == Errc::kDeadlineExceeded) return;
+  auto taken = packet ? ipc::guard([&] { return take(place, packet->message); }) : Result<void>(packet.error());
+  if (taken) return;
+  if (taken.error().code != Errc::kUnavailable) ++malformed_;
+  drop(place, taken.error().message);
+}
+
+Result<void> AttachServer::take(Place place, const ipc::Message& message) {
+  auto request = message.root<wire::AttachRequest>();
+  if (request.getVersion() != wire::SPAWN_VERSION) {
+    Error why{Errc::kProtocol, "attach protocol " + std::to_string(request.getVersion()) + ", this supervisor speaks " +
+                                   std::to_string(wire::SPAWN_VERSION) + ": install both from one release"};
+    refuse(place->socket.get(), why);
+    return why;
+  }
+  std::string name = printable(text(request.getName()), limits::kMaxName);
+  Fd socket = std::move(place->socket);
+  unfinished_.erase(place);  // stops watching before the descriptor gets another source
+  attach(std::move(socket), name.empty() ? "client" : name);
+  return {};
+}
+
+void AttachServer::attach(Fd socket, std::string name) {
+  settle();
+  auto peer = ipc::peer_credentials(socket.get());
+  auto number = peer ? numbers_.take() : std::nullopt;
+  if (!number) return refuse(socket.get(), peer ? no_number() : peer.error());
+  auto id = number->participant;
+  recovery_.discard_inbox(id);  // what was still sent to whoever had the number before
+  auto& client = clients_[id];
+  client = Client{name, peer->pid, number->incarnation, std::move(socket), {}};
+  directory_.set_participant(id, shm::ParticipantKind::kClient, client.pid, client.incarnation, name);
+
+  auto hang_up = loop_.watch(client.socket.get(), 0, [this, id] { detach(id); });
+  capnp::MallocMessageBuilder message;
+  auto reply = message.initRoot<wire::AttachReply>();
+  reply.setVersion(wire::SPAWN_VERSION);
+  auto attached = reply.initAttached();
+  attached.setParticipant(id);
+  attached.setIncarnation(client.incarnation);
+  int arena = arena_.fd();
+  auto sent = hang_up ? ipc::send_packet(client.socket.get(), message, {&arena, 1}) : Result<void>(hang_up.error());
+  if (hang_up) client.hang_up = std::move(*hang_up);
+  log::info("client attached", {{"client", name}, {"pid", client.pid}, {"participant", id}});
+  if (!sent) detach(id);
+}
+
+void AttachServer::detach(ParticipantId participant) {
+  auto client = clients_.find(participant);
+  if (client == clients_.end()) return;
+  log::info("client detached", {{"client", client->second.name}, {"pid", client->second.pid}, {"participant", participant}});
+  std::string name = client->second.name;
+  clients_.erase(client);
+  recovery_.clean_up(participant, {}, name);
+  recovery_.discard_inbox(participant);
+  numbers_.leave(participant);
+  if (settle()) recovery_.start_ticking();
+}
+
+bool AttachServer::settle() {
+  for (auto id : numbers_.draining()) {
+    recovery_.discard_inbox(id);
+    if (!recovery_.outbox_empty(id)) continue;
+    directory_.set_participant(id, shm::ParticipantKind::kNone, 0, numbers_.incarnation(id), "");
+    numbers_.release(id);
+  }
+  return !numbers_.draining().empty();
+}
+
+void AttachServer::refuse(int socket, const Error& why) {
+  capnp::MallocMessageBuilder message;
+  auto reply = message.initRoot<wire::AttachReply>();
+  reply.setVersion(wire::SPAWN_VERSION);
+  write_failure(why, reply.initFailure());
+  (void)ipc::send_packet(socket, message);  // it learns it by the end of the connection as well
+  log::warning("client refused", {{"cause", why.message}});
+}
+
+Error AttachServer::no_number() const {
+  constexpr auto kMost = limits::kMaxParticipants - 1;
+  return Error{Errc::kLimit, "all " + std::to_string(kMost) + " participants of the arena are taken (" + std::to_string(clients_.size()) +
+                                 " clients, " + std::to_string(numbers_.draining().size()) +
+                                 " earlier ones whose mail is unread, the rest workers); detach a client"};
+}
+
+}  // namespace tv::supervisor

@@ -1,0 +1,75 @@
+// AttachServer: lets clients into the arena, and notices when they are gone (the end of their connection).
+//
+// Bounded: connections that have not said what they want, the time that they have for it, and the participants' numbers.
+#pragma once
+
+#include <list>
+#include <map>
+#include <string>
+
+#include "config/fd.h"
+#include "ipc/message.h"
+#include "ipc/seqpacket.h"
+#include "supervisor/client_numbers.h"
+#include "supervisor/event_loop.h"
+#include "supervisor/recovery.h"
+
+namespace tv::supervisor {
+
+struct Client {
+  std::string name;
+  int pid = 0;
+  Incarnation incarnation = 0;
+  Fd socket;
+  Source hang_up;
+};
+
+class AttachServer {
+ public:
+  AttachServer(EventLoop& loop, Fd listener, ParticipantId first, const shm::Arena& arena, shm::DirectoryWriter& directory, Recovery& recovery)
+      : loop_(loop), listener_(std::move(listener)), numbers_(first), arena_(arena), directory_(directory), recovery_(recovery) {}
+
+  Result<void> start();
+  // Lets nobody in any more; those who are in stay.
+  void close();
+  // Frees numbers whose mail has been read. True while some are left.
+  bool settle();
+
+  const std::map<ParticipantId, Client>& clients() const { return clients_; }
+  std::uint64_t malformed() const { return malformed_; }
+
+ private:
+  struct Unfinished {
+    Fd socket;
+    Source readable;
+    Source timer;
+  };
+  using Place = std::list<Unfinished>::iterator;
+
+  void accept_all();
+  bool accept_one();
+  void shed();
+  void greet(Fd socket);
+  void drop(Place place, const std::string& why);
+  void receive(Place place);
+  Result<void> take(Place place, const ipc::Message& message);
+  void attach(Fd socket, std::string name);
+  void detach(ParticipantId participant);
+  void refuse(int socket, const Error& why);
+  Error no_number() const;
+
+  EventLoop& loop_;
+  Fd listener_;
+  Fd reserve_;  // given up for a moment when no descriptor is left, so that a connection can be refused instead of spinning on it
+  Source acceptable_;
+  std::list<Unfinished> unfinished_;
+  std::map<ParticipantId, Client> clients_;
+  ClientNumbers numbers_;
+  const shm::Arena& arena_;
+  shm::DirectoryWriter& directory_;
+  Recovery& recovery_;
+  std::uint64_t malformed_ = 0;
+  std::int64_t shed_logged_ns_ = 0;
+};
+
+}  // namespace tv::supervisor

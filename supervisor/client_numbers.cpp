@@ -1,0 +1,21 @@
+#include "supervisor/client_numbers.h"
+
+namespace tv::supervisor {
+
+std::optional<ClientNumbers::Taken> ClientNumbers::take() {
+  Number* best = nullptr;
+  for (auto& number : numbers_)
+    if (number.state == State::kFree && (!best || number.incarnation < best->incarnation)) best = &number;
+  if (!best) return std::nullopt;
+  best->state = State::kUsed;
+  return Taken{first_ + static_cast<ParticipantId>(best - numbers_.data()), ++best->incarnation};
+}
+
+std::vector<ParticipantId> ClientNumbers::draining() const {
+  std::vector<ParticipantId> draining;
+  for (std::size_t i = 0; i < numbers_.size(); ++i)
+    if (numbers_[i].state == State::kDraining) draining.push_back(first_ + static_cast<ParticipantId>(i));
+  return draining;
+}
+
+}  // namespace tv::supervisor

@@ -1,0 +1,154 @@
+#include "supervisor/control_server.h"
+
+#include <capnp/message.h>
+
+#include "config/log.h"
+#include "supervisor/text.h"
+
+namespace tv::supervisor {
+namespace {
+
+constexpr std::size_t kMaxReason = 4096;  // bytes of a worker's message that are kept
+
+std::string reason(wire::Failure::Reader failure) { return printable(text(failure.getMessage()), kMaxReason); }
+
+}  // namespace
+
+Result<void> ControlServer::start(Workers& workers, const Actors& actors) {
+  workers_ = &workers;
+  actors_ = &actors;
+  return pump_.start([this](const ipc::Router::Packet& packet) { take(packet); });
+}
+
+void ControlServer::take(const ipc::Router::Packet& packet) {
+  auto message = ipc::Message::parse(packet.payload, limits::kMaxControlMessageBytes);
+  Result<void> handled = message ? ipc::guard([&] { return handle(packet, message->root<wire::ToSupervisor>()); })
+                                 : Result<void>(message.error());
+  if (handled) return;
+  ++malformed_;
+  log::debug("control message dropped", {{"cause", handled.error().message}});
+}
+
+Result<void> ControlServer::handle(const ipc::Router::Packet& packet, wire::ToSupervisor::Reader message) {
+  if (message.getVersion() != wire::CONTROL_VERSION) {
+    refuse(packet.peer, {Errc::kProtocol, "control protocol " + std::to_string(message.getVersion()) + ", this supervisor speaks " +
+                                              std::to_string(wire::CONTROL_VERSION) + ": install both from one release"});
+    return {};
+  }
+  if (message.isHello()) return hello(packet.peer, message);
+  TV_TRY(check_sender(packet.peer, message));
+  return obey(packet.peer, message.getParticipant() - 1, message);
+}
+
+Result<void> ControlServer::hello(const std::string& identity, wire::ToSupervisor::Reader message) {
+  ParticipantId participant = message.getParticipant();
+  if (participant == kSupervisor || participant > workers_->all().size()) {
+    refuse(identity, {Errc::kNotFound, "participant " + std::to_string(participant) + " is no worker of this supervisor"});
+    return {};
+  }
+  const Worker& worker = workers_->all()[participant - 1];
+  if (worker.incarnation != message.getIncarnation() || worker.pid() == 0 || worker.pid() != message.getHello().getPid()) {
+    refuse(identity, {Errc::kPermission, "worker \"" + worker.config->name + "\" is another process (pid " + std::to_string(worker.pid()) +
+                                             ", incarnation " + std::to_string(worker.incarnation) + ")"});
+    return {};
+  }
+  Peer& peer = peers_[participant];
+  peer.identity = identity;
+  send(identity, [](wire::ToWorker::Builder out) { out.setWelcome(); });
+  if (peer.stop_wanted) stop(participant);
+  return {};
+}
+
+Result<void> ControlServer::check_sender(const std::string& identity, wire::ToSupervisor::Reader message) const {
+  ParticipantId participant = message.getParticipant();
+  if (participant == kSupervisor || participant > workers_->all().size()) return Error{Errc::kProtocol, "from no worker"};
+  if (peers_[participant].identity != identity) return Error{Errc::kProtocol, "from a peer that has not said hello"};
+  if (workers_->all()[participant - 1].incarnation != message.getIncarnation()) return Error{Errc::kProtocol, "of an earlier life"};
+  return {};
+}
+
+Result<void> ControlServer::obey(const std::string& identity, std::size_t worker, wire::ToSupervisor::Reader message) {
+  switch (message.which()) {
+    case wire::ToSupervisor::ACTOR_READY: {
+      auto notice = message.getActorReady();
+      if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      workers_->actor_ready(worker, notice.getActor(), notice.getRestored());
+      return {};
+    }
+    case wire::ToSupervisor::ACTOR_FAILED: {
+      auto notice = message.getActorFailed();
+      if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      workers_->actor_failed(worker, notice.getActor(), reason(notice.getFailure()));
+      return {};
+    }
+    case wire::ToSupervisor::READY: workers_->ready(worker); return {};
+    case wire::ToSupervisor::BEAT: recovery_.collect(); return {};
+    case wire::ToSupervisor::PUBLISH: publish(identity, message.getPublish()); return {};
+    case wire::ToSupervisor::WITHDRAW: withdraw(identity, message.getWithdraw()); return {};
+    case wire::ToSupervisor::STOPPING:
+      log::debug("worker is stopping", {{"worker", workers_->all()[worker].config->name}});
+      return {};
+    case wire::ToSupervisor::CANNOT_WORK: workers_->cannot_work(worker, reason(message.getCannotWork())); return {};
+    default: return Error{Errc::kProtocol, "of unknown kind " + std::to_string(static_cast<int>(message.which()))};
+  }
+}
+
+void ControlServer::publish(const std::string& identity, wire::ToSupervisor::Publish::Reader request) {
+  auto version = names_.publish(text(request.getName()), shm::Handle::from_bits(request.getHandle()));
+  answer(identity, request.getRequest(), version);
+  recovery_.collect();
+}
+
+void ControlServer::withdraw(const std::string& identity, wire::ToSupervisor::Withdraw::Reader request) {
+  auto withdrawn = names_.withdraw(text(request.getName()));
+  answer(identity, request.getRequest(), withdrawn ? Result<std::uint64_t>(std::uint64_t{0}) : Result<std::uint64_t>(withdrawn.error()));
+  recovery_.collect();
+}
+
+void ControlServer::answer(const std::string& identity, std::uint64_t request, const Result<std::uint64_t>& version) {
+  send(identity, [&](wire::ToWorker::Builder out) {
+    if (version) {
+      auto published = out.initPublished();
+      published.setRequest(request);
+      published.setVersion(*version);
+    } else {
+      auto failed = out.initRequestFailed();
+      failed.setRequest(request);
+      write_failure(version.error(), failed.initFailure());
+    }
+  });
+}
+
+void ControlServer::refuse(const std::string& identity, const Error& why) {
+  ++malformed_;
+  log::warning("worker refused", {{"cause", why.message}});
+  send(identity, [&](wire::ToWorker::Builder out) { write_failure(why, out.initRefused()); });
+}
+
+void ControlServer::stop(ParticipantId worker) {
+  peers_[worker].stop_wanted = true;
+  order(worker, [](wire::ToWorker::Builder out) { out.setStop(); });
+}
+
+void ControlServer::stop_actor(ParticipantId worker, ActorId actor) {
+  order(worker, [actor](wire::ToWorker::Builder out) { out.setStopActor(actor); });
+}
+
+void ControlServer::start_actor(ParticipantId worker, ActorId actor) {
+  order(worker, [actor](wire::ToWorker::Builder out) { out.setStartActor(actor); });
+}
+
+void ControlServer::order(ParticipantId worker, const Fill& fill) {
+  if (!peers_[worker].identity.empty()) send(peers_[worker].identity, fill);
+}
+
+void ControlServer::send(const std::string& identity, const Fill& fill) {
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<wire::ToWorker>();
+  root.setVersion(wire::CONTROL_VERSION);
+  fill(root);
+  // A peer that does not read is bounded elsewhere: by start_timeout, stop_grace, or the deadline of its own request.
+  if (!pump_.send(identity, ipc::serialize(message))) log::debug("order not delivered");
+}
+
+}  // namespace tv::supervisor

@@ -1,0 +1,60 @@
+// ControlServer: the supervisor's end of control.capnp. Believes nobody: a message counts if it is of our version, of the participant's
+// present incarnation, and of the peer that said hello with its process's number.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "ipc/control.capnp.h"
+#include "ipc/message.h"
+#include "supervisor/names.h"
+#include "supervisor/router_pump.h"
+#include "supervisor/worker_orders.h"
+#include "supervisor/workers.h"
+
+namespace tv::supervisor {
+
+class ControlServer final : public WorkerOrders {
+ public:
+  ControlServer(EventLoop& loop, ipc::Router router, Names& names, Recovery& recovery)
+      : pump_(loop, std::move(router)), names_(names), recovery_(recovery) {}
+
+  // Begins to listen; the workers outlive this.
+  Result<void> start(Workers& workers, const Actors& actors);
+
+  void stop(ParticipantId worker) override;
+  void stop_actor(ParticipantId worker, ActorId actor) override;
+  void start_actor(ParticipantId worker, ActorId actor) override;
+  void forget(ParticipantId worker) override { peers_[worker] = {}; }
+
+  std::uint64_t malformed() { return malformed_ + pump_.malformed(); }
+
+ private:
+  struct Peer {
+    std::string identity;  // empty: has not said hello
+    bool stop_wanted = false;
+  };
+  using Fill = std::function<void(wire::ToWorker::Builder)>;
+
+  void take(const ipc::Router::Packet& packet);
+  Result<void> handle(const ipc::Router::Packet& packet, wire::ToSupervisor::Reader message);
+  Result<void> hello(const std::string& identity, wire::ToSupervisor::Reader message);
+  Result<void> check_sender(const std::string& identity, wire::ToSupervisor::Reader message) const;
+  Result<void> obey(const std::string& identity, std::size_t worker, wire::ToSupervisor::Reader message);
+  void publish(const std::string& identity, wire::ToSupervisor::Publish::Reader request);
+  void withdraw(const std::string& identity, wire::ToSupervisor::Withdraw::Reader request);
+  void answer(const std::string& identity, std::uint64_t request, const Result<std::uint64_t>& version);
+  void refuse(const std::string& identity, const Error& why);
+  void send(const std::string& identity, const Fill& fill);
+  void order(ParticipantId worker, const Fill& fill);
+
+  RouterPump pump_;
+  Names& names_;
+  Recovery& recovery_;
+  Workers* workers_ = nullptr;
+  const Actors* actors_ = nullptr;
+  std::array<Peer, limits::kMaxParticipants> peers_;
+  std::uint64_t malformed_ = 0;
+};
+
+}  // namespace tv::supervisor

@@ -1,0 +1,59 @@
+#include "supervisor/placement.h"
+
+#include <algorithm>
+
+#include "config/limits.h"
+
+namespace tv::supervisor {
+namespace {
+
+Error nowhere(const std::string& what, const std::string& name) {
+  return Error{Errc::kInvalidArgument, what + " \"" + name + "\" has no worker to live on; name one that the configuration has"};
+}
+
+Result<std::size_t> home_of(const config::Config& config, const config::Actor& actor) {
+  std::vector<std::size_t> workers;
+  if (!actor.worker.empty()) {
+    workers = config::workers_named(config, actor.worker);
+  } else if (actor.device) {
+    workers = config::workers_with(config, *actor.device);
+  }
+  if (workers.empty()) return nowhere("actor", actor.name);
+  return workers.front();
+}
+
+Result<std::vector<std::size_t>> homes_of(const config::Config& config, const config::Pool& pool) {
+  std::vector<std::size_t> homes;
+  for (const auto& reference : pool.workers)
+    for (auto worker : config::workers_named(config, reference))
+      if (std::find(homes.begin(), homes.end(), worker) == homes.end()) homes.push_back(worker);
+  if (pool.workers.empty() && pool.device) homes = config::workers_with(config, *pool.device);
+  if (homes.empty()) return nowhere("pool", pool.name);
+  return homes;
+}
+
+}  // namespace
+
+Result<Placement> place(const config::Config& config) {
+  Placement placement;
+  for (const auto& actor : config.actors) {
+    std::size_t home = TV_TRY(home_of(config, actor));
+    placement.actors.push_back(
+        {actor.name, actor.type, actor.plugin, home, std::nullopt, actor.restart, actor.checkpoint, &actor.args});
+  }
+  for (std::size_t p = 0; p < config.pools.size(); ++p) {
+    const auto& pool = config.pools[p];
+    auto homes = TV_TRY(homes_of(config, pool));
+    placement.first_member.push_back(static_cast<ActorId>(placement.actors.size()));
+    if (pool.size > limits::kMaxActors) return Error{Errc::kLimit, "pool \"" + pool.name + "\" is larger than the directory of actors"};
+    for (std::uint32_t i = 0; i < pool.size; ++i)
+      placement.actors.push_back({pool.name + "/" + std::to_string(i), pool.type, pool.plugin, homes[i % homes.size()], p, pool.restart,
+                                  pool.checkpoint, &pool.args});
+  }
+  if (placement.actors.size() > limits::kMaxActors)
+    return Error{Errc::kLimit, std::to_string(placement.actors.size()) + " actors, members of pools included; at most " +
+                                   std::to_string(limits::kMaxActors) + " are possible"};
+  return placement;
+}
+
+}  // namespace tv::supervisor

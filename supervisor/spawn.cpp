@@ -1,0 +1,67 @@
+#include "supervisor/spawn.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "systemd/notify.h"
+
+namespace tv::supervisor {
+namespace {
+
+constexpr int kPassedFd = 3;
+
+struct FileActions {
+  posix_spawn_file_actions_t raw;
+  FileActions() { posix_spawn_file_actions_init(&raw); }
+  ~FileActions() { posix_spawn_file_actions_destroy(&raw); }
+};
+struct Attributes {
+  posix_spawnattr_t raw;
+  Attributes() { posix_spawnattr_init(&raw); }
+  ~Attributes() { posix_spawnattr_destroy(&raw); }
+};
+
+std::vector<char*> inherited_environment() {
+  std::vector<char*> kept;
+  for (char** variable = ::environ; *variable; ++variable)
+    if (!systemd::is_private_variable(*variable)) kept.push_back(*variable);
+  kept.push_back(nullptr);
+  return kept;
+}
+
+// The signals that we block or ignore, and whatever whoever started us did, are not the child's business.
+int use_default_signals(posix_spawnattr_t& attributes) {
+  sigset_t all, none;
+  sigfillset(&all);
+  sigemptyset(&none);
+  if (int err = posix_spawnattr_setsigdefault(&attributes, &all)) return err;
+  if (int err = posix_spawnattr_setsigmask(&attributes, &none)) return err;
+  return posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+}
+
+}  // namespace
+
+Result<pid_t> spawn_with_descriptor(const std::string& program, int fd) {
+  FileActions actions;
+  Attributes attributes;
+  int err = posix_spawn_file_actions_addopen(&actions.raw, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  if (err == 0) err = posix_spawn_file_actions_adddup2(&actions.raw, fd, kPassedFd);
+  if (err == 0) err = use_default_signals(attributes.raw);
+  if (err != 0) return system_error("cannot prepare to execute " + program, err);
+
+  std::string name = program;
+  std::string mode = "--zygote";
+  std::string passed = "--zygote-fd=" + std::to_string(kPassedFd);
+  char* arguments[] = {name.data(), mode.data(), passed.data(), nullptr};
+  auto environment = inherited_environment();
+  pid_t pid = 0;
+  err = ::posix_spawn(&pid, program.c_str(), &actions.raw, &attributes.raw, arguments, environment.data());
+  if (err != 0) return system_error("cannot execute " + program, err);
+  return pid;
+}
+
+}  // namespace tv::supervisor

@@ -1,0 +1,19 @@
+// What the supervisor says to a worker's process. Implemented by the control server; by a fake in tests.
+#pragma once
+
+#include "config/ids.h"
+
+namespace tv::supervisor {
+
+class WorkerOrders {
+ public:
+  virtual ~WorkerOrders() = default;
+  // An order to a process that has not said hello yet is given with its welcome.
+  virtual void stop(ParticipantId worker) = 0;
+  virtual void stop_actor(ParticipantId worker, ActorId actor) = 0;
+  virtual void start_actor(ParticipantId worker, ActorId actor) = 0;
+  // Its process has ended.
+  virtual void forget(ParticipantId worker) = 0;
+};
+
+}  // namespace tv::supervisor

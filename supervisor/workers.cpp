@@ -1,0 +1,244 @@
+#include "supervisor/workers.h"
+
+#include <capnp/message.h>
+
+#include <algorithm>
+
+#include "config/log.h"
+#include "config/units.h"
+#include "ipc/seqpacket.h"
+
+namespace tv::supervisor {
+namespace {
+
+std::string span(std::int64_t ns) { return config::format_duration(Nanoseconds{ns}); }
+
+
+}  // namespace
+
+Workers::Workers(Surroundings surroundings) : in_(std::move(surroundings)), workers_(in_.config.workers.size()) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i].config = &in_.config.workers[i];
+    workers_[i].index = i;
+    // From the beginning, so that mail can be sent to actors that are still to be started.
+    in_.directory.set_participant(workers_[i].participant(), shm::ParticipantKind::kWorker, 0, 0, workers_[i].config->name);
+  }
+}
+
+void Workers::start_all() {
+  for (std::size_t i = 0; i < workers_.size(); ++i) start(i);
+}
+
+void Workers::stop_all() {
+  for (std::size_t i = 0; i < workers_.size(); ++i) stop(i);
+}
+
+void Workers::kill_all() {
+  for (auto& worker : workers_)
+    if (has_process(worker.state)) kill(worker);
+}
+
+Result<void> Workers::signal(std::size_t index, int number) {
+  Worker& worker = workers_[index];
+  if (!worker.child)
+    return Error{Errc::kUnavailable, "worker \"" + worker.config->name + "\" has no process: it is " + std::string(state_name(worker.state))};
+  return worker.child->signal(number);
+}
+
+bool Workers::none_active() const {
+  return std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) {
+    return worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed;
+  });
+}
+
+// Events that come while one is being dealt with wait for their turn.
+void Workers::raise(std::size_t index, WorkerEvent event) {
+  Worker& worker = workers_[index];
+  worker.events.push_back(event);
+  if (worker.events.size() > 1) return;
+  while (!worker.events.empty()) {
+    auto step = next_step(worker.state, worker.events.front());
+    worker.state = step.next;
+    perform(worker, step.actions);
+    worker.events.pop_front();
+  }
+  in_.changed();
+}
+
+void Workers::perform(Worker& worker, std::uint32_t actions) {
+  if (actions & kDisarm) worker.timer.reset();
+  if (actions & kForgive) worker.history = {};
+  if (actions & kCancel) in_.spares.cancel(std::exchange(worker.ticket, 0));
+  if (actions & kDiscard) discard(worker);
+  if (actions & kAcquire) acquire(worker);
+  if (actions & kAssign) assign(worker);
+  if (actions & kSendStop) in_.orders.stop(worker.participant());
+  if (actions & kKill) kill(worker);
+  if (actions & kArmStart) arm(worker, in_.config.supervisor.start_timeout, WorkerEvent::kStartTimeout);
+  if (actions & kArmGrace) arm(worker, in_.config.supervisor.stop_grace, WorkerEvent::kGraceOver);
+  if (actions & kArmBackoff) arm(worker, worker.delay, WorkerEvent::kBackoffOver);
+  if (actions & kReportReady) report_ready(worker);
+  if (actions & kReportStopped) report_stopped(worker);
+  if (actions & kReportFailed) report_failed(worker);
+}
+
+void Workers::acquire(Worker& worker) {
+  worker.message.clear();
+  worker.ticket = in_.spares.acquire(worker.config->group, [this, index = worker.index](Parked parked) {
+    workers_[index].ticket = 0;
+    workers_[index].arrived = std::move(parked);
+    raise(index, WorkerEvent::kProcess);
+  });
+}
+
+void Workers::discard(Worker& worker) {
+  if (!worker.arrived) return;
+  worker.arrived->socket.reset();
+  in_.children.dismiss(std::move(worker.arrived->child));
+  worker.arrived.reset();
+}
+
+void Workers::assign(Worker& worker) {
+  worker.child = std::move(worker.arrived->child);
+  worker.socket = std::move(worker.arrived->socket);
+  worker.arrived.reset();
+  ++worker.incarnation;
+  worker.assigned_ns = monotonic_ns();
+  worker.known_cause.reset();
+  worker.last_word.clear();
+  worker.child->on_exit([this, index = worker.index](const Cause& cause, std::int64_t noticed) { ended(workers_[index], cause, noticed); });
+  in_.directory.set_participant(worker.participant(), shm::ParticipantKind::kWorker, worker.pid(), worker.incarnation, worker.config->name);
+
+  capnp::MallocMessageBuilder message;
+  write_assignment({worker.config, worker.participant(), worker.incarnation, in_.control_endpoint, in_.config.supervisor.log_level,
+                    in_.actors.assign(worker.index)},
+                   message.initRoot<wire::Assignment>());
+  int arena = in_.arena.fd();
+  auto sent = ipc::send_packet(worker.socket.get(), message, {&arena, 1});
+  log::info("worker starting", {{"worker", worker.config->name}, {"pid", worker.pid()}, {"incarnation", worker.incarnation}});
+  // A process that is gone already is reported by its pidfd.
+  if (!sent && sent.error().code != Errc::kUnavailable) refuse(worker, sent.error());
+}
+
+void Workers::refuse(Worker& worker, const Error& why) {
+  // What is too large now is too large next time.
+  worker.known_cause = could_not_start("its assignment cannot be sent: " + why.message, why.code == Errc::kLimit);
+  kill(worker);
+}
+
+void Workers::kill(Worker& worker) {
+  if (!worker.child) return;
+  auto sent = worker.child->signal(SIGKILL);
+  if (!sent && sent.error().code != Errc::kUnavailable)
+    log::error("worker not killed", {{"worker", worker.config->name}, {"cause", sent.error().message}});
+}
+
+void Workers::arm(Worker& worker, Nanoseconds delay, WorkerEvent event) {
+  worker.timer = in_.loop.after(delay, [this, index = worker.index, event] {
+    Worker& late = workers_[index];
+    late.timer.reset();
+    if (event == WorkerEvent::kStartTimeout)
+      late.known_cause = could_not_start("not ready within " + config::format_duration(in_.config.supervisor.start_timeout) +
+                                             " ([supervisor] start_timeout)", false);
+    if (event == WorkerEvent::kGraceOver)
+      late.known_cause = Cause{"killed by SIGKILL: did not stop within " + config::format_duration(in_.config.supervisor.stop_grace) +
+                               " ([supervisor] stop_grace)"};
+    raise(index, event);
+  });
+}
+
+void Workers::report_ready(Worker& worker) {
+  std::int64_t now = monotonic_ns();
+  worker.ready_ns = now;
+  worker.ready_realtime_ns = realtime_ns();
+  worker.message.clear();
+  if (!worker.death_noticed_ns) {
+    log::info("worker ready", {{"worker", worker.config->name}, {"pid", worker.pid()}, {"start_ms", (now - worker.assigned_ns) / 1'000'000}});
+    return;
+  }
+  worker.last_restart_ns = now - *worker.death_noticed_ns;
+  worker.death_noticed_ns.reset();
+  double ms = static_cast<double>(worker.last_restart_ns) / 1e6;
+  log::info("worker ready", {{"worker", worker.config->name}, {"pid", worker.pid()}, {"incarnation", worker.incarnation}, {"restart_ms", ms}});
+}
+
+void Workers::report_stopped(Worker& worker) {
+  worker.death_noticed_ns.reset();
+  worker.message.clear();
+  in_.actors.worker_stopped(worker.index);
+  log::info("worker stopped", {{"worker", worker.config->name}});
+}
+
+void Workers::report_failed(Worker& worker) {
+  worker.death_noticed_ns.reset();
+  in_.actors.worker_failed(worker.index, worker.message);
+  log::error("worker given up", {{"worker", worker.config->name}, {"cause", worker.message},
+                                 {"next", "tensorctl restart " + worker.config->name}});
+}
+
+void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
+  pid_t pid = worker.pid();
+  bool asked = worker.state == WorkerState::kStopping || worker.state == WorkerState::kCycling;
+  if (worker.known_cause) cause = *worker.known_cause;
+  if (cause.hopeless && !worker.last_word.empty()) cause.text += ": " + worker.last_word;
+  bool was_ready = worker.ready_realtime_ns != 0;
+  Nanoseconds healthy{was_ready ? noticed_ns - worker.ready_ns : 0};
+  worker.ready_realtime_ns = 0;
+  worker.child.reset();
+  worker.socket.reset();
+  if (!asked || cause.abnormal) {
+    worker.last_death = cause.text;
+    worker.last_death_ns = realtime_ns();
+  }
+  in_.orders.forget(worker.participant());
+
+  auto level = asked && !cause.abnormal ? log::Level::kInfo : log::Level::kWarning;
+  log::event(level, asked ? "worker ended" : "worker died",
+             {{"worker", worker.config->name}, {"pid", pid}, {"cause", cause.text}, {"ran_for", span(noticed_ns - worker.assigned_ns)}});
+  in_.actors.worker_ended(worker.index, asked ? Ending::kAsked : cause.abnormal ? Ending::kAbnormal : Ending::kNormal);
+  in_.directory.set_participant(worker.participant(), shm::ParticipantKind::kWorker, 0, worker.incarnation, worker.config->name);
+  in_.recovery.clean_up(worker.participant(), in_.actors.of_worker(worker.index), worker.config->name);
+
+  raise(worker.index, asked ? WorkerEvent::kDeathNow : decide_restart(worker, cause, healthy, noticed_ns));
+}
+
+WorkerEvent Workers::decide_restart(Worker& worker, const Cause& cause, Nanoseconds healthy, std::int64_t noticed_ns) {
+  auto decision = decide(worker.history, worker.config->restart, cause, healthy, noticed_ns);
+  if (const auto* given_up = std::get_if<GiveUp>(&decision)) {
+    worker.message = given_up->why;
+    return WorkerEvent::kDeathGiveUp;
+  }
+  if (!worker.death_noticed_ns) worker.death_noticed_ns = noticed_ns;
+  worker.delay = std::get<Restart>(decision).delay;
+  ++worker.restarts;
+  ++restarts_;
+  worker.message = "restart in " + config::format_duration(worker.delay) + " after " + cause.text;
+  log::notice("worker restarts", {{"worker", worker.config->name}, {"delay", config::format_duration(worker.delay)},
+                                  {"in_a_row", worker.history.in_a_row}});
+  return worker.delay > 0ns ? WorkerEvent::kDeathLater : WorkerEvent::kDeathNow;
+}
+
+void Workers::ready(std::size_t index) { raise(index, WorkerEvent::kReady); }
+
+void Workers::actor_ready(std::size_t index, ActorId actor, bool restored) {
+  const Actor& known = in_.actors[actor];
+  // Stopped while it was being started: its worker has been told and stops it.
+  if (!known.wanted) return;
+  in_.recovery.release_state(actor);
+  in_.actors.ready(actor);
+  log::info("actor ready", {{"actor", known.placed.name}, {"worker", workers_[index].config->name}, {"incarnation", known.incarnation},
+                            {"restored", restored}});
+  in_.changed();
+}
+
+void Workers::actor_failed(std::size_t index, ActorId actor, const std::string& why) {
+  const Actor& known = in_.actors[actor];
+  if (!known.wanted) return;
+  in_.actors.failed(actor, why);
+  log::error("actor failed", {{"actor", known.placed.name}, {"worker", workers_[index].config->name}, {"cause", why}});
+  in_.changed();
+}
+
+void Workers::cannot_work(std::size_t index, const std::string& why) { workers_[index].last_word = why; }
+
+}  // namespace tv::supervisor

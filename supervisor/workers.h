@@ -1,0 +1,108 @@
+// Workers: the process table. Feeds events to each worker's state machine (worker_state.h) and does what it says.
+//
+// One thread (the loop's). A worker is participant index + 1 for the daemon's life; each of its processes is one incarnation.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "supervisor/actors.h"
+#include "supervisor/recovery.h"
+#include "supervisor/spares.h"
+#include "supervisor/worker_orders.h"
+#include "supervisor/worker_state.h"
+
+namespace tv::supervisor {
+
+struct Worker {
+  const config::Worker* config = nullptr;
+  std::size_t index = 0;
+  WorkerState state = WorkerState::kStopped;
+  Incarnation incarnation = 0;
+  std::uint64_t restarts = 0;
+  std::string last_death;
+  std::int64_t last_death_ns = 0;    // CLOCK_REALTIME
+  std::int64_t last_restart_ns = 0;  // from the kernel's word of the death to ready
+  std::int64_t ready_realtime_ns = 0;  // 0: not ready
+  std::int64_t ready_ns = 0;           // CLOCK_MONOTONIC
+  std::int64_t assigned_ns = 0;
+  std::optional<std::int64_t> death_noticed_ns;  // of a death that it has not come back from
+  std::string message;
+
+  std::unique_ptr<Child> child;
+  Fd socket;  // its end is how the process learns that we are gone
+  Ticket ticket = 0;
+  Source timer;
+  DeathHistory history;
+  Nanoseconds delay{0};             // before the next restart
+  std::optional<Cause> known_cause;  // better than the kernel's: "could not start: ..."
+  std::string last_word;             // what it said before it left with exit code 78
+  std::deque<WorkerEvent> events;
+  std::optional<Parked> arrived;
+
+  ParticipantId participant() const { return static_cast<ParticipantId>(index) + 1; }
+  pid_t pid() const { return child ? child->pid() : 0; }
+};
+
+class Workers {
+ public:
+  struct Surroundings {
+    EventLoop& loop;
+    const config::Config& config;
+    std::string control_endpoint;
+    Children& children;
+    Spares& spares;
+    Actors& actors;
+    Recovery& recovery;
+    shm::DirectoryWriter& directory;
+    const shm::Arena& arena;
+    WorkerOrders& orders;
+    // After anything that health, readiness or the end of the daemon may depend on.
+    std::function<void()> changed;
+  };
+  explicit Workers(Surroundings surroundings);
+
+  void start_all();
+  void stop_all();
+  void kill_all();
+
+  void start(std::size_t index) { raise(index, WorkerEvent::kStart); }
+  void stop(std::size_t index) { raise(index, WorkerEvent::kStop); }
+  void restart(std::size_t index) { raise(index, WorkerEvent::kRestart); }
+  Result<void> signal(std::size_t index, int number);
+
+  // Words of a worker's process, checked by the control server.
+  void ready(std::size_t index);
+  void actor_ready(std::size_t index, ActorId actor, bool restored);
+  void actor_failed(std::size_t index, ActorId actor, const std::string& why);
+  void cannot_work(std::size_t index, const std::string& why);
+
+  const std::vector<Worker>& all() const { return workers_; }
+  bool none_active() const;     // every worker is stopped or failed
+  std::uint64_t restarts() const { return restarts_; }
+
+ private:
+  void raise(std::size_t index, WorkerEvent event);
+  void perform(Worker& worker, std::uint32_t actions);
+  void acquire(Worker& worker);
+  void discard(Worker& worker);
+  void assign(Worker& worker);
+  void refuse(Worker& worker, const Error& why);
+  void kill(Worker& worker);
+  void arm(Worker& worker, Nanoseconds delay, WorkerEvent event);
+  void report_ready(Worker& worker);
+  void report_stopped(Worker& worker);
+  void report_failed(Worker& worker);
+  void ended(Worker& worker, Cause cause, std::int64_t noticed_ns);
+  WorkerEvent decide_restart(Worker& worker, const Cause& cause, Nanoseconds healthy, std::int64_t noticed_ns);
+
+  Surroundings in_;
+  std::vector<Worker> workers_;
+  std::uint64_t restarts_ = 0;
+};
+
+}  // namespace tv::supervisor

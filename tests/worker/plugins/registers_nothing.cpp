@@ -1,0 +1,3 @@
+#include "worker/actor.h"
+
+TV_PLUGIN(registry) { (void)registry; }

@@ -1,0 +1,140 @@
+// A worker's runtime and a client of it in one thread: the runtime turns whenever the client waits, so that what happens, and in which
+// order, is up to the test. Participant 1 is the worker, 2 the client; another worker, 3, hosts nobody that runs.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/arena_fixture.h"
+#include "tests/support/plugins/bank.h"
+#include "worker/runtime.h"
+
+namespace tv::test {
+
+inline std::string plugin_path(const std::string& name) { return std::string(TV_TEST_PLUGINS) + "/" + name + ".so"; }
+
+class FakeControl : public worker::ControlPort {
+ public:
+  void actor_ready(ActorId actor, bool was_restored) override { started[actor] = was_restored; }
+  void actor_failed(ActorId actor, const Error& why) override { failed[actor] = why.message; }
+  void ready() override { is_ready = true; }
+  void stopping() override { is_stopping = true; }
+  Result<std::uint64_t> publish(const std::string& name, shm::Handle handle, Deadline) override {
+    published[name] = handle;
+    return std::uint64_t{1};
+  }
+  Result<void> withdraw(const std::string& name, Deadline) override {
+    if (published.erase(name) == 0) return Error{Errc::kNotFound, "nothing is published under \"" + name + "\""};
+    return {};
+  }
+
+  std::map<ActorId, bool> started;
+  std::map<ActorId, std::string> failed;
+  std::map<std::string, shm::Handle> published;
+  bool is_ready = false;
+  bool is_stopping = false;
+};
+
+class FakeDevices : public worker::Devices {
+ public:
+  Result<std::string> use(const config::Device& device) override { return config::to_string(device); }
+  void set_threads(int) override {}
+  std::optional<std::string> fatal_error() override { return fatal; }
+  std::optional<std::string> fatal;
+};
+
+struct RuntimeFixture : ArenaFixture {
+  RuntimeFixture() {
+    client_store = attach(2);
+    client_channel = open_channel(client_store);
+    client = std::make_shared<ipc::Caller>(client_channel, 1, [this](const std::function<bool()>& ready, Deadline deadline) {
+      return run_until(ready, deadline);
+    });
+    other_store = attach(3);
+  }
+
+  static std::shared_ptr<ipc::RingChannel> open_channel(const std::shared_ptr<shm::Store>& store) {
+    auto channel = ipc::RingChannel::open(store);
+    if (!channel) FAIL(channel.error().message);
+    return *std::move(channel);
+  }
+
+  // An actor of the bank on the worker, in the directory at once.
+  worker::ActorPlan& plan(const std::string& name, const std::string& type) {
+    auto id = directory->add_actor(name, type, 1);
+    if (!id) FAIL(id.error().message);
+    directory->set_actor(*id, {1, shm::ActorState::kReady, 0, 1});
+    worker::ActorPlan plan;
+    plan.id = *id;
+    plan.name = name;
+    plan.type = type;
+    plan.plugin = plugin_path("bank");
+    plans.push_back(std::move(plan));
+    return plans.back();
+  }
+
+  void start() {
+    ++incarnation;
+    orders = std::make_unique<worker::Orders>();
+    worker_store = attach(1, incarnation);
+    worker_channel = open_channel(worker_store);
+    runtime = std::make_unique<worker::Runtime>(worker::Runtime::Options{"w", incarnation, "cpu", 1}, worker_channel, control, *orders, devices);
+    orders->on_order([this] { worker_channel->wake(); });
+    for (auto& each : plans) each.incarnation = incarnation;
+    runtime->start(plans);
+  }
+
+  // The worker's process is gone and its bits are still there; what a clean-up would do is of no matter to these tests.
+  void lose_worker() {
+    runtime.reset();
+    worker_channel.reset();
+  }
+
+  // One turn of the worker and of the client.
+  bool step() {
+    bool worked = runtime && runtime->turn(Deadline::in(0ns));
+    while (auto mail = client_channel->receive()) {
+      client->complete(**mail);
+      client_channel->done(std::move(*mail));
+      worked = true;
+    }
+    return worked;
+  }
+
+  Result<void> run_until(const std::function<bool()>& ready, Deadline deadline) {
+    while (!ready()) {
+      if (deadline.passed()) return Error{Errc::kDeadlineExceeded, "no answer yet"};
+      step();
+      client->check();
+    }
+    return {};
+  }
+
+  template <class Interface>
+  Ref<Interface> actor(const std::string& name) {
+    auto target = client->resolve(name, Interface::kType);
+    if (!target) FAIL(target.error().message);
+    return Ref<Interface>(client, *target);
+  }
+
+  template <class T>
+  static T must(Result<T> result) {
+    if (!result) FAIL(result.error().message);
+    return *std::move(result);
+  }
+
+  std::shared_ptr<shm::Store> client_store, worker_store, other_store;
+  std::shared_ptr<ipc::RingChannel> client_channel, worker_channel;
+  std::shared_ptr<ipc::Caller> client;
+  FakeControl control;
+  FakeDevices devices;
+  std::unique_ptr<worker::Orders> orders;
+  std::vector<worker::ActorPlan> plans;
+  Incarnation incarnation = 0;
+  std::unique_ptr<worker::Runtime> runtime;
+};
+
+}  // namespace tv::test

@@ -1,0 +1,86 @@
+#include "tests/worker/runtime_fixture.h"
+
+namespace tv::test {
+
+TEST_CASE("an order to stop ends the loop with every actor committed", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter").every_messages = 0;
+  f.start();
+  f.must(f.actor<Counter>("a").call(Counter::add, 5).get());
+  CHECK(f.arena->cell(0).commits.load() == 0);
+  f.orders->stop();
+  CHECK(f.runtime->run() == worker::kExitStopped);
+  CHECK(f.control.is_stopping);
+  CHECK(f.arena->cell(0).commits.load() == 1);
+}
+
+TEST_CASE("a method that gives up because of a stop leaves its message to the next incarnation", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter");
+  f.start();
+  auto slow = f.actor<Counter>("a").call(Counter::slow, 60'000);
+  std::thread stopper([&] { f.orders->stop(); });
+  CHECK(f.runtime->run() == worker::kExitStopped);
+  stopper.join();
+  CHECK_FALSE(slow.ready());
+  f.lose_worker();
+  f.start();
+  // The message is there again: executed now, as no stop has been asked for, until the next one.
+  std::thread again([&] { f.orders->stop(); });
+  CHECK(f.runtime->run() == worker::kExitStopped);
+  again.join();
+  CHECK(f.arena->cell(0).handled.load() == 0);
+}
+
+TEST_CASE("a lost supervisor ends the loop without another message", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter");
+  f.start();
+  auto never = f.actor<Counter>("a").call(Counter::add, 5);
+  f.orders->lose_supervisor();
+  CHECK(f.runtime->run() == worker::kExitSupervisorLost);
+  CHECK_FALSE(never.ready());
+}
+
+TEST_CASE("a stopped actor's mail waits until it is started again", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter");
+  f.plan("b", "test.counter");
+  f.start();
+  auto a = f.actor<Counter>("a");
+  f.must(a.call(Counter::add, 5).get());
+  f.orders->stop_actor(0);
+  auto first = a.call(Counter::add, 1);
+  auto second = a.call(Counter::add, 1);
+  CHECK(f.must(f.actor<Counter>("b").call(Counter::add, 1).get()) == 1);
+  CHECK_FALSE(first.ready());
+  f.orders->start_actor(0);
+  CHECK(f.must(first.get()) == 6);
+  CHECK(f.must(second.get()) == 7);
+}
+
+TEST_CASE("mail of a stopped actor is answered at its deadline", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter");
+  f.start();
+  f.orders->stop_actor(0);
+  auto late = f.actor<Counter>("a").call_with({.timeout = 20ms}, Counter::add, 1).get();
+  REQUIRE_FALSE(late);
+  CHECK(late.error().code == Errc::kDeadlineExceeded);
+  REQUIRE(f.run_until([&] { return f.arena->cell(0).failed.load() == 1; }, Deadline::in(30s)));
+}
+
+TEST_CASE("publishing goes to the supervisor with the tensor's handle", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter");
+  f.start();
+  auto a = f.actor<Counter>("a");
+  CHECK(f.must(a.call(Counter::publish, "weights", 10).get()) == 1);
+  CHECK(f.control.published.count("weights") == 1);
+  CHECK(a.call(Counter::withdraw, "weights").get());
+  auto missing = a.call(Counter::withdraw, "weights").get();
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().message.find("weights") != std::string::npos);
+}
+
+}  // namespace tv::test
