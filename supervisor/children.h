@@ -86,9 +86,9 @@ class Children {
   EventLoop& loop_;
   Source sigchld_;
   std::set<pid_t> known_;
-  std::list<std::unique_ptr<Child>> dismissed_;
   std::function<void()> when_none_;
   int forks_ = 0;
+  std::list<std::unique_ptr<Child>> dismissed_;  // last: they look at what is above when they go
 };
 
 }  // namespace tv::supervisor

@@ -222,8 +222,8 @@ void Workers::ready(std::size_t index) { raise(index, WorkerEvent::kReady); }
 
 void Workers::actor_ready(std::size_t index, ActorId actor, bool restored) {
   const Actor& known = in_.actors[actor];
-  // Stopped while it was being started: its worker has been told and stops it.
-  if (!known.wanted) return;
+  // Stopped while it was being started, perhaps before its worker could be told.
+  if (!known.wanted) return in_.orders.stop_actor(workers_[index].participant(), actor);
   in_.recovery.release_state(actor);
   in_.actors.ready(actor);
   log::info("actor ready", {{"actor", known.placed.name}, {"worker", workers_[index].config->name}, {"incarnation", known.incarnation},

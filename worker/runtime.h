@@ -39,6 +39,8 @@ class Runtime {
 
   // For built-in types, before start().
   Registry& registry() { return registry_; }
+  // For plug-ins that are known to be broken, before start().
+  Plugins& plugins() { return plugins_; }
   // Loads plug-ins, makes, restores and starts actors in this order, and tells the supervisor of each. One that cannot start does not
   // keep the others from it. Then tells that the worker is ready.
   void start(std::vector<ActorPlan> plans);

@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 #include <exception>
+#include <map>
+#include <set>
 
 #include "config/log.h"
 #include "worker/control_link.h"
@@ -72,7 +74,23 @@ Result<std::string> take_device(const Duty& duty, Devices& devices) {
   return devices.use(*device);
 }
 
-int work(Duty& duty, ControlLink& link, Orders& orders, const std::shared_ptr<ipc::RingChannel>& channel, const Equipment& equipment) {
+using Broken = std::map<std::string, Error>;  // by path
+
+// Before there is a second thread. Once in a worker's lives: what has been loaded before will be loaded again.
+Broken find_broken_plugins(const Duty& duty) {
+  Broken broken;
+  if (duty.incarnation > 1) return broken;
+  std::set<std::string> paths;
+  for (const auto& plan : duty.plans) {
+    if (!plan.plugin.empty()) paths.insert(plan.plugin);
+  }
+  for (const auto& path : paths) {
+    if (auto probed = probe_plugin(path); !probed) broken.emplace(path, probed.error());
+  }
+  return broken;
+}
+
+int work(Duty& duty, const Broken& broken, ControlLink& link, Orders& orders, const std::shared_ptr<ipc::RingChannel>& channel, const Equipment& equipment) {
   auto devices = equipment.make_devices();
   auto device = take_device(duty, *devices);
   if (!device) {
@@ -83,6 +101,7 @@ int work(Duty& duty, ControlLink& link, Orders& orders, const std::shared_ptr<ip
   devices->set_threads(duty.threads);
   Runtime runtime({duty.worker, duty.incarnation, *device, duty.threads}, channel, link, orders, *devices);
   equipment.register_builtin_types(runtime.registry());
+  for (const auto& [path, why] : broken) runtime.plugins().refuse(path, why);
   runtime.start(std::move(duty.plans));
   int code = runtime.run();
   // The loop is gone, and with it the patience for a lost supervisor: no order comes in after this.
@@ -91,6 +110,7 @@ int work(Duty& duty, ControlLink& link, Orders& orders, const std::shared_ptr<ip
 }
 
 int work_as(Duty& duty, int socket, Fd arena, const Equipment& equipment) {
+  auto broken = find_broken_plugins(duty);
   auto channel = attach(duty, std::move(arena));
   if (!channel) return cannot_work(channel.error());
   Orders orders;
@@ -101,7 +121,7 @@ int work_as(Duty& duty, int socket, Fd arena, const Equipment& equipment) {
     log::error("no welcome from the supervisor", {{"cause", link.error().message}});
     return kExitSupervisorLost;
   }
-  return work(duty, **link, orders, *channel, equipment);
+  return work(duty, broken, **link, orders, *channel, equipment);
 }
 
 }  // namespace

@@ -9,7 +9,11 @@ namespace {
 
 double images_per_s(const Tally& tally) { return tally.seconds > 0 ? static_cast<double>(tally.images) / tally.seconds : 0; }
 
-double rounded(double value, double unit) { return std::round(value / unit) * unit; }
+// To so many decimal places, so that JSON shows no more of them.
+double rounded(double value, int places) {
+  const double scale = std::pow(10.0, places);
+  return std::round(value * scale) / scale;
+}
 
 std::string percent(double share) {
   char text[32];
@@ -43,12 +47,12 @@ void print_summary(const Outcome& outcome) {
 
 std::string to_json(const Outcome& outcome) {
   auto restarts = nlohmann::ordered_json::array();
-  for (const auto& kill : outcome.kills) restarts.push_back(rounded(kill.restart_ms, 0.001));
+  for (const auto& kill : outcome.kills) restarts.push_back(rounded(kill.restart_ms, 3));
   nlohmann::ordered_json json = {
-      {"accuracy", rounded(outcome.tally.accuracy(), 0.0001)},
+      {"accuracy", rounded(outcome.tally.accuracy(), 4)},
       {"images", outcome.tally.images},
-      {"images_per_s", rounded(images_per_s(outcome.tally), 0.1)},
-      {"train_s", rounded(outcome.train_s, 0.001)},
+      {"images_per_s", rounded(images_per_s(outcome.tally), 1)},
+      {"train_s", rounded(outcome.train_s, 3)},
       {"kills", outcome.kills.size()},
       {"restart_ms", restarts},
       {"lost", outcome.tally.lost},
@@ -56,7 +60,7 @@ std::string to_json(const Outcome& outcome) {
       {"suppressed_answers", outcome.suppressed_answers},
       {"train_steps", outcome.training.steps},
       {"resumed_at_step", outcome.training.resumed_at},
-      {"train_loss", rounded(outcome.training.loss, 0.0001)},
+      {"train_loss", rounded(outcome.training.loss, 4)},
       {"weights_in_place", outcome.weights_in_place},
   };
   return json.dump();

@@ -1,7 +1,7 @@
 #include "worker/device.h"
 
 #include "tests/support/catch.h"
-#include "tests/support/temp_dir.h"
+#include "tests/worker/files.h"
 
 namespace tv::test {
 
@@ -18,7 +18,7 @@ TEST_CASE("the visible CUDA device is chosen within what the environment leaves"
 
 TEST_CASE("GPUs are counted by their device files", "[device]") {
   TempDir dir;
-  for (const char* name : {"nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"}) dir.write(name, "");
+  for (const char* name : {"nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"}) make_file(dir, name, "");
   CHECK(worker::nvidia_gpus(dir.path()) == 2);
   CHECK(worker::nvidia_gpus("/nowhere") == 0);
 }

@@ -1,7 +1,7 @@
 #include "worker/plugin.h"
 
 #include "tests/support/catch.h"
-#include "tests/support/temp_dir.h"
+#include "tests/worker/files.h"
 
 namespace tv::test {
 namespace {
@@ -40,8 +40,8 @@ TEST_CASE("a plug-in that is not there is named with the reason", "[plugin]") {
 
 TEST_CASE("a file that is no shared object is refused", "[plugin]") {
   TempDir dir;
-  contains(failure(dir.write("text.so", "this is no ELF file, whatever its name says")), "text.so");
-  contains(failure(dir.write("empty.so", "")), "empty.so");
+  contains(failure(make_file(dir, "text.so", "this is no ELF file, whatever its name says")), "text.so");
+  contains(failure(make_file(dir, "empty.so", "")), "empty.so");
 }
 
 TEST_CASE("a shared object that is no plug-in is refused with what it lacks", "[plugin]") {
@@ -58,8 +58,16 @@ TEST_CASE("a plug-in that throws while it registers brings nothing and says what
   contains(failure(path_of("throws_registering")), "the license server is on fire");
 }
 
-TEST_CASE("a plug-in whose static objects throw is an error and no end of the worker", "[plugin]") {
-  contains(failure(path_of("throws_loading")), "a static object threw");
+TEST_CASE("a plug-in that throws, crashes or fails while it is loaded is found out in a child process", "[plugin]") {
+  auto reason = [](const std::string& name) {
+    auto probed = worker::probe_plugin(path_of(name));
+    return probed ? std::string() : probed.error().message;
+  };
+  contains(reason("throws_loading"), "throws_loading.so: a static object threw: out of ink");
+  contains(reason("crashes_loading"), "crashed while it was loaded (SIGSEGV)");
+  contains(reason("throws_registering"), "the license server is on fire");
+  contains(reason("missing"), "No such file");
+  CHECK(reason("bank").empty());
 }
 
 TEST_CASE("a plug-in that registers nothing is refused", "[plugin]") {

@@ -47,7 +47,7 @@ TEST_CASE("a registered method is found by its name", "[registry]") {
   auto registry = greeters();
   auto run = dispatch_text(registry, "greet", "you");
   CHECK(run->outcome.verdict == worker::Verdict::kAnswered);
-  CHECK(std::string(run->result.getRoot<wire::Value>().getText()) == "hello you");
+  CHECK(std::string(run->result.getRoot<wire::Value>().getText().cStr()) == "hello you");
 }
 
 TEST_CASE("what is thrown and is no std::exception is an actor's error all the same", "[registry]") {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "shm/recover.h"
 #include "tests/support/arena_fixture.h"
 #include "tests/support/plugins/bank.h"
 #include "worker/runtime.h"
@@ -87,10 +88,14 @@ struct RuntimeFixture : ArenaFixture {
     runtime->start(plans);
   }
 
-  // The worker's process is gone and its bits are still there; what a clean-up would do is of no matter to these tests.
+  // The worker's process is gone, and the supervisor has cleaned up after it.
   void lose_worker() {
     runtime.reset();
     worker_channel.reset();
+    worker_store.reset();
+    std::vector<ActorId> actors;
+    for (const auto& plan : plans) actors.push_back(plan.id);
+    custody.recover(1, actors);
   }
 
   // One turn of the worker and of the client.
@@ -126,6 +131,7 @@ struct RuntimeFixture : ArenaFixture {
     return *std::move(result);
   }
 
+  shm::Custody custody{must(shm::Store::open(arena, kSupervisor))};
   std::shared_ptr<shm::Store> client_store, worker_store, other_store;
   std::shared_ptr<ipc::RingChannel> client_channel, worker_channel;
   std::shared_ptr<ipc::Caller> client;

@@ -3,7 +3,7 @@
 #include "worker/actor.h"
 
 namespace {
-int value() { throw std::runtime_error("a static object threw"); }
+int value() { throw std::runtime_error("out of ink"); }
 const int kValue = value();
 }  // namespace
 

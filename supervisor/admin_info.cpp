@@ -1,0 +1,105 @@
+#include "supervisor/admin_info.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "config/units.h"
+
+namespace tv::supervisor {
+namespace {
+
+kj::StringPtr text(const std::string& s) { return {s.c_str(), s.size()}; }
+
+std::size_t ready_workers(const DaemonView& view) {
+  const auto& all = view.workers.all();
+  return static_cast<std::size_t>(
+      std::count_if(all.begin(), all.end(), [](const Worker& worker) { return worker.state == WorkerState::kReady; }));
+}
+
+std::uint64_t resident_bytes(pid_t pid) {
+  if (pid == 0) return 0;
+  std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
+  std::uint64_t total = 0, resident = 0;
+  if (!(statm >> total >> resident)) return 0;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo::Builder out) {
+  out.setName(text(worker.config->name));
+  out.setDevice(text(config::to_string(worker.config->device)));
+  out.setState(text(std::string(state_name(worker.state))));
+  out.setPid(worker.pid());
+  out.setParticipant(worker.participant());
+  out.setIncarnation(worker.incarnation);
+  out.setRestarts(worker.restarts);
+  out.setLastDeath(text(worker.last_death));
+  out.setLastDeathNs(worker.last_death_ns);
+  out.setLastRestartNs(worker.last_restart_ns);
+  out.setThreads(static_cast<std::uint32_t>(worker.config->threads));
+  out.setActors(static_cast<std::uint32_t>(view.actors.of_worker(worker.index).size()));
+  out.setReadyNs(worker.ready_realtime_ns);
+  out.setResidentBytes(resident_bytes(worker.pid()));
+  out.setMessage(text(worker.message));
+}
+
+void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder out) {
+  const Actor& actor = view.actors[id];
+  const auto& cell = view.arena.cell(id);
+  out.setId(id);
+  out.setName(text(actor.placed.name));
+  out.setType(text(actor.placed.type));
+  out.setWorker(text(view.config.workers[actor.placed.worker].name));
+  out.setState(text(std::string(shm::actor_state_name(actor.state))));
+  out.setIncarnation(actor.incarnation);
+  out.setHandled(cell.handled.load(std::memory_order_relaxed));
+  out.setFailed(cell.failed.load(std::memory_order_relaxed));
+  out.setCommits(cell.commits.load(std::memory_order_relaxed));
+  out.setLastCommitNs(static_cast<std::int64_t>(cell.last_commit_ns.load(std::memory_order_relaxed)));
+  out.setStateBytes(cell.state_bytes.load(std::memory_order_relaxed));
+  if (actor.placed.pool) out.setPool(text(view.config.pools[*actor.placed.pool].name));
+  out.setMessage(text(actor.message));
+}
+
+}  // namespace
+
+void write_status(const DaemonView& view, wire::Status::Builder out) {
+  out.setDaemonVersion(TV_VERSION);
+  out.setPid(::getpid());
+  out.setStartedNs(view.started_ns);
+  out.setRuntimeDir(text(view.config.supervisor.runtime_dir));
+  out.setConfigPath(text(view.config.path));
+  out.setHealth(text(view.health()));
+  out.setWorkersReady(static_cast<std::uint32_t>(ready_workers(view)));
+  out.setWorkers(static_cast<std::uint32_t>(view.workers.all().size()));
+  out.setActorsReady(static_cast<std::uint32_t>(view.actors.ready_count()));
+  out.setActors(static_cast<std::uint32_t>(view.actors.all().size()));
+  out.setClients(static_cast<std::uint32_t>(view.clients.clients().size()));
+  write_arena(view, out.initArena());
+  out.setRestarts(view.workers.restarts());
+  out.setMalformed(view.malformed());
+}
+
+void write_workers(const DaemonView& view, capnp::List<wire::WorkerInfo>::Builder out) {
+  for (const auto& worker : view.workers.all()) write_worker(view, worker, out[static_cast<unsigned>(worker.index)]);
+}
+
+void write_actors(const DaemonView& view, capnp::List<wire::ActorInfo>::Builder out) {
+  for (ActorId id = 0; id < view.actors.all().size(); ++id) write_actor(view, id, out[id]);
+}
+
+void write_pools(const DaemonView& view, capnp::List<wire::PoolInfo>::Builder out) {
+  for (unsigned p = 0; p < view.config.pools.size(); ++p) {
+    const auto& pool = view.config.pools[p];
+    auto members = view.actors.of_pool(p);
+    auto ready = std::count_if(members.begin(), members.end(), [&](ActorId id) { return view.actors[id].state == shm::ActorState::kReady; });
+    out[p].setName(text(pool.name));
+    out[p].setType(text(pool.type));
+    out[p].setSize(pool.size);
+    out[p].setReady(static_cast<std::uint32_t>(ready));
+    out[p].setRouting(text(std::string(config::to_string(pool.routing))));
+  }
+}
+
+}  // namespace tv::supervisor

@@ -1,0 +1,95 @@
+#include "supervisor/admin_server.h"
+
+#include <capnp/message.h>
+
+#include "config/log.h"
+#include "ipc/message.h"
+#include "supervisor/text.h"
+
+namespace tv::supervisor {
+namespace {
+
+void begin(wire::AdminReply::Builder reply, std::uint64_t id) {
+  reply.setVersion(wire::ADMIN_VERSION);
+  reply.setId(id);
+}
+
+std::vector<std::byte> failure(std::uint64_t id, const Error& why) {
+  capnp::MallocMessageBuilder message;
+  auto reply = message.initRoot<wire::AdminReply>();
+  begin(reply, id);
+  write_failure(why, reply.initFailure());
+  return ipc::serialize(message);
+}
+
+// The names in it are for people's eyes and for look-ups: longer ones than any that exist are not worth their bytes.
+std::string name_of(capnp::Text::Reader reader) { return printable(text(reader), 2 * limits::kMaxName); }
+
+}  // namespace
+
+Result<void> AdminServer::start(DaemonView view, Operations& operations, std::function<void()> shutdown) {
+  view_.emplace(std::move(view));
+  operations_ = &operations;
+  shutdown_ = std::move(shutdown);
+  return pump_.start([this](const ipc::Router::Packet& packet) { take(packet); });
+}
+
+void AdminServer::take(const ipc::Router::Packet& packet) {
+  auto message = ipc::Message::parse(packet.payload, limits::kMaxControlMessageBytes);
+  Result<void> answered = message ? ipc::guard([&] { answer(packet.peer, message->root<wire::AdminRequest>()); })
+                                  : Result<void>(message.error());
+  if (answered) return;
+  ++malformed_;
+  log::debug("admin message dropped", {{"cause", answered.error().message}});
+}
+
+void AdminServer::answer(const std::string& peer, wire::AdminRequest::Reader request) {
+  std::uint64_t id = request.getId();
+  if (request.getVersion() != wire::ADMIN_VERSION) {
+    pump_.send(peer, failure(id, {Errc::kProtocol, "admin protocol " + std::to_string(request.getVersion()) + ", this daemon speaks " +
+                                                       std::to_string(wire::ADMIN_VERSION) + ": use the tensorctl of the same release"}));
+    return;
+  }
+  capnp::MallocMessageBuilder message;
+  auto reply = message.initRoot<wire::AdminReply>();
+  begin(reply, id);
+  dispatch(request, reply);
+  auto bytes = ipc::serialize(message);
+  if (bytes.size() > limits::kMaxAdminReplyBytes)
+    bytes = failure(id, {Errc::kLimit, "the answer has " + std::to_string(bytes.size()) + " bytes, at most " +
+                                           std::to_string(limits::kMaxAdminReplyBytes) + " are sent; ask for fewer"});
+  if (!pump_.send(peer, bytes)) log::debug("admin answer not delivered");
+}
+
+void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply::Builder reply) {
+  const DaemonView& view = *view_;
+  auto size = [](const auto& list) { return static_cast<unsigned>(list.size()); };
+  switch (request.which()) {
+    case wire::AdminRequest::STATUS: return write_status(view, reply.initStatus());
+    case wire::AdminRequest::LIST_WORKERS: return write_workers(view, reply.initWorkers(size(view.workers.all())));
+    case wire::AdminRequest::LIST_ACTORS: return write_actors(view, reply.initActors(size(view.actors.all())));
+    case wire::AdminRequest::LIST_POOLS: return write_pools(view, reply.initPools(size(view.config.pools)));
+    case wire::AdminRequest::LIST_OBJECTS:
+      return write_objects(view, request.getListObjects().getLimit(), request.getListObjects().getNamed(), reply.initObjects());
+    case wire::AdminRequest::ARENA_STATS: return write_arena(view, reply.initArena());
+    case wire::AdminRequest::ARENA_FSCK: return write_fsck(view, reply.initFsck());
+    case wire::AdminRequest::LIST_PARTICIPANTS: return write_participants(view, reply);
+    case wire::AdminRequest::KILL:
+      return done(operations_->kill(name_of(request.getKill().getWorker()), request.getKill().getSignal()), reply);
+    case wire::AdminRequest::RESTART: return done(operations_->restart(name_of(request.getRestart())), reply);
+    case wire::AdminRequest::STOP: return done(operations_->stop(name_of(request.getStop())), reply);
+    case wire::AdminRequest::SHUTDOWN:
+      shutdown_();
+      return reply.setDone("stopping");
+  }
+  ++malformed_;
+  write_failure({Errc::kUnsupported, "a request of unknown kind " + std::to_string(static_cast<int>(request.which())) +
+                                         "; this daemon is older than the program that asks"}, reply.initFailure());
+}
+
+void AdminServer::done(const Result<std::string>& outcome, wire::AdminReply::Builder reply) {
+  if (!outcome) return write_failure(outcome.error(), reply.initFailure());
+  reply.setDone({outcome->c_str(), outcome->size()});
+}
+
+}  // namespace tv::supervisor

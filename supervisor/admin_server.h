@@ -1,0 +1,33 @@
+// AdminServer: the supervisor's end of admin.capnp. Each request that can be read gets one answer; the rest is dropped and counted.
+#pragma once
+
+#include <functional>
+
+#include "supervisor/admin_info.h"
+#include "supervisor/operations.h"
+#include "supervisor/router_pump.h"
+
+namespace tv::supervisor {
+
+class AdminServer {
+ public:
+  AdminServer(EventLoop& loop, ipc::Router router) : pump_(loop, std::move(router)) {}
+
+  // `shutdown` begins the daemon's orderly end; the answer still goes out.
+  Result<void> start(DaemonView view, Operations& operations, std::function<void()> shutdown);
+  std::uint64_t malformed() { return malformed_ + pump_.malformed(); }
+
+ private:
+  void take(const ipc::Router::Packet& packet);
+  void answer(const std::string& peer, wire::AdminRequest::Reader request);
+  void dispatch(wire::AdminRequest::Reader request, wire::AdminReply::Builder reply);
+  void done(const Result<std::string>& outcome, wire::AdminReply::Builder reply);
+
+  RouterPump pump_;
+  std::optional<DaemonView> view_;
+  Operations* operations_ = nullptr;
+  std::function<void()> shutdown_;
+  std::uint64_t malformed_ = 0;
+};
+
+}  // namespace tv::supervisor

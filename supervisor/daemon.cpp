@@ -1,0 +1,205 @@
+#include "supervisor/daemon.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "config/log.h"
+#include "config/units.h"
+#include "ipc/admin_client.h"
+#include "systemd/notify.h"
+
+namespace tv::supervisor {
+namespace {
+
+constexpr int kAttachBacklog = 128;
+constexpr Nanoseconds kEndPatience = 2s;    // for the zygote and spares, whose socket has been closed
+constexpr Nanoseconds kStuckPatience = 10s;  // beyond stop_grace, for processes that do not even die of SIGKILL
+
+}  // namespace
+
+void raise_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::warning("limit of open files not raised", {{"cause", system_error("setrlimit", errno).message}});
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config)));
+  raise_file_limit();
+  daemon->loop_ = TV_TRY(EventLoop::create());
+  TV_TRY(daemon->catch_signals());
+  auto program = TV_TRY(worker_program());
+  daemon->runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(daemon->config_.supervisor.runtime_dir)));
+  TV_TRY(daemon->open_arena());
+
+  // The zygote loads while the rest is made; it must not inherit our sockets, and does not: all are close-on-exec.
+  daemon->children_.emplace(*daemon->loop_);
+  TV_TRY(daemon->children_->start());
+  daemon->zygote_.emplace(*daemon->loop_, *daemon->children_, program, daemon->config_.supervisor.start_timeout);
+  TV_TRY(daemon->zygote_->start());
+  daemon->spares_.emplace(*daemon->loop_, *daemon->children_, *daemon->zygote_);
+  TV_TRY(daemon->open_sockets());
+  TV_TRY(daemon->begin());
+  return daemon;
+}
+
+Result<void> Daemon::open_arena() {
+  arena_ = TV_TRY(shm::Arena::create(config_.arena.size_bytes, config_.arena.ring_bytes, config_.arena.objects));
+  directory_.emplace(arena_);
+  directory_view_.emplace(arena_);
+  directory_->set_participant(kSupervisor, shm::ParticipantKind::kSupervisor, ::getpid(), 1, "supervisor");
+  actors_.emplace(TV_TRY(Actors::create(config_, *directory_)));
+  auto store = TV_TRY(shm::Store::open(arena_, kSupervisor));
+  recovery_.emplace(*loop_, store);
+  names_.emplace(store, *directory_);
+  return {};
+}
+
+Result<void> Daemon::open_sockets() {
+  const auto& dir = runtime_dir_->path();
+  zmq_.emplace();
+  auto control = TV_TRY(ipc::Router::bind(*zmq_, ipc::control_socket(dir), limits::kMaxControlMessageBytes));
+  control_.emplace(*loop_, std::move(control), *names_, *recovery_);
+  auto admin = TV_TRY(ipc::Router::bind(*zmq_, ipc::admin_socket(dir), limits::kMaxControlMessageBytes));
+  admin_.emplace(*loop_, std::move(admin));
+  auto listener = TV_TRY(ipc::seqpacket_listen(ipc::attach_socket(dir), kAttachBacklog));
+  auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
+  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *recovery_);
+  return {};
+}
+
+Result<void> Daemon::catch_signals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  signals_.push_back(TV_TRY(loop_->on_signal(SIGTERM, [this] { on_terminate("SIGTERM"); })));
+  signals_.push_back(TV_TRY(loop_->on_signal(SIGINT, [this] { on_terminate("SIGINT"); })));
+  signals_.push_back(TV_TRY(loop_->on_signal(SIGHUP, [] {
+    log::warning("SIGHUP ignored", {{"cause", "the configuration cannot be loaded again while the daemon runs; restart it"}});
+  })));
+  return {};
+}
+
+Result<void> Daemon::begin() {
+  workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *recovery_,
+                                         *directory_, *arena_, *control_, [this] { look_soon(); }});
+  operations_.emplace(config_, *workers_, *actors_, *control_);
+  TV_TRY(control_->start(*workers_, *actors_));
+  TV_TRY(attach_->start());
+  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *arena_, *directory_view_, started_ns_,
+                                  [this] { return health(); }, [this] { return malformed(); }},
+                       *operations_, [this] { stop("ordered by an administrator"); }));
+  loop_->feed_watchdog();
+  log::info("daemon started", {{"version", TV_VERSION},
+                               {"pid", ::getpid()},
+                               {"runtime_dir", runtime_dir_->path()},
+                               {"arena", config::format_size(config_.arena.size_bytes)},
+                               {"workers", config_.workers.size()},
+                               {"actors", actors_->all().size()}});
+  workers_->start_all();
+  std::map<std::string, std::size_t> spares;
+  for (const auto& worker : config_.workers) spares[worker.group] = worker.spares;
+  for (const auto& [group, count] : spares) spares_->keep(group, count);
+  look_soon();
+  return {};
+}
+
+Result<void> Daemon::run() {
+  TV_TRY(loop_->run());
+  log::info("daemon stopped", {{"pid", ::getpid()}});
+  return {};
+}
+
+void Daemon::on_terminate(const char* signal) {
+  if (!stopping_) return stop(signal);
+  log::warning("killing workers", {{"cause", std::string(signal) + " again"}});
+  workers_->kill_all();
+  children_->kill_dismissed();
+}
+
+void Daemon::stop(const std::string& why) {
+  if (std::exchange(stopping_, true)) return;
+  log::info("daemon stopping", {{"cause", why}, {"grace", config::format_duration(config_.supervisor.stop_grace)}});
+  systemd::notify_stopping("stopping workers");
+  attach_->close();
+  workers_->stop_all();
+  deadline_ = loop_->after(config_.supervisor.stop_grace + kStuckPatience, [this] {
+    log::error("workers left behind", {{"cause", "they have not ended after SIGKILL"}});
+    end();
+  });
+  look_soon();
+}
+
+// Once after a burst of changes.
+void Daemon::look_soon() {
+  if (std::exchange(look_soon_, true)) return;
+  loop_->post([this] {
+    look_soon_ = false;
+    look();
+  });
+}
+
+void Daemon::look() {
+  if (stopping_) {
+    if (workers_->none_active()) finish();
+    return;
+  }
+  tell_manager();
+}
+
+void Daemon::tell_manager() {
+  std::size_t ready = static_cast<std::size_t>(std::count_if(workers_->all().begin(), workers_->all().end(),
+                                                             [](const Worker& worker) { return worker.state == WorkerState::kReady; }));
+  std::string status = std::to_string(ready) + " of " + std::to_string(workers_->all().size()) + " workers and " +
+                       std::to_string(actors_->ready_count()) + " of " + std::to_string(actors_->all().size()) + " actors ready";
+  if (!ready_ && actors_->all_settled() && workers_settled()) {
+    ready_ = true;
+    log::info("daemon ready", {{"workers", ready}, {"actors", actors_->ready_count()}, {"health", health()},
+                               {"ms", (realtime_ns() - started_ns_) / 1'000'000}});
+    systemd::notify_ready(status);
+  } else if (status != told_status_) {
+    systemd::notify_status(status);
+  }
+  told_status_ = status;
+}
+
+// The workers are gone: now those who only wait.
+void Daemon::finish() {
+  if (std::exchange(finishing_, true)) return;
+  zygote_->stop();
+  spares_->stop();
+  deadline_ = loop_->after(kEndPatience, [this] {
+    children_->kill_dismissed();
+    deadline_ = loop_->after(kEndPatience, [this] { end(); });
+  });
+  children_->when_none([this] { end(); });
+}
+
+void Daemon::end() {
+  children_->kill_strangers();
+  loop_->quit();
+}
+
+bool Daemon::workers_settled() const {
+  return std::all_of(workers_->all().begin(), workers_->all().end(), [](const Worker& worker) {
+    return worker.state == WorkerState::kReady || worker.state == WorkerState::kFailed || worker.state == WorkerState::kStopped;
+  });
+}
+
+bool Daemon::workers_well() const {
+  return std::all_of(workers_->all().begin(), workers_->all().end(), [](const Worker& worker) {
+    return worker.state == WorkerState::kReady || worker.state == WorkerState::kStopped;
+  });
+}
+
+std::string Daemon::health() const {
+  if (stopping_) return "stopping";
+  if (!ready_ && !(actors_->all_settled() && workers_settled())) return "starting";
+  return workers_well() && actors_->all_well() ? "ok" : "degraded";
+}
+
+std::uint64_t Daemon::malformed() { return control_->malformed() + admin_->malformed() + attach_->malformed(); }
+
+}  // namespace tv::supervisor

@@ -1,0 +1,75 @@
+// Daemon: builds everything, in order, and takes it down again. One thread besides ZeroMQ's.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "ipc/zmq_channel.h"
+#include "supervisor/admin_server.h"
+#include "supervisor/control_server.h"
+#include "supervisor/runtime_dir.h"
+
+namespace tv::supervisor {
+
+class Daemon {
+ public:
+  // Everything up to workers being asked for. On an error nothing is left behind.
+  static Result<std::unique_ptr<Daemon>> create(config::Config config);
+
+  // Until it has been stopped: by SIGTERM, SIGINT or an administrator.
+  Result<void> run();
+
+ private:
+  explicit Daemon(config::Config config) : config_(std::move(config)) {}
+
+  Result<void> open_arena();
+  Result<void> open_sockets();
+  Result<void> catch_signals();
+  Result<void> begin();
+
+  void on_terminate(const char* signal);
+  void stop(const std::string& why);
+  void look_soon();
+  void look();
+  void tell_manager();
+  void finish();
+  void end();
+  std::string health() const;
+  bool workers_settled() const;
+  bool workers_well() const;
+  std::uint64_t malformed();
+
+  // In the order in which they are made; taken down in reverse.
+  const config::Config config_;
+  const std::int64_t started_ns_ = realtime_ns();
+  std::unique_ptr<EventLoop> loop_;
+  std::optional<RuntimeDir> runtime_dir_;
+  std::shared_ptr<shm::Arena> arena_;
+  std::optional<shm::DirectoryWriter> directory_;
+  std::optional<shm::Directory> directory_view_;
+  std::optional<Actors> actors_;
+  std::optional<Recovery> recovery_;
+  std::optional<Names> names_;
+  std::optional<Children> children_;
+  std::optional<ZygoteClient> zygote_;
+  std::optional<Spares> spares_;
+  std::optional<ipc::ZmqContext> zmq_;
+  std::optional<ControlServer> control_;
+  std::optional<AdminServer> admin_;
+  std::optional<AttachServer> attach_;
+  std::optional<Workers> workers_;
+  std::optional<Operations> operations_;
+  std::vector<Source> signals_;
+  Source deadline_;
+
+  bool look_soon_ = false;
+  bool ready_ = false;      // readiness has been told
+  bool stopping_ = false;
+  bool finishing_ = false;
+  std::string told_status_;
+};
+
+// Raises the limit of open files as far as it may be raised.
+void raise_file_limit();
+
+}  // namespace tv::supervisor

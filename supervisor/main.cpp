@@ -1,0 +1,88 @@
+// tensorvisord: the daemon. Exit codes: 0 done (or stopped in order), 1 failed, 2 misuse.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <iostream>
+
+#include "config/load.h"
+#include "config/log.h"
+#include "supervisor/daemon.h"
+#include "systemd/journal.h"
+#include "systemd/notify.h"
+
+namespace {
+
+using namespace tv;
+
+enum Exit { kDone = 0, kFailed = 1, kMisuse = 2 };
+
+constexpr const char* kExamples = R"(
+Examples:
+  tensorvisord --config fashion.toml           run in the foreground until SIGTERM or Ctrl-C
+  tensorvisord --check-config fashion.toml     say whether a file is right, and every mistake if it is not
+  tensorctl status                             see how it goes (another terminal)
+)";
+
+std::string counted(std::size_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
+
+void print_problems(const config::Loaded& loaded) {
+  for (const auto& problem : loaded.problems) std::cerr << config::to_string(problem) << "\n";
+}
+
+int check(const std::string& path) {
+  auto loaded = config::load_file(path);
+  if (!loaded.ok()) {
+    print_problems(loaded);
+    return kFailed;
+  }
+  const auto& config = loaded.config;
+  std::cout << path << ": ok (" << counted(config.workers.size(), "worker") << ", " << counted(config.actors.size(), "actor") << ", "
+            << counted(config.pools.size(), "pool") << ")\n";
+  return kDone;
+}
+
+int fail(const std::string& event, const Error& why) {
+  log::error(event, {{"cause", why.message}});
+  return kFailed;
+}
+
+int serve(const std::string& path, const std::string& runtime_dir) {
+  auto loaded = config::load_file(path);
+  if (!loaded.ok()) {
+    print_problems(loaded);
+    return kFailed;
+  }
+  auto& config = loaded.config;
+  if (!runtime_dir.empty()) config.supervisor.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal().string();
+  if (systemd::stderr_is_journal()) log::set_sink(systemd::make_journal_sink());
+  log::set_level(config.supervisor.log_level);
+
+  auto daemon = supervisor::Daemon::create(std::move(config));
+  if (!daemon) return fail("daemon not started", daemon.error());
+  if (auto ran = (*daemon)->run(); !ran) return fail("daemon failed", ran.error());
+  return kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Tensorvisor's daemon: supervises workers, the actors in them and the arena that they share.", "tensorvisord");
+  std::string config_path;
+  std::string check_path;
+  std::string runtime_dir;
+  app.add_option("--config", config_path, "Configuration file")->type_name("FILE")->default_str(config::default_config_path());
+  auto* check_option = app.add_option("--check-config", check_path, "Check FILE, print every mistake, and exit")->type_name("FILE");
+  app.add_option("--runtime-dir", runtime_dir, "Directory of sockets and lock, instead of the configuration's")->type_name("DIR");
+  app.set_version_flag("--version", std::string("tensorvisord ") + TV_VERSION);
+  app.footer(kExamples);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? kDone : kMisuse;
+  }
+  try {
+    if (*check_option) return check(check_path);
+    return serve(config_path.empty() ? config::default_config_path() : config_path, runtime_dir);
+  } catch (const std::exception& e) {
+    return fail("daemon failed", Error{Errc::kInternal, e.what()});
+  }
+}

@@ -1,0 +1,110 @@
+#include "supervisor/operations.h"
+
+#include <signal.h>
+
+#include "config/log.h"
+#include "config/units.h"
+
+namespace tv::supervisor {
+namespace {
+
+std::string quoted(const std::string& name) { return "\"" + name + "\""; }
+
+std::string offer(const std::string& name, const std::vector<std::string>& known) {
+  auto near = config::nearest(name, known);
+  return near.empty() ? "" : "; did you mean " + quoted(near) + "?";
+}
+
+std::string several(std::size_t count, const char* one, const std::string& name) {
+  return count == 1 ? one + (" " + quoted(name)) : std::to_string(count) + " " + one + "s of " + quoted(name);
+}
+
+}  // namespace
+
+Result<Operations::Target> Operations::resolve(const std::string& name) const {
+  Target target;
+  target.workers = config::workers_named(config_, name);
+  if (!target.workers.empty()) return target;
+  if (auto actor = actors_.find(name)) {
+    target.actors = {*actor};
+    return target;
+  }
+  std::vector<std::string> known;
+  for (std::size_t p = 0; p < config_.pools.size(); ++p) {
+    known.push_back(config_.pools[p].name);
+    if (config_.pools[p].name != name) continue;
+    target.actors = actors_.of_pool(p);
+    target.pool = true;
+    return target;
+  }
+  for (const auto& worker : config_.workers) known.push_back(worker.name);
+  for (const auto& actor : actors_.all()) known.push_back(actor.placed.name);
+  return Error{Errc::kNotFound, "no worker, actor or pool is called " + quoted(name) + offer(name, known)};
+}
+
+Result<std::string> Operations::kill(const std::string& name, int signal) {
+  if (signal < 1 || signal > SIGRTMAX)
+    return Error{Errc::kInvalidArgument, "signal " + std::to_string(signal) + " does not exist; 1 to " + std::to_string(SIGRTMAX) + " do"};
+  auto found = config::workers_named(config_, name);
+  if (found.empty()) {
+    std::vector<std::string> known;
+    for (const auto& worker : config_.workers) known.push_back(worker.name);
+    return Error{Errc::kNotFound, "no worker is called " + quoted(name) + offer(name, known)};
+  }
+  if (found.size() > 1)
+    return Error{Errc::kInvalidArgument, quoted(name) + " is " + std::to_string(found.size()) + " processes; name one of them, such as " +
+                                             quoted(config_.workers[found.front()].name)};
+  const Worker& worker = workers_.all()[found.front()];
+  pid_t pid = worker.pid();
+  TV_TRY(workers_.signal(found.front(), signal));
+  log::notice("signal sent by an administrator", {{"worker", worker.config->name}, {"pid", pid}, {"signal", signal_name(signal)}});
+  return signal_name(signal) + " sent to worker " + quoted(worker.config->name) + " (pid " + std::to_string(pid) + ")";
+}
+
+Result<std::string> Operations::restart(const std::string& name) {
+  auto target = TV_TRY(resolve(name));
+  log::notice("restart ordered", {{"name", name}});
+  for (auto worker : target.workers) workers_.restart(worker);
+  for (auto actor : target.actors) TV_TRY(restart_actor(actor));
+  if (!target.workers.empty()) return several(target.workers.size(), "worker", name) + " being restarted";
+  return several(target.actors.size(), "actor", name) + " being restarted";
+}
+
+Result<std::string> Operations::stop(const std::string& name) {
+  auto target = TV_TRY(resolve(name));
+  log::notice("stop ordered", {{"name", name}});
+  for (auto worker : target.workers) workers_.stop(worker);
+  for (auto actor : target.actors) stop_actor(actor);
+  if (!target.workers.empty()) return several(target.workers.size(), "worker", name) + " being stopped";
+  return several(target.actors.size(), "actor", name) + " being stopped";
+}
+
+Result<void> Operations::restart_actor(ActorId id) {
+  const Actor& actor = actors_[id];
+  const Worker& worker = workers_.all()[actor.placed.worker];
+  if (worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed)
+    return Error{Errc::kUnavailable, "actor " + quoted(actor.placed.name) + " cannot start: its worker " + quoted(worker.config->name) + " is " +
+                                         std::string(state_name(worker.state)) + "; restart the worker"};
+  bool running = actor.state == shm::ActorState::kReady || actor.state == shm::ActorState::kStarting;
+  bool hosted = actor.hosted;
+  actors_.restart(id);
+  // A worker that is being forked takes all of its wanted actors along.
+  if (!has_process(worker.state) || worker.state == WorkerState::kStopping || worker.state == WorkerState::kCycling) return {};
+  if (!hosted) {
+    workers_.restart(worker.index);  // its process was not told of this actor
+    return {};
+  }
+  if (running) orders_.stop_actor(worker.participant(), id);
+  orders_.start_actor(worker.participant(), id);
+  return {};
+}
+
+void Operations::stop_actor(ActorId id) {
+  const Actor& actor = actors_[id];
+  const Worker& worker = workers_.all()[actor.placed.worker];
+  bool running = actor.wanted && actor.hosted;
+  actors_.stop(id);
+  if (running) orders_.stop_actor(worker.participant(), id);
+}
+
+}  // namespace tv::supervisor

@@ -1,0 +1,40 @@
+// Operations: what an administrator may order, by name: kill, restart and stop of workers, actors and pools.
+//
+// They begin what was ordered and say so; `tensorctl status` shows how it goes on. Errors: kNotFound (with the nearest name),
+// kInvalidArgument, kUnavailable.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "supervisor/workers.h"
+
+namespace tv::supervisor {
+
+class Operations {
+ public:
+  Operations(const config::Config& config, Workers& workers, Actors& actors, WorkerOrders& orders)
+      : config_(config), workers_(workers), actors_(actors), orders_(orders) {}
+
+  Result<std::string> kill(const std::string& worker, int signal);
+  // A worker's name, or a group's; an actor's; a pool's. Workers come first where a name is both.
+  Result<std::string> restart(const std::string& name);
+  Result<std::string> stop(const std::string& name);
+
+ private:
+  struct Target {
+    std::vector<std::size_t> workers;
+    std::vector<ActorId> actors;
+    bool pool = false;
+  };
+  Result<Target> resolve(const std::string& name) const;
+  Result<void> restart_actor(ActorId id);
+  void stop_actor(ActorId id);
+
+  const config::Config& config_;
+  Workers& workers_;
+  Actors& actors_;
+  WorkerOrders& orders_;
+};
+
+}  // namespace tv::supervisor

@@ -1,0 +1,205 @@
+// A worker without LibTorch, plug-ins or actors: speaks spawn.capnp and control.capnp, so that the daemon can be tested by itself.
+//
+// It behaves as the environment of its worker says (env = { TV_FAKE = "..." }, several words separated by commas):
+//   exit=N      leaves with code N instead of becoming ready          mute       never says hello
+//   slow-stop   ignores the order to stop                             fail=N     its N-th actor (from 0) fails to start
+//   cannot      says cannotWork and leaves with 78                    publish    publishes a tensor as "fake/<worker>"
+//   orphan      forks a child that outlives it
+#include <capnp/message.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "ipc/control.capnp.h"
+#include "ipc/message.h"
+#include "ipc/seqpacket.h"
+#include "ipc/spawn.capnp.h"
+#include "ipc/zmq_channel.h"
+#include "shm/store.h"
+
+namespace {
+
+using namespace tv;
+
+class Worker {
+ public:
+  Worker(wire::Assignment::Reader duty, Fd arena, int socket)
+      : duty_(duty), socket_(socket), dealer_(*ipc::Dealer::connect(context_, duty.getControlEndpoint().cStr(), limits::kMaxControlMessageBytes)) {
+    for (auto variable : duty.getEnv()) {
+      std::istringstream words(variable.getName() == "TV_FAKE" ? variable.getValue().cStr() : "");
+      for (std::string word; std::getline(words, word, ',');) words_.insert(word);
+    }
+    arena_ = *shm::Arena::attach(std::move(arena));
+    store_ = *shm::Store::open(arena_, duty.getParticipant());
+  }
+
+  int run() {
+    if (has("mute")) return wait_for_ever();
+    if (has("orphan") && ::fork() == 0) return wait_for_ever();
+    send([](wire::ToSupervisor::Builder out) { out.initHello().setPid(::getpid()); });
+    for (;;) {
+      pollfd fds[2] = {{dealer_.fd(), POLLIN, 0}, {socket_, POLLIN, 0}};
+      if (::poll(fds, 2, 1000) < 0) return 70;
+      if (fds[1].revents != 0) return 74;
+      while (auto bytes = dealer_.try_receive())
+        if (auto code = obey(*ipc::Message::parse(*bytes, limits::kMaxControlMessageBytes))) return *code;
+      send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
+    }
+  }
+
+ private:
+  bool has(const std::string& word) const { return words_.contains(word); }
+  std::optional<int> number(const std::string& key) const {
+    for (const auto& word : words_)
+      if (word.starts_with(key + "=")) return std::atoi(word.c_str() + key.size() + 1);
+    return std::nullopt;
+  }
+
+  int wait_for_ever() {
+    pollfd fds[1] = {{socket_, POLLIN, 0}};
+    while (::poll(fds, 1, -1) < 0 && errno == EINTR) {
+    }
+    return 74;
+  }
+
+  template <class Fill>
+  void send(Fill fill) {
+    capnp::MallocMessageBuilder message;
+    auto root = message.initRoot<wire::ToSupervisor>();
+    root.setVersion(wire::CONTROL_VERSION);
+    root.setParticipant(duty_.getParticipant());
+    root.setIncarnation(duty_.getIncarnation());
+    fill(root);
+    (void)dealer_.send(ipc::serialize(message), Deadline::in(1s));
+  }
+
+  std::optional<int> obey(const ipc::Message& message) {
+    auto root = message.root<wire::ToWorker>();
+    if (root.isWelcome()) return start();
+    if (root.isRefused()) return 78;
+    if (root.isStop() && !has("slow-stop")) {
+      send([](wire::ToSupervisor::Builder out) { out.setStopping(); });
+      return 0;
+    }
+    if (root.isStartActor()) actor_ready(root.getStartActor());
+    return std::nullopt;
+  }
+
+  std::optional<int> start() {
+    if (has("cannot")) {
+      send([](wire::ToSupervisor::Builder out) { out.initCannotWork().setMessage("no such device"); });
+      return 78;
+    }
+    if (auto code = number("exit")) return *code;
+    int i = 0;
+    for (auto actor : duty_.getActors()) {
+      if (number("fail") == i++) {
+        send([&](wire::ToSupervisor::Builder out) {
+          out.initActorFailed().setActor(actor.getId());
+          out.getActorFailed().initFailure().setMessage("it would not start");
+        });
+      } else {
+        actor_ready(actor.getId());
+      }
+    }
+    if (has("publish")) publish();
+    send([](wire::ToSupervisor::Builder out) { out.setReady(); });
+    return std::nullopt;
+  }
+
+  void actor_ready(ActorId id) {
+    send([&](wire::ToSupervisor::Builder out) { out.initActorReady().setActor(id); });
+  }
+
+  void publish() {
+    std::byte bytes[64] = {};
+    tensor_ = *store_->put(*shm::TensorSpec::contiguous(shm::DType::kUInt8, {64}), bytes);
+    send([&](wire::ToSupervisor::Builder out) {
+      auto request = out.initPublish();
+      request.setName(("fake/" + std::string(duty_.getWorker().cStr())).c_str());
+      request.setHandle(tensor_.handle().bits());
+      request.setRequest(1);
+    });
+  }
+
+  wire::Assignment::Reader duty_;
+  int socket_;
+  ipc::ZmqContext context_;
+  ipc::Dealer dealer_;
+  std::set<std::string> words_;
+  std::shared_ptr<shm::Arena> arena_;
+  std::shared_ptr<shm::Store> store_;
+  shm::Tensor tensor_;
+};
+
+int park(Fd socket) {
+  auto packet = ipc::receive_packet(socket.get(), Deadline::in(1h));
+  if (!packet) return 0;
+  Worker worker(packet->message.root<wire::Assignment>(), std::move(packet->fds.at(0)), socket.get());
+  int code = worker.run();
+  std::cerr << "fake worker leaves with " << code << std::endl;
+  return code;
+}
+
+// As the zygote does: the supervisor is the subreaper and becomes the parent when the child in between ends.
+pid_t fork_twice(Fd socket, int zygote) {
+  int pipe[2];
+  if (::pipe(pipe) != 0) return -1;
+  pid_t between = ::fork();
+  if (between == 0) {
+    pid_t child = ::fork();
+    if (child == 0) {
+      ::close(pipe[0]);
+      ::close(pipe[1]);
+      ::close(zygote);
+      int code = park(std::move(socket));
+      // The I/O thread may still have something to send: Dealer lingers, so let destructors run first.
+      ::_exit(code);
+    }
+    [[maybe_unused]] auto n = ::write(pipe[1], &child, sizeof child);
+    ::_exit(0);
+  }
+  ::close(pipe[1]);
+  pid_t child = -1;
+  if (::read(pipe[0], &child, sizeof child) != sizeof child) child = -1;
+  ::close(pipe[0]);
+  ::waitpid(between, nullptr, 0);
+  return child;
+}
+
+void reply(int socket, std::uint64_t token, pid_t pid) {
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<wire::ForkReply>();
+  root.setVersion(wire::SPAWN_VERSION);
+  root.setToken(token);
+  if (pid != 0) {
+    root.setPid(pid);
+  } else {
+    root.setReady();
+  }
+  (void)ipc::send_packet(socket, message);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::signal(SIGINT, SIG_IGN);
+  int fd = -1;
+  for (int i = 1; i < argc; ++i)
+    if (std::strncmp(argv[i], "--zygote-fd=", 12) == 0) fd = std::atoi(argv[i] + 12);
+  if (fd < 0) return 2;
+  reply(fd, 0, 0);
+  for (;;) {
+    auto packet = ipc::receive_packet(fd, Deadline::in(1h));
+    if (!packet) return 0;
+    reply(fd, packet->message.root<wire::ForkRequest>().getToken(), fork_twice(std::move(packet->fds.at(0)), fd));
+  }
+}

@@ -1,0 +1,106 @@
+#include "worker/control_link.h"
+
+#include "ipc/seqpacket.h"
+#include "tests/worker/fake_supervisor.h"
+
+namespace tv::test {
+namespace {
+
+struct Linked {
+  Linked() {
+    auto pair = ipc::seqpacket_pair();
+    REQUIRE(pair);
+    supervisor_end = std::move(pair->first);
+    worker_end = std::move(pair->second);
+    auto opened = worker::ControlLink::open({supervisor.endpoint(), 1, 1, worker_end.get()}, orders);
+    if (!opened) FAIL(opened.error().message);
+    link = *std::move(opened);
+  }
+  // Waits for an order to arrive.
+  template <class Test>
+  bool eventually(Test test) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(60), test);
+  }
+
+  FakeSupervisor supervisor;
+  Fd supervisor_end, worker_end;
+  std::mutex mutex;
+  std::condition_variable changed;
+  worker::Orders orders;
+  std::unique_ptr<worker::ControlLink> link;
+};
+
+}  // namespace
+
+TEST_CASE("a worker is welcomed and its notices arrive", "[control]") {
+  Linked f;
+  f.link->actor_ready(3, true);
+  f.link->actor_failed(4, Error{Errc::kActorError, "no such file"});
+  f.link->ready();
+  CHECK(f.supervisor.told("actorReady 3 restored"));
+  CHECK(f.supervisor.told("actorFailed 4 no such file"));
+  CHECK(f.supervisor.told("ready"));
+  CHECK(f.supervisor.told("beat"));
+}
+
+TEST_CASE("a publish is answered with its version and a failed request with its reason", "[control]") {
+  Linked f;
+  auto version = f.link->publish("weights", shm::Handle::make(1, 1), Deadline::in(60s));
+  REQUIRE(version);
+  CHECK(*version == 9);
+  auto withdrawn = f.link->withdraw("weights", Deadline::in(60s));
+  REQUIRE_FALSE(withdrawn);
+  CHECK(withdrawn.error().code == Errc::kNotFound);
+}
+
+TEST_CASE("a request that is not answered ends at its deadline", "[control]") {
+  Linked f;
+  f.supervisor.answers_requests = false;
+  auto version = f.link->publish("weights", shm::Handle::make(1, 1), Deadline::in(20ms));
+  REQUIRE_FALSE(version);
+  CHECK(version.error().code == Errc::kDeadlineExceeded);
+}
+
+TEST_CASE("orders reach the loop", "[control]") {
+  Linked f;
+  f.orders.on_order([&] { f.changed.notify_all(); });
+  f.supervisor.order([](wire::ToWorker::Builder out) { out.setStopActor(5); });
+  f.supervisor.order([](wire::ToWorker::Builder out) { out.setStartActor(5); });
+  f.supervisor.order([](wire::ToWorker::Builder out) { out.setStop(); });
+  CHECK(f.eventually([&] { return f.orders.stopping(); }));
+  auto orders = f.orders.take();
+  REQUIRE(orders.size() == 2);
+  CHECK(orders[0].actor == 5);
+}
+
+TEST_CASE("a refused worker gets the supervisor's reason", "[control]") {
+  FakeSupervisor supervisor("participant 1 is somebody else");
+  worker::Orders orders;
+  auto link = worker::ControlLink::open({supervisor.endpoint(), 1, 1, -1}, orders);
+  REQUIRE_FALSE(link);
+  CHECK(link.error().code == Errc::kPermission);
+  CHECK(link.error().message.find("somebody else") != std::string::npos);
+}
+
+TEST_CASE("without a supervisor the link gives up", "[control]") {
+  TempDir dir;
+  worker::Orders orders;
+  worker::ControlLink::Settings settings{dir.path() + "/nobody.sock", 1, 1, -1};
+  settings.welcome_timeout = 50ms;
+  CHECK_FALSE(worker::ControlLink::open(settings, orders));
+}
+
+TEST_CASE("the end of the assignment's socket is the supervisor's end", "[control]") {
+  Linked f;
+  f.orders.on_order([&] { f.changed.notify_all(); });
+  f.supervisor.answers_requests = false;
+  f.supervisor_end.reset();
+  CHECK(f.eventually([&] { return f.orders.supervisor_lost(); }));
+  auto version = f.link->publish("weights", shm::Handle::make(1, 1), Deadline::in(60s));
+  REQUIRE_FALSE(version);
+  CHECK(version.error().code == Errc::kUnavailable);
+  f.link->close();
+}
+
+}  // namespace tv::test

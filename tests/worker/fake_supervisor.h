@@ -1,0 +1,149 @@
+// The supervisor's end of a control link, on a thread of its own: welcomes whoever says hello, notes what it is told, answers publishes.
+#pragma once
+
+#include <poll.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ipc/control.capnp.h"
+#include "ipc/message.h"
+#include "ipc/zmq_channel.h"
+#include "tests/support/catch.h"
+#include "tests/support/temp_dir.h"
+
+namespace tv::test {
+
+class FakeSupervisor {
+ public:
+  explicit FakeSupervisor(std::string refusal = "") : refusal_(std::move(refusal)) {
+    auto router = ipc::Router::bind(context_, endpoint(), limits::kMaxControlMessageBytes);
+    if (!router) FAIL(router.error().message);
+    router_.emplace(std::move(*router));
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~FakeSupervisor() {
+    stop_ = true;
+    thread_.join();
+  }
+
+  std::string endpoint() const { return dir_.path() + "/control.sock"; }
+
+  // What it was told, a word a message: "hello", "actorReady 3 restored", "actorFailed 1 <why>", "ready", "publish x", ...
+  bool told(const std::string& what) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return std::any_of(told_.begin(), told_.end(), [&](const auto& t) { return t.find(what) != std::string::npos; }); });
+  }
+  void order(std::function<void(wire::ToWorker::Builder)> fill) {
+    std::lock_guard lock(mutex_);
+    orders_.push_back(std::move(fill));
+  }
+  std::atomic<bool> answers_requests{true};
+
+ private:
+  void serve() {
+    while (!stop_) {
+      while (auto packet = router_->receive()) take(*packet);
+      give_orders();
+      pollfd readable{router_->fd(), POLLIN, 0};
+      ::poll(&readable, 1, 10);
+    }
+  }
+
+  void give_orders() {
+    std::vector<std::function<void(wire::ToWorker::Builder)>> orders;
+    {
+      std::lock_guard lock(mutex_);
+      if (peer_.empty()) return;
+      orders.swap(orders_);
+    }
+    for (const auto& fill : orders) reply(fill);
+  }
+
+  void reply(const std::function<void(wire::ToWorker::Builder)>& fill) {
+    capnp::MallocMessageBuilder message;
+    auto root = message.initRoot<wire::ToWorker>();
+    root.setVersion(wire::CONTROL_VERSION);
+    fill(root);
+    router_->send(peer_, ipc::serialize(message));
+  }
+
+  void take(const ipc::Router::Packet& packet) {
+    auto message = ipc::Message::parse(packet.payload, limits::kMaxControlMessageBytes);
+    if (!message) return;
+    auto root = message->root<wire::ToSupervisor>();
+    {
+      std::lock_guard lock(mutex_);
+      peer_ = packet.peer;
+    }
+    note(describe(root));
+  }
+
+  std::string describe(wire::ToSupervisor::Reader root) {
+    switch (root.which()) {
+      case wire::ToSupervisor::HELLO:
+        reply([this](wire::ToWorker::Builder out) {
+          if (refusal_.empty()) return out.setWelcome();
+          out.initRefused().setMessage(refusal_);
+        });
+        return "hello";
+      case wire::ToSupervisor::ACTOR_READY:
+        return "actorReady " + std::to_string(root.getActorReady().getActor()) + (root.getActorReady().getRestored() ? " restored" : "");
+      case wire::ToSupervisor::ACTOR_FAILED:
+        return "actorFailed " + std::to_string(root.getActorFailed().getActor()) + " " +
+               std::string(root.getActorFailed().getFailure().getMessage());
+      case wire::ToSupervisor::READY: return "ready";
+      case wire::ToSupervisor::BEAT: return "beat";
+      case wire::ToSupervisor::STOPPING: return "stopping";
+      case wire::ToSupervisor::CANNOT_WORK: return "cannotWork " + std::string(root.getCannotWork().getMessage());
+      case wire::ToSupervisor::PUBLISH: return answer_publish(root.getPublish());
+      case wire::ToSupervisor::WITHDRAW: return answer_withdraw(root.getWithdraw());
+    }
+    return "?";
+  }
+
+  std::string answer_publish(wire::ToSupervisor::Publish::Reader publish) {
+    if (answers_requests) {
+      reply([&](wire::ToWorker::Builder out) {
+        out.initPublished().setRequest(publish.getRequest());
+        out.getPublished().setVersion(9);
+      });
+    }
+    return "publish " + std::string(publish.getName());
+  }
+
+  std::string answer_withdraw(wire::ToSupervisor::Withdraw::Reader withdraw) {
+    reply([&](wire::ToWorker::Builder out) {
+      auto failed = out.initRequestFailed();
+      failed.setRequest(withdraw.getRequest());
+      failed.initFailure().setCode(static_cast<std::uint16_t>(Errc::kNotFound));
+      failed.getFailure().setMessage("nothing has that name");
+    });
+    return "withdraw " + std::string(withdraw.getName());
+  }
+
+  void note(std::string what) {
+    std::lock_guard lock(mutex_);
+    told_.push_back(std::move(what));
+    changed_.notify_all();
+  }
+
+  TempDir dir_;
+  std::string refusal_;
+  ipc::ZmqContext context_;
+  std::optional<ipc::Router> router_;
+  std::atomic<bool> stop_{false};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> told_;
+  std::string peer_;
+  std::vector<std::function<void(wire::ToWorker::Builder)>> orders_;
+  std::thread thread_;
+};
+
+}  // namespace tv::test

@@ -1,0 +1,92 @@
+#include "worker/zygote.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
+#include "tests/worker/zygote_client.h"
+#include "worker/parked.h"
+
+namespace tv::test {
+namespace {
+
+// A zygote as a child of the test. Its workers end with code 7 when their socket does.
+struct ZygoteProcess {
+  ZygoteProcess() {
+    become_subreaper();
+    auto pair = ipc::seqpacket_pair();
+    REQUIRE(pair);
+    pid = ::fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+      pair->first.reset();
+      worker::Zygote zygote(std::move(pair->second), [](Fd socket) {
+        auto assigned = worker::wait_for_assignment(socket.get());
+        return assigned ? 8 : assigned.error().code == Errc::kUnavailable ? 7 : 9;
+      });
+      ::_exit(zygote.serve() ? 0 : 1);
+    }
+    socket = std::move(pair->first);
+    CHECK(next_answer(socket.get()).ready);
+  }
+
+  int pid;
+  Fd socket;
+};
+
+}  // namespace
+
+TEST_CASE("a forked worker is the supervisor's child and ends with its own code", "[zygote]") {
+  ZygoteProcess zygote;
+  auto first = fork_one(zygote.socket.get());
+  auto second = fork_one(zygote.socket.get());
+  CHECK(first.pid != second.pid);
+  first.socket.reset();
+  CHECK(wait_for_exit(first.pid) == 7);
+  second.socket.reset();
+  CHECK(wait_for_exit(second.pid) == 7);
+  zygote.socket.reset();
+  CHECK(wait_for_exit(zygote.pid) == 0);
+}
+
+TEST_CASE("a parked worker refuses an assignment of another version or without an arena", "[zygote]") {
+  ZygoteProcess zygote;
+  auto worker = fork_one(zygote.socket.get());
+  capnp::MallocMessageBuilder message;
+  message.initRoot<wire::Assignment>().setVersion(wire::SPAWN_VERSION);
+  REQUIRE(ipc::send_packet(worker.socket.get(), message));
+  CHECK(wait_for_exit(worker.pid) == 9);
+  auto other = fork_one(zygote.socket.get());
+  message.getRoot<wire::Assignment>().setVersion(wire::SPAWN_VERSION + 1);
+  REQUIRE(ipc::send_packet(other.socket.get(), message));
+  CHECK(wait_for_exit(other.pid) == 9);
+  zygote.socket.reset();
+  CHECK(wait_for_exit(zygote.pid) == 0);
+}
+
+TEST_CASE("a request without a descriptor or of another version is answered with a failure", "[zygote]") {
+  ZygoteProcess zygote;
+  CHECK(ask_for_fork(zygote.socket.get(), {}).failure.find("descriptor") != std::string::npos);
+  int fd = STDERR_FILENO;
+  CHECK(ask_for_fork(zygote.socket.get(), {&fd, 1}, wire::SPAWN_VERSION + 1).failure.find("protocol") != std::string::npos);
+  auto worker = fork_one(zygote.socket.get());
+  worker.socket.reset();
+  CHECK(wait_for_exit(worker.pid) == 7);
+  zygote.socket.reset();
+  CHECK(wait_for_exit(zygote.pid) == 0);
+}
+
+TEST_CASE("a process with a second thread may not be forked", "[zygote]") {
+  CHECK(worker::check_forkable());
+  std::atomic<bool> end{false};
+  std::thread second([&] { end.wait(false); });
+  auto refused = worker::check_forkable();
+  end = true;
+  end.notify_all();
+  second.join();
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("2 threads") != std::string::npos);
+}
+
+}  // namespace tv::test
