@@ -28,9 +28,12 @@ inline std::int64_t realtime_ns() {
 struct Deadline {
   std::int64_t ns = 0;  // CLOCK_MONOTONIC
 
-  static Deadline in(Nanoseconds span) { return {monotonic_ns() + span.count()}; }
+  static constexpr Deadline never() { return {std::numeric_limits<std::int64_t>::max() / 4}; }
+  static Deadline in(Nanoseconds span) {
+    constexpr std::int64_t kCentury = never().ns / 2;  // sums of clock and span must not overflow
+    return {monotonic_ns() + (span.count() < kCentury ? span.count() : kCentury)};
+  }
   static Deadline at(std::int64_t monotonic) { return {monotonic}; }
-  static Deadline never() { return {std::numeric_limits<std::int64_t>::max() / 4}; }
 
   bool passed() const { return monotonic_ns() >= ns; }
   Nanoseconds left() const {

@@ -19,7 +19,7 @@ std::string_view text_of(const char (&field)[N]) {
 template <std::size_t N>
 void set_text(char (&field)[N], std::string_view text) {
   std::size_t n = std::min(text.size(), N - 1);
-  std::memcpy(field, text.data(), n);
+  if (n > 0) std::memcpy(field, text.data(), n);
   std::memset(field + n, 0, N - n);
 }
 

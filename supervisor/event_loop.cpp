@@ -2,6 +2,8 @@
 
 #include <kj/exception.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-event.h>
 
@@ -62,18 +64,14 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create() {
   int rc = sd_event_new(&event);
   if (rc < 0) return system_error("cannot make an event loop", -rc);
   std::unique_ptr<EventLoop> loop(new EventLoop(event));
-  auto run_posted = [](sd_event_source*, void* userdata) {
-    static_cast<EventLoop*>(userdata)->run_posted();
-    return 0;
-  };
-  rc = sd_event_add_defer(event, &loop->defer_, run_posted, loop.get());
-  if (rc >= 0) rc = sd_event_source_set_enabled(loop->defer_, SD_EVENT_OFF);
-  if (rc < 0) return system_error("cannot make an event loop", -rc);
+  loop->wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!loop->wake_) return system_error("cannot make an eventfd", errno);
+  loop->woken_ = TV_TRY(loop->watch(loop->wake_.get(), EPOLLIN, [raw = loop.get()] { raw->run_posted(); }));
   return loop;
 }
 
 EventLoop::~EventLoop() {
-  if (defer_) sd_event_source_disable_unref(defer_);
+  woken_.reset();
   sd_event_unref(event_);
 }
 
@@ -108,11 +106,12 @@ Result<Source> EventLoop::on_signal(int number, Callback callback) {
 
 void EventLoop::post(Callback callback) {
   posted_.push_back(std::move(callback));
-  int rc = sd_event_source_set_enabled(defer_, SD_EVENT_ONESHOT);
-  TV_ASSERT(rc >= 0);
+  if (posted_.size() == 1) TV_ASSERT(::eventfd_write(wake_.get(), 1) == 0);
 }
 
 void EventLoop::run_posted() {
+  eventfd_t count;
+  (void)::eventfd_read(wake_.get(), &count);
   auto posted = std::exchange(posted_, {});  // what these post runs in the next turn, after other events
   for (const auto& callback : posted) run_guarded(callback);
 }

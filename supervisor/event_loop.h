@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "config/clock.h"
+#include "config/fd.h"
 #include "config/result.h"
 
 struct sd_event;
-struct sd_event_source;
 
 namespace tv::supervisor {
 
@@ -63,7 +63,10 @@ class EventLoop {
   void run_posted();
 
   sd_event* event_;
-  sd_event_source* defer_ = nullptr;
+  // Posted work is announced through a descriptor: a source of sd-event's own kind for it (defer) that posts again each turn would keep
+  // all others from their turn.
+  Fd wake_;
+  Source woken_;
   std::vector<Callback> posted_;
 };
 

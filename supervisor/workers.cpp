@@ -102,6 +102,7 @@ void Workers::assign(Worker& worker) {
   worker.child = std::move(worker.arrived->child);
   worker.socket = std::move(worker.arrived->socket);
   worker.arrived.reset();
+  worker.last_pid = worker.pid();
   ++worker.incarnation;
   worker.assigned_ns = monotonic_ns();
   worker.known_cause.reset();
@@ -177,7 +178,7 @@ void Workers::report_failed(Worker& worker) {
 }
 
 void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
-  pid_t pid = worker.pid();
+  pid_t pid = worker.last_pid;  // the child has forgotten it
   bool asked = worker.state == WorkerState::kStopping || worker.state == WorkerState::kCycling;
   if (worker.known_cause) cause = *worker.known_cause;
   if (cause.hopeless && !worker.last_word.empty()) cause.text += ": " + worker.last_word;

@@ -34,6 +34,7 @@ struct Worker {
   std::string message;
 
   std::unique_ptr<Child> child;
+  pid_t last_pid = 0;  // of the present process, or of the last one
   Fd socket;  // its end is how the process learns that we are gone
   Ticket ticket = 0;
   Source timer;

@@ -2,7 +2,8 @@
 //
 // For each request, in this order: run the method, commit if due, send the answer, move the mailbox's cursor, count. A death in between
 // replays the message; an effect whose answer went out is in a commit (with checkpoint every_messages = 1).
-// All but the constructor runs on one thread, the loop's. Orders and the control port bring other threads' business.
+// Everything runs on one thread, the loop's, but for futures that other threads wait for. Orders and the control port bring what other
+// threads have to say.
 #pragma once
 
 #include <condition_variable>

@@ -33,9 +33,11 @@ void print_summary(const Outcome& outcome) {
     std::printf("  %-12s %9s\n", class_name(label), percent(share).c_str());
   }
   std::printf("  %-12s %9s\n\n", "all", percent(tally.accuracy()).c_str());
-  std::printf("Training     %lld steps in %.1f s, loss %.3f; resumed at step %lld after its worker was killed\n",
-              static_cast<long long>(outcome.training.steps), outcome.train_s, outcome.training.loss,
-              static_cast<long long>(outcome.training.resumed_at));
+  std::printf("Training     %lld steps in %.1f s, loss %.3f", static_cast<long long>(outcome.training.steps), outcome.train_s,
+              outcome.training.loss);
+  if (outcome.training.resumed_at > 0)
+    std::printf("; resumed at step %lld after its worker was killed", static_cast<long long>(outcome.training.resumed_at));
+  std::printf("\n");
   std::printf("Streaming    %lld images in %.2f s: %.0f images/s, tensors by handle\n", static_cast<long long>(tally.images), tally.seconds,
               images_per_s(tally));
   std::printf("Weights      %s\n", outcome.weights_in_place ? "used where they lie in the arena, no copy" : "COPIED");

@@ -68,6 +68,30 @@ TEST_CASE("posted work runs in order, and what it posts runs later", "[event_loo
   CHECK(order == "abc");
 }
 
+TEST_CASE("work that posts itself again each turn keeps neither timers nor descriptors from theirs", "[event_loop]") {
+  auto loop = EventLoop::create();
+  REQUIRE(loop);
+  Pipe pipe;
+  REQUIRE(::write(pipe.write_end.get(), "x", 1) == 1);
+  bool read = false;
+  bool timed = false;
+  std::uint64_t turns = 0;
+  std::function<void()> again = [&] {
+    bool enough = (read && timed) || ++turns > 10'000'000;
+    if (enough) return (*loop)->quit();
+    (*loop)->post(again);
+  };
+  auto source = (*loop)->watch(pipe.read_end.get(), EPOLLIN, [&] {
+    char byte;
+    read = ::read(pipe.read_end.get(), &byte, 1) == 1;
+  });
+  auto timer = (*loop)->after(1ms, [&] { timed = true; });
+  again();
+  REQUIRE((*loop)->run());
+  CHECK(read);
+  CHECK(timed);
+}
+
 TEST_CASE("a descriptor that is watched for hang-up alone stays quiet while it has data", "[event_loop]") {
   auto loop = EventLoop::create();
   REQUIRE(loop);

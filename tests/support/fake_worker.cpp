@@ -43,15 +43,17 @@ class Worker {
 
   int run() {
     if (has("mute")) return wait_for_ever();
-    if (has("orphan") && ::fork() == 0) return wait_for_ever();
+    if (has("orphan") && ::fork() == 0) ::_exit(wait_for_ever());  // without ZeroMQ's destructors: its thread is not here
     send([](wire::ToSupervisor::Builder out) { out.initHello().setPid(::getpid()); });
     for (;;) {
-      pollfd fds[2] = {{dealer_.fd(), POLLIN, 0}, {socket_, POLLIN, 0}};
-      if (::poll(fds, 2, 1000) < 0) return 70;
-      if (fds[1].revents != 0) return 74;
+      // Before each wait and after each send: ZeroMQ's descriptor tells of changes only.
       while (auto bytes = dealer_.try_receive())
         if (auto code = obey(*ipc::Message::parse(*bytes, limits::kMaxControlMessageBytes))) return *code;
-      send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
+      pollfd fds[2] = {{dealer_.fd(), POLLIN, 0}, {socket_, POLLIN, 0}};
+      int n = ::poll(fds, 2, 1000);
+      if (n < 0) return 70;
+      if (fds[1].revents != 0) return 74;
+      if (n == 0) send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
     }
   }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "ipc/caller.h"
+#include "shm/state.h"
 #include "tests/support/arena_fixture.h"
 #include "tests/support/plugins/bank.h"
 #include "tests/worker/fake_supervisor.h"
