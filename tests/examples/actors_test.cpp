@@ -115,7 +115,8 @@ struct FashionFixture : tv::test::ArenaFixture {
     context.stop_after_commits = stop_after_commits;
     if (world.state) trainer.load(*saved(world));
     auto report = trainer.train(options);
-    REQUIRE(context.commit());  // as the worker does with the answer
+    auto committed = context.commit();  // as the worker does with the answer; may be where this life ends
+    REQUIRE(committed.ok());
     return report;
   }
 
