@@ -19,6 +19,14 @@ constexpr Nanoseconds kPatience = 5s;
 constexpr int kAcceptsPerTurn = 64;
 constexpr Nanoseconds kShedLogInterval = 10s;
 
+// The kernel resets a connection that is closed with packets unread, and the other side would see that instead of our answer.
+void discard_unread(int socket) {
+  ::shutdown(socket, SHUT_RD);  // no more come in, so that this ends; one that is closed already needs nothing
+  char byte;
+  while (::recv(socket, &byte, sizeof byte, MSG_DONTWAIT) > 0) {
+  }
+}
+
 Fd spare_descriptor() { return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
 }  // namespace
@@ -70,6 +78,7 @@ void AttachServer::shed() {
 void AttachServer::greet(Fd socket) {
   if (unfinished_.size() >= kMaxUnfinished) {
     refuse(socket.get(), {Errc::kOverloaded, "more than " + std::to_string(kMaxUnfinished) + " connections are being made; try again"});
+    discard_unread(socket.get());
     return;
   }
   auto place = unfinished_.emplace(unfinished_.end());
