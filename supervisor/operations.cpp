@@ -8,15 +8,15 @@
 namespace tv::supervisor {
 namespace {
 
-std::string quoted(const std::string& name) { return "\"" + name + "\""; }
+std::string in_quotes(const std::string& name) { return "\"" + name + "\""; }
 
 std::string offer(const std::string& name, const std::vector<std::string>& known) {
   auto near = config::nearest(name, known);
-  return near.empty() ? "" : "; did you mean " + quoted(near) + "?";
+  return near.empty() ? "" : "; did you mean " + in_quotes(near) + "?";
 }
 
 std::string several(std::size_t count, const char* one, const std::string& name) {
-  return count == 1 ? one + (" " + quoted(name)) : std::to_string(count) + " " + one + "s of " + quoted(name);
+  return count == 1 ? one + (" " + in_quotes(name)) : std::to_string(count) + " " + one + "s of " + in_quotes(name);
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ Result<Operations::Target> Operations::resolve(const std::string& name) const {
   }
   for (const auto& worker : config_.workers) known.push_back(worker.name);
   for (const auto& actor : actors_.all()) known.push_back(actor.placed.name);
-  return Error{Errc::kNotFound, "no worker, actor or pool is called " + quoted(name) + offer(name, known)};
+  return Error{Errc::kNotFound, "no worker, actor or pool is called " + in_quotes(name) + offer(name, known)};
 }
 
 Result<std::string> Operations::kill(const std::string& name, int signal) {
@@ -49,16 +49,16 @@ Result<std::string> Operations::kill(const std::string& name, int signal) {
   if (found.empty()) {
     std::vector<std::string> known;
     for (const auto& worker : config_.workers) known.push_back(worker.name);
-    return Error{Errc::kNotFound, "no worker is called " + quoted(name) + offer(name, known)};
+    return Error{Errc::kNotFound, "no worker is called " + in_quotes(name) + offer(name, known)};
   }
   if (found.size() > 1)
-    return Error{Errc::kInvalidArgument, quoted(name) + " is " + std::to_string(found.size()) + " processes; name one of them, such as " +
-                                             quoted(config_.workers[found.front()].name)};
+    return Error{Errc::kInvalidArgument, in_quotes(name) + " is " + std::to_string(found.size()) + " processes; name one of them, such as " +
+                                             in_quotes(config_.workers[found.front()].name)};
   const Worker& worker = workers_.all()[found.front()];
   pid_t pid = worker.pid();
   TV_TRY(workers_.signal(found.front(), signal));
   log::notice("signal sent by an administrator", {{"worker", worker.config->name}, {"pid", pid}, {"signal", signal_name(signal)}});
-  return signal_name(signal) + " sent to worker " + quoted(worker.config->name) + " (pid " + std::to_string(pid) + ")";
+  return signal_name(signal) + " sent to worker " + in_quotes(worker.config->name) + " (pid " + std::to_string(pid) + ")";
 }
 
 Result<std::string> Operations::restart(const std::string& name) {
@@ -83,7 +83,7 @@ Result<void> Operations::restart_actor(ActorId id) {
   const Actor& actor = actors_[id];
   const Worker& worker = workers_.all()[actor.placed.worker];
   if (worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed)
-    return Error{Errc::kUnavailable, "actor " + quoted(actor.placed.name) + " cannot start: its worker " + quoted(worker.config->name) + " is " +
+    return Error{Errc::kUnavailable, "actor " + in_quotes(actor.placed.name) + " cannot start: its worker " + in_quotes(worker.config->name) + " is " +
                                          std::string(state_name(worker.state)) + "; restart the worker"};
   bool running = actor.state == shm::ActorState::kReady || actor.state == shm::ActorState::kStarting;
   bool hosted = actor.hosted;
