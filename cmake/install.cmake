@@ -1,26 +1,28 @@
 # What a package contains of programs, libraries, headers and CMake files. Configuration and units install themselves, in systemd/.
 include(CMakePackageConfigHelpers)
 
+# Component sdk: what one needs to build plug-ins and clients, and to run clients. The rest has no component of its own.
 set(tv_headers ${CMAKE_INSTALL_INCLUDEDIR}/tensorvisor)
 set(tv_package ${CMAKE_INSTALL_LIBDIR}/cmake/tensorvisor)
 
 # Users include "tensorvisor/actor.h", "tensorvisor/client.h" and "tensorvisor/torch.h"; the others are what these include.
-install(DIRECTORY worker/include/tensorvisor/ DESTINATION ${tv_headers} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY worker/include/tensorvisor/ DESTINATION ${tv_headers} COMPONENT sdk FILES_MATCHING PATTERN "*.h")
 foreach(folder config shm ipc)
-  install(DIRECTORY ${folder}/ DESTINATION ${tv_headers}/${folder} FILES_MATCHING PATTERN "*.h" PATTERN "toml.h" EXCLUDE)
+  install(DIRECTORY ${folder}/ DESTINATION ${tv_headers}/${folder} COMPONENT sdk FILES_MATCHING PATTERN "*.h" PATTERN "toml.h" EXCLUDE)
 endforeach()
-install(DIRECTORY ${PROJECT_BINARY_DIR}/ipc/ DESTINATION ${tv_headers}/ipc FILES_MATCHING PATTERN "*.capnp.h" PATTERN "CMakeFiles" EXCLUDE)
-install(FILES worker/actor.h worker/version.h DESTINATION ${tv_headers}/worker)
-install(FILES worker/torch/torch.h DESTINATION ${tv_headers}/worker/torch)
+install(DIRECTORY ${PROJECT_BINARY_DIR}/ipc/ DESTINATION ${tv_headers}/ipc COMPONENT sdk FILES_MATCHING PATTERN "*.capnp.h" PATTERN "CMakeFiles" EXCLUDE)
+install(FILES worker/actor.h worker/version.h DESTINATION ${tv_headers}/worker COMPONENT sdk)
+install(FILES worker/torch/torch.h DESTINATION ${tv_headers}/worker/torch COMPONENT sdk)
 
-install(TARGETS tensorvisor EXPORT tensorvisor-targets)
-install(EXPORT tensorvisor-targets NAMESPACE tensorvisor:: DESTINATION ${tv_package})
+install(TARGETS tensorvisor EXPORT tensorvisor-targets LIBRARY COMPONENT sdk NAMELINK_COMPONENT sdk)
+install(EXPORT tensorvisor-targets NAMESPACE tensorvisor:: DESTINATION ${tv_package} COMPONENT sdk)
 if(TV_BUILD_TORCH)
-  install(TARGETS tensorvisor-torch EXPORT tensorvisor-torch-targets)
-  install(EXPORT tensorvisor-torch-targets NAMESPACE tensorvisor:: DESTINATION ${tv_package})
+  install(TARGETS tensorvisor-torch EXPORT tensorvisor-torch-targets LIBRARY COMPONENT sdk NAMELINK_COMPONENT sdk)
+  install(EXPORT tensorvisor-torch-targets NAMESPACE tensorvisor:: DESTINATION ${tv_package} COMPONENT sdk)
   install(TARGETS tensorvisor-worker)
 endif()
-foreach(program tensorvisord tensorctl tv-bench)
+# tensorvisord installs itself, with its unit.
+foreach(program tensorctl tv-bench)
   if(TARGET ${program})
     set_target_properties(${program} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
     install(TARGETS ${program})
@@ -31,4 +33,4 @@ configure_package_config_file(cmake/tensorvisor-config.cmake.in ${PROJECT_BINARY
   INSTALL_DESTINATION ${tv_package})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/cmake/tensorvisor-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/cmake/tensorvisor-config.cmake ${PROJECT_BINARY_DIR}/cmake/tensorvisor-config-version.cmake
-  cmake/tensorvisor-plugin.cmake DESTINATION ${tv_package})
+  cmake/tensorvisor-plugin.cmake DESTINATION ${tv_package} COMPONENT sdk)

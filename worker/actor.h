@@ -105,10 +105,10 @@ class Arguments {
 // An actor's view of its worker; valid from before on_start until after on_stop, for the actor's thread alone.
 class Context {
  public:
-  virtual const std::string& name() const = 0;        // of the actor
+  virtual const std::string& name() const = 0;  // of the actor
   virtual ActorId id() const = 0;
-  virtual Incarnation incarnation() const = 0;        // 1 in its first life
-  virtual const std::string& device() const = 0;      // "cpu", "cuda:0", "mps"
+  virtual Incarnation incarnation() const = 0;    // 1 in its first life
+  virtual const std::string& device() const = 0;  // "cpu", "cuda:0", "mps"
   virtual int threads() const = 0;
   virtual const Arguments& args() const = 0;
   virtual const std::shared_ptr<shm::Store>& store() const = 0;
@@ -165,7 +165,8 @@ struct ActorType {
   std::map<std::string, Invoke, std::less<>> methods;
   // For types whose methods are not known beforehand (torchscript): called when `methods` has no such name; may be empty.
   std::function<void(Actor&, std::string_view method, wire::Value::Reader arguments, const ipc::Decoder&, wire::Value::Builder result,
-                     ipc::Encoder&)> fallback;
+                     ipc::Encoder&)>
+      fallback;
 };
 
 template <class A, class Interface>
@@ -225,6 +226,6 @@ inline constexpr int kPluginAbi = 1;
 
 }  // namespace tv
 
-#define TV_PLUGIN(registry)                                                   \
-  extern "C" int tensorvisor_plugin_abi() { return ::tv::kPluginAbi; }        \
+#define TV_PLUGIN(registry)                                            \
+  extern "C" int tensorvisor_plugin_abi() { return ::tv::kPluginAbi; } \
   extern "C" void tensorvisor_plugin_register(::tv::Registry& registry)

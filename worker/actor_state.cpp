@@ -18,8 +18,7 @@ Result<bool> ActorState::restore(Actor& actor) {
   auto manifest = TV_TRY(store_->get(handle));
   auto state = TV_TRY(shm::open_manifest(*store_, manifest));
   auto saved = TV_TRY(SavedState::parse(state, store_));
-  if (auto loaded = run_user_code([&] { actor.load(*saved); }); !loaded)
-    return Error{Errc::kActorError, "load: " + loaded.error().message};
+  if (auto loaded = run_user_code([&] { actor.load(*saved); }); !loaded) return Error{Errc::kActorError, "load: " + loaded.error().message};
   manifest_ = std::move(manifest);
   tensors_ = std::move(state.tensors);
   return true;
@@ -27,8 +26,7 @@ Result<bool> ActorState::restore(Actor& actor) {
 
 Result<void> ActorState::commit(const Actor& actor) {
   StateBuffer buffer(store_);
-  if (auto saved = run_user_code([&] { actor.save(buffer); }); !saved)
-    return Error{Errc::kActorError, "save: " + saved.error().message};
+  if (auto saved = run_user_code([&] { actor.save(buffer); }); !saved) return Error{Errc::kActorError, "save: " + saved.error().message};
   auto state = TV_TRY(buffer.finish());
   auto manifest = TV_TRY(shm::put_manifest(*store_, state, id_));
   std::uint64_t bytes = state.opaque.size();

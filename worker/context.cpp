@@ -39,9 +39,7 @@ Result<std::uint64_t> ActorContext::publish(const std::string& name, const shm::
   return services_.control.publish(name, tensor.handle(), Deadline::in(kSupervisorAnswer));
 }
 
-Result<void> ActorContext::withdraw(const std::string& name) {
-  return services_.control.withdraw(name, Deadline::in(kSupervisorAnswer));
-}
+Result<void> ActorContext::withdraw(const std::string& name) { return services_.control.withdraw(name, Deadline::in(kSupervisorAnswer)); }
 
 Result<shm::Tensor> ActorContext::find(const std::string& name) const {
   Error last;

@@ -219,14 +219,23 @@ void ControlLink::take(std::span<const std::byte> bytes) {
     return ipc::guard([&]() -> Result<void> {
       auto root = message.root<wire::ToWorker>();
       switch (root.which()) {
-        case wire::ToWorker::STOP: orders_.stop(); break;
-        case wire::ToWorker::STOP_ACTOR: orders_.stop_actor(root.getStopActor()); break;
-        case wire::ToWorker::START_ACTOR: orders_.start_actor(root.getStartActor()); break;
-        case wire::ToWorker::PUBLISHED: settle_request(root.getPublished().getRequest(), root.getPublished().getVersion()); break;
+        case wire::ToWorker::STOP:
+          orders_.stop();
+          break;
+        case wire::ToWorker::STOP_ACTOR:
+          orders_.stop_actor(root.getStopActor());
+          break;
+        case wire::ToWorker::START_ACTOR:
+          orders_.start_actor(root.getStartActor());
+          break;
+        case wire::ToWorker::PUBLISHED:
+          settle_request(root.getPublished().getRequest(), root.getPublished().getVersion());
+          break;
         case wire::ToWorker::REQUEST_FAILED:
           settle_request(root.getRequestFailed().getRequest(), error_of(root.getRequestFailed().getFailure()));
           break;
-        default: return Error{Errc::kProtocol, "an order of unknown kind " + std::to_string(static_cast<int>(root.which()))};
+        default:
+          return Error{Errc::kProtocol, "an order of unknown kind " + std::to_string(static_cast<int>(root.which()))};
       }
       return {};
     });

@@ -26,8 +26,8 @@ struct ActorPlan {
   std::string type;
   std::string plugin;  // empty for a built-in type
   Incarnation incarnation = 1;
-  std::uint64_t every_messages = 1;  // 0: not for this reason
-  Nanoseconds interval{0};           // 0: not for this reason
+  std::uint64_t every_messages = 1;                                                                     // 0: not for this reason
+  Nanoseconds interval{0};                                                                              // 0: not for this reason
   std::shared_ptr<capnp::MallocMessageBuilder> args = std::make_shared<capnp::MallocMessageBuilder>();  // a wire::Value
 };
 

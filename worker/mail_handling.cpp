@@ -24,8 +24,8 @@ void Runtime::handle(std::unique_ptr<ipc::Mail> mail) {
     auto envelope = mail->envelope();
     auto fields = envelope.getRequest();
     auto method = fields.getMethod();
-    return Request{mail->from(),           envelope.getTarget(), envelope.getCallId(), envelope.getDeadline(),
-                   fields.getOneWay(), std::string(method.begin(), method.size())};
+    return Request{mail->from(),           envelope.getTarget(), envelope.getCallId(),
+                   envelope.getDeadline(), fields.getOneWay(),   std::string(method.begin(), method.size())};
   });
   if (request) return handle_request(std::move(mail), *request);
   log::warning("malformed message dropped", {{"from", mail->from()}, {"cause", request.error().message}});
@@ -61,7 +61,8 @@ std::optional<Error> Runtime::unable(const Request& request, HostedActor* actor)
   if (!actor)
     return Error{Errc::kNotFound, "no actor with number " + std::to_string(request.target) + " on worker \"" + options_.worker + "\""};
   if (actor->phase() == HostedActor::Phase::kFailed)
-    return Error{Errc::kUnavailable, actor->plan().name + "." + request.method + ": the actor could not be started: " + actor->failure().message};
+    return Error{Errc::kUnavailable,
+                 actor->plan().name + "." + request.method + ": the actor could not be started: " + actor->failure().message};
   if (Deadline::at(request.deadline_ns).passed()) return deadline_passed(actor->plan().name, request.method);
   return std::nullopt;
 }
@@ -73,7 +74,8 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   running_ = &actor;
   caller_->set_source(actor.plan().id);
   auto arguments = ipc::guard([&] { return mail->envelope().getRequest().getArgs(); });
-  auto outcome = arguments ? actor.handle(request.method, *arguments, result, encoder) : Outcome{Verdict::kFailed, false, arguments.error()};
+  auto outcome =
+      arguments ? actor.handle(request.method, *arguments, result, encoder) : Outcome{Verdict::kFailed, false, arguments.error()};
   caller_->set_source(kNoActor);
   running_ = nullptr;
 
@@ -84,7 +86,8 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
       actor.waiting.push_front(std::move(mail));
       return;
     }
-    outcome = {Verdict::kFailed, true, Error{Errc::kActorError, actor.plan().name + "." + request.method + ": interrupted without a stop request"}};
+    outcome = {Verdict::kFailed, true,
+               Error{Errc::kActorError, actor.plan().name + "." + request.method + ": interrupted without a stop request"}};
   }
   if (outcome.threw && device_is_lost()) return;
   auto committed = actor.commit_if_due();
@@ -92,8 +95,9 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   if (outcome.verdict == Verdict::kFailed) {
     refuse(request, outcome.failure);
   } else if (!committed) {
-    refuse(request, Error{Errc::kOutcomeUnknown, actor.plan().name + "." + request.method +
-                                                     ": it ran, but its effect would not outlive the worker: " + committed.error().message});
+    refuse(request,
+           Error{Errc::kOutcomeUnknown, actor.plan().name + "." + request.method +
+                                            ": it ran, but its effect would not outlive the worker: " + committed.error().message});
   } else {
     answer(request, result.asReader(), encoder);
   }

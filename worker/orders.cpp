@@ -19,9 +19,7 @@ void Orders::stop_actor(ActorId actor) {
   add({Order::Kind::kStopActor, actor});
 }
 
-void Orders::start_actor(ActorId actor) {
-  add({Order::Kind::kStartActor, actor});
-}
+void Orders::start_actor(ActorId actor) { add({Order::Kind::kStartActor, actor}); }
 
 bool Orders::stop_requested(ActorId actor) const {
   return stopping() || (actor < actor_stopping_.size() && actor_stopping_[actor].load(std::memory_order_acquire));

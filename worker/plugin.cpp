@@ -22,7 +22,9 @@ namespace {
 constexpr Nanoseconds kProbePatience = 30s;
 constexpr std::size_t kMaxReport = 4096;
 
-Error plugin_error(const std::string& path, const std::string& what) { return Error{Errc::kInvalidArgument, "plug-in " + path + ": " + what}; }
+Error plugin_error(const std::string& path, const std::string& what) {
+  return Error{Errc::kInvalidArgument, "plug-in " + path + ": " + what};
+}
 
 std::string last_dl_error() {
   const char* text = dlerror();

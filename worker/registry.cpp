@@ -6,8 +6,7 @@
 namespace tv {
 
 ActorType& Registry::add_type(const std::string& name) {
-  if (auto fault = config::fault_in_type(name); !fault.empty())
-    throw std::invalid_argument("actor type \"" + name + "\": " + fault);
+  if (auto fault = config::fault_in_type(name); !fault.empty()) throw std::invalid_argument("actor type \"" + name + "\": " + fault);
   auto [entry, added] = types_.try_emplace(name, nullptr);
   if (!added) throw std::invalid_argument("actor type \"" + name + "\" is registered already");
   entry->second = std::make_unique<ActorType>();

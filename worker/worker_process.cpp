@@ -90,7 +90,8 @@ Broken find_broken_plugins(const Duty& duty) {
   return broken;
 }
 
-int work(Duty& duty, const Broken& broken, ControlLink& link, Orders& orders, const std::shared_ptr<ipc::RingChannel>& channel, const Equipment& equipment) {
+int work(Duty& duty, const Broken& broken, ControlLink& link, Orders& orders, const std::shared_ptr<ipc::RingChannel>& channel,
+         const Equipment& equipment) {
   auto devices = equipment.make_devices();
   auto device = take_device(duty, *devices);
   if (!device) {

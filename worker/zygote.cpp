@@ -115,7 +115,8 @@ Result<int> thread_count() {
 Result<void> check_forkable() {
   int threads = TV_TRY(thread_count());
   if (threads != 1)
-    return Error{Errc::kInternal, "the zygote has " + std::to_string(threads) + " threads; it must not fork then. A library that it loads starts some"};
+    return Error{Errc::kInternal,
+                 "the zygote has " + std::to_string(threads) + " threads; it must not fork then. A library that it loads starts some"};
   return check_no_gpu();
 }
 

@@ -5,8 +5,8 @@
 // child subreaper): the zygote's own child reports the worker's number and leaves.
 #pragma once
 
-#include <functional>
 #include <sys/types.h>
+#include <functional>
 
 #include "config/fd.h"
 #include "config/result.h"

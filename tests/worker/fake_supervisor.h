@@ -37,7 +37,9 @@ class FakeSupervisor {
   // What it was told, a word a message: "hello", "actorReady 3 restored", "actorFailed 1 <why>", "ready", "publish x", ...
   bool told(const std::string& what) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return std::any_of(told_.begin(), told_.end(), [&](const auto& t) { return t.find(what) != std::string::npos; }); });
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] {
+      return std::any_of(told_.begin(), told_.end(), [&](const auto& t) { return t.find(what) != std::string::npos; });
+    });
   }
   void order(std::function<void(wire::ToWorker::Builder)> fill) {
     std::lock_guard lock(mutex_);
@@ -97,12 +99,18 @@ class FakeSupervisor {
       case wire::ToSupervisor::ACTOR_FAILED:
         return "actorFailed " + std::to_string(root.getActorFailed().getActor()) + " " +
                std::string(root.getActorFailed().getFailure().getMessage());
-      case wire::ToSupervisor::READY: return "ready";
-      case wire::ToSupervisor::BEAT: return "beat";
-      case wire::ToSupervisor::STOPPING: return "stopping";
-      case wire::ToSupervisor::CANNOT_WORK: return "cannotWork " + std::string(root.getCannotWork().getMessage());
-      case wire::ToSupervisor::PUBLISH: return answer_publish(root.getPublish());
-      case wire::ToSupervisor::WITHDRAW: return answer_withdraw(root.getWithdraw());
+      case wire::ToSupervisor::READY:
+        return "ready";
+      case wire::ToSupervisor::BEAT:
+        return "beat";
+      case wire::ToSupervisor::STOPPING:
+        return "stopping";
+      case wire::ToSupervisor::CANNOT_WORK:
+        return "cannotWork " + std::string(root.getCannotWork().getMessage());
+      case wire::ToSupervisor::PUBLISH:
+        return answer_publish(root.getPublish());
+      case wire::ToSupervisor::WITHDRAW:
+        return answer_withdraw(root.getWithdraw());
     }
     return "?";
   }

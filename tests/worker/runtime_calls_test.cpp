@@ -57,13 +57,12 @@ class OtherWorker {
       }
       before_answer();
       auto call = (*mail)->envelope().getCallId();
-      auto sent = channel_->send(
-          (*mail)->from(),
-          [&](wire::Envelope::Builder envelope, ipc::Encoder&) {
-            envelope.setCallId(call);
-            envelope.initReply().setInt(42);
-          },
-          Deadline::in(30s));
+      auto sent = channel_->send((*mail)->from(),
+                                 [&](wire::Envelope::Builder envelope, ipc::Encoder&) {
+                                   envelope.setCallId(call);
+                                   envelope.initReply().setInt(42);
+                                 },
+                                 Deadline::in(30s));
       (void)sent;
       channel_->done(std::move(*mail));
     }

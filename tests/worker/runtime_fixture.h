@@ -51,9 +51,8 @@ struct RuntimeFixture : ArenaFixture {
   RuntimeFixture() {
     client_store = attach(2);
     client_channel = open_channel(client_store);
-    client = std::make_shared<ipc::Caller>(client_channel, 1, [this](const std::function<bool()>& ready, Deadline deadline) {
-      return run_until(ready, deadline);
-    });
+    client = std::make_shared<ipc::Caller>(
+        client_channel, 1, [this](const std::function<bool()>& ready, Deadline deadline) { return run_until(ready, deadline); });
     other_store = attach(3);
   }
 
@@ -82,7 +81,8 @@ struct RuntimeFixture : ArenaFixture {
     orders = std::make_unique<worker::Orders>();
     worker_store = attach(1, incarnation);
     worker_channel = open_channel(worker_store);
-    runtime = std::make_unique<worker::Runtime>(worker::Runtime::Options{"w", incarnation, "cpu", 1}, worker_channel, control, *orders, devices);
+    runtime =
+        std::make_unique<worker::Runtime>(worker::Runtime::Options{"w", incarnation, "cpu", 1}, worker_channel, control, *orders, devices);
     orders->on_order([this] { worker_channel->wake(); });
     for (auto& each : plans) each.incarnation = incarnation;
     runtime->start(plans);

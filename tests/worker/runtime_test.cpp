@@ -55,8 +55,7 @@ TEST_CASE("an argument of the wrong kind is refused with actor, method and what 
   RuntimeFixture f;
   f.plan("a", "test.counter");
   f.start();
-  auto call = f.client->start({false, 0}, "add",
-                              [](wire::Value::Builder out, ipc::Encoder&) { out.initList(1)[0].setText("five"); }, {});
+  auto call = f.client->start({false, 0}, "add", [](wire::Value::Builder out, ipc::Encoder&) { out.initList(1)[0].setText("five"); }, {});
   REQUIRE(f.run_until([&] { return call->ready(); }, Deadline::in(30s)));
   auto answer = ipc::guard([&] { return call->answer(); });
   REQUIRE_FALSE(answer);

@@ -24,7 +24,8 @@ class WorkerProgram : public ArenaFixture {
     auto channel = ipc::RingChannel::open(client_store);
     REQUIRE(channel);
     client_channel = *std::move(channel);
-    client = std::make_shared<ipc::Caller>(client_channel, 1, [this](const auto& ready, Deadline deadline) { return receive_until(ready, deadline); });
+    client = std::make_shared<ipc::Caller>(client_channel, 1,
+                                           [this](const auto& ready, Deadline deadline) { return receive_until(ready, deadline); });
   }
   ~WorkerProgram() {
     socket.reset();

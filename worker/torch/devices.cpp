@@ -34,9 +34,12 @@ class TorchDevices final : public Devices {
  public:
   Result<std::string> use(const config::Device& device) override {
     switch (device.kind) {
-      case config::DeviceKind::kCpu: return use_cpu();
-      case config::DeviceKind::kCuda: return use_cuda(device);
-      case config::DeviceKind::kMps: return use_mps();
+      case config::DeviceKind::kCpu:
+        return use_cpu();
+      case config::DeviceKind::kCuda:
+        return use_cuda(device);
+      case config::DeviceKind::kMps:
+        return use_mps();
     }
     return Error{Errc::kUnsupported, "a device of unknown kind"};
   }

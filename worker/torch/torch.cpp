@@ -47,7 +47,8 @@ Result<void> check_storable(const torch::Tensor& tensor) {
   if (!tensor.device().is_cpu())
     return Error{Errc::kUnsupported, "a tensor on " + tensor.device().str() + " cannot be put into the arena; move it with .cpu() first"};
   if (tensor.is_quantized() && tensor.qscheme() != at::kPerTensorAffine)
-    return Error{Errc::kUnsupported, "a tensor that is quantised per channel cannot be put into the arena; quantise it per tensor or dequantize() it"};
+    return Error{Errc::kUnsupported,
+                 "a tensor that is quantised per channel cannot be put into the arena; quantise it per tensor or dequantize() it"};
   if (tensor.dim() > static_cast<std::int64_t>(limits::kMaxDims))
     return Error{Errc::kInvalidArgument, "a tensor of " + std::to_string(tensor.dim()) + " dimensions; the arena takes " +
                                              std::to_string(limits::kMaxDims) + " at most"};

@@ -31,7 +31,9 @@ std::string first_line(std::string_view text) { return std::string(text.substr(0
 // LibTorch's own texts for a missing file and for one that is no module name neither the file nor the cause.
 void check_readable(const std::string& path) {
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) throw std::runtime_error("TorchScript file " + system_error(path, errno).message + "; set args.path to a file that torch.jit.save wrote");
+  if (!file)
+    throw std::runtime_error("TorchScript file " + system_error(path, errno).message +
+                             "; set args.path to a file that torch.jit.save wrote");
 }
 
 torch::jit::Module load_module(const std::string& path, const torch::Device& device) {
@@ -118,9 +120,8 @@ void register_torchscript(Registry& registry) {
   auto& type = registry.add_type(std::string(config::kTorchScript));
   type.make = [](Context& context) { return std::make_unique<TorchScriptActor>(context); };
   type.fallback = [](Actor& actor, std::string_view method, wire::Value::Reader arguments, const ipc::Decoder& decoder,
-                     wire::Value::Builder result, ipc::Encoder& encoder) {
-    static_cast<TorchScriptActor&>(actor).call(method, arguments, decoder, result, encoder);
-  };
+                     wire::Value::Builder result,
+                     ipc::Encoder& encoder) { static_cast<TorchScriptActor&>(actor).call(method, arguments, decoder, result, encoder); };
 }
 
 }  // namespace tv::worker

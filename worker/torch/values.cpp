@@ -19,15 +19,24 @@ class Reader {
   c10::IValue read(wire::Value::Reader value, const c10::TypePtr& declared) const {
     auto type = without_optional(declared);
     switch (value.which()) {
-      case wire::Value::NULL_: return {};
-      case wire::Value::BOOL: return value.getBool();
-      case wire::Value::INT: return integer(value.getInt(), type);
-      case wire::Value::FLOAT: return value.getFloat();
-      case wire::Value::TEXT: return text(value.getText());
-      case wire::Value::TENSOR: return tensor(value);
-      case wire::Value::LIST: return list(value.getList(), type);
-      case wire::Value::MAP: return map(value.getMap(), type);
-      default: throw ArgumentError("a value of kind " + std::string(ipc::kind_name(value.which())) + " cannot be given to a TorchScript method");
+      case wire::Value::NULL_:
+        return {};
+      case wire::Value::BOOL:
+        return value.getBool();
+      case wire::Value::INT:
+        return integer(value.getInt(), type);
+      case wire::Value::FLOAT:
+        return value.getFloat();
+      case wire::Value::TEXT:
+        return text(value.getText());
+      case wire::Value::TENSOR:
+        return tensor(value);
+      case wire::Value::LIST:
+        return list(value.getList(), type);
+      case wire::Value::MAP:
+        return map(value.getMap(), type);
+      default:
+        throw ArgumentError("a value of kind " + std::string(ipc::kind_name(value.which())) + " cannot be given to a TorchScript method");
     }
   }
 
@@ -53,7 +62,8 @@ class Reader {
   c10::IValue tuple(capnp::List<wire::Value>::Reader items, const c10::TupleType& type) const {
     auto elements = type.elements();
     if (items.size() != elements.size())
-      throw ArgumentError("a tuple of " + std::to_string(elements.size()) + " is wanted, a list of " + std::to_string(items.size()) + " came");
+      throw ArgumentError("a tuple of " + std::to_string(elements.size()) + " is wanted, a list of " + std::to_string(items.size()) +
+                          " came");
     std::vector<c10::IValue> out;
     for (unsigned i = 0; i < items.size(); ++i) out.push_back(read(items[i], elements[i]));
     return c10::ivalue::Tuple::create(std::move(out));
@@ -84,7 +94,8 @@ class Writer {
 
   // NOLINTNEXTLINE(misc-no-recursion): bounded by the depth of the value, which the receiver bounds as well
   void write(const c10::IValue& value, wire::Value::Builder out, int depth = 0) {
-    if (depth > limits::kMaxNesting) throw ArgumentError("the result is nested deeper than " + std::to_string(limits::kMaxNesting) + " levels");
+    if (depth > limits::kMaxNesting)
+      throw ArgumentError("the result is nested deeper than " + std::to_string(limits::kMaxNesting) + " levels");
     if (value.isNone()) return out.setNull();
     if (value.isTensor()) return tensor(value.toTensor(), out);
     if (value.isBool()) return out.setBool(value.toBool());

@@ -3,8 +3,8 @@
 //     null  bool  int  float  text  list           map                 tensor
 //     None  bool  int  float  str   List or Tuple  Dict with str keys  Tensor
 //
-// A value becomes what the method's parameter asks for: a list becomes a List[int], a List[Tensor], a Tuple or a List[Any], an int a float. Both
-// throw ArgumentError for what has no counterpart.
+// A value becomes what the method's parameter asks for: a list becomes a List[int], a List[Tensor], a Tuple or a List[Any], an int a float.
+// Both throw ArgumentError for what has no counterpart.
 #pragma once
 
 #include <torch/script.h>

@@ -14,6 +14,4 @@ class CounterActor : public tv::Actor {
 };
 }  // namespace
 
-TV_PLUGIN(registry) {
-  registry.add<CounterActor, Counter>().method(Counter::add, &CounterActor::add);
-}
+TV_PLUGIN(registry) { registry.add<CounterActor, Counter>().method(Counter::add, &CounterActor::add); }

@@ -17,6 +17,4 @@ class DoublerActor : public tv::Actor {
 };
 }  // namespace
 
-TV_PLUGIN(registry) {
-  registry.add<DoublerActor, Doubler>().method(Doubler::twice, &DoublerActor::twice);
-}
+TV_PLUGIN(registry) { registry.add<DoublerActor, Doubler>().method(Doubler::twice, &DoublerActor::twice); }
