@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <map>
+#include <set>
 #include <system_error>
 
 namespace tv::config {
@@ -62,12 +63,14 @@ class Checker {
   Draft draft_;
   Problems& problems_;
   Config config_;
+  std::set<std::string> duplicates_;
 };
 
 void Checker::claim(Names& names, const std::string& name, const std::string& key) {
   auto [first, fresh] = names.emplace(name, key);
   if (fresh) return;
   auto line = problems_.place_of(first->second).line;
+  duplicates_.insert(key);  // a problem, but the name is known
   problems_.add(key, in_quotes(name) + " is taken already, by " + first->second + " (line " + std::to_string(line) + ")");
 }
 
@@ -176,7 +179,7 @@ void Checker::check_type(const std::string& section, const std::string& type, co
 bool Checker::all_good(std::string_view key) const {
   if (problems_.at("worker")) return false;
   for (std::size_t i = 0; i < draft_.workers.size(); ++i)
-    if (problems_.at(in_section("worker", i, key))) return false;
+    if (problems_.at(in_section("worker", i, key)) && !duplicates_.contains(in_section("worker", i, key))) return false;
   return !draft_.workers.empty();
 }
 

@@ -40,7 +40,8 @@ Caller::Caller(std::shared_ptr<RingChannel> channel, Incarnation incarnation, Wa
       next_id_(CallId{incarnation} << 40 | 1),
       receiver_sleeps_until_(0),
       outstanding_(limits::kMaxActors),
-      turns_(limits::kMaxPools),
+      // Callers begin at different members: many short-lived ones spread as one long-lived one does.
+      turns_(limits::kMaxPools, incarnation + channel_->store()->self()),
       random_(static_cast<std::uint64_t>(monotonic_ns()) | 1) {}
 
 Caller::~Caller() { abandon(Error{Errc::kCancelled, "the caller has been closed"}); }

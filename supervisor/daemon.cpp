@@ -74,6 +74,7 @@ Result<void> Daemon::open_sockets() {
 
 Result<void> Daemon::catch_signals() {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit is a write error, not the end
   signals_.push_back(TV_TRY(loop_->on_signal(SIGTERM, [this] { on_terminate("SIGTERM"); })));
   signals_.push_back(TV_TRY(loop_->on_signal(SIGINT, [this] { on_terminate("SIGINT"); })));
   signals_.push_back(TV_TRY(loop_->on_signal(SIGHUP, [] {

@@ -53,12 +53,13 @@ void Runtime::start_actor(HostedActor& actor) {
   }();
   caller_->set_source(kNoActor);
   if (started) {
-    log::info("actor ready", {{"actor", plan.name}, {"type", plan.type}, {"restored", *started}, {"incarnation", plan.incarnation}});
+    // Its log line is the supervisor's, which is told of it.
+    log::debug("actor ready", {{"actor", plan.name}, {"type", plan.type}, {"restored", *started}, {"incarnation", plan.incarnation}});
     control_.actor_ready(plan.id, *started);
     return;
   }
   Error why{started.error().code, "actor \"" + plan.name + "\": " + started.error().message};
-  log::error("actor failed to start", {{"actor", plan.name}, {"cause", why.message}});
+  log::debug("actor failed to start", {{"actor", plan.name}, {"cause", why.message}});
   actor.fail(why);
   control_.actor_failed(plan.id, why);
 }

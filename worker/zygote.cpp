@@ -98,7 +98,9 @@ Result<void> reply(int socket, const FillReply& fill) {
 
 void reset_signals() {
   for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);  // refused for SIGKILL and SIGSTOP, which is fine
+  // Meant for the supervisor, which stops us in order: a terminal and some service managers signal whole groups.
   ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGTERM, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   ::signal(SIGPIPE, SIG_IGN);
   sigset_t none;

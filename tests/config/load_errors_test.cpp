@@ -419,7 +419,8 @@ worker = "cpuu"
         "test.toml:11:8: arena.ring: expected a size from 16.0KiB to 16.0MiB, found 3\n"
         "test.toml:13:1: actor[0].name: missing; every [[actor]] needs a name, for example name = \"trainer\"\n"
         "test.toml:14:8: actor[0].type: \"trainer\" has no dot and is not a built-in type (torchscript); types of plug-ins look like "
-        "\"fashion.trainer\"\n");
+        "\"fashion.trainer\"\n"
+        "test.toml:15:10: actor[0].worker: no worker is named \"cpuu\"; did you mean \"cpu\"?\n");
 }
 
 TEST_CASE("a mistake is reported once and not again where others refer to it") {

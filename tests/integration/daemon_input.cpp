@@ -108,9 +108,9 @@ TEST_CASE("a message of a gigabyte ends its connection, and costs the daemon not
   // ZMTP 3.0 greeting and NULL handshake (rfc.zeromq.org/spec/23), then the header of a frame of 1 GiB.
   std::string bytes("\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL", 16);
   bytes.resize(64, '\0');
-  std::string ready("\x04\x19\x05READY\x0bSocket-Type\0\0\0\x06" "DEALER", 33);
-  ready[1] = static_cast<char>(ready.size() - 2);
-  bytes += ready;
+  constexpr char kReady[] = "\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06" "DEALER";
+  static_assert(sizeof kReady - 1 - 2 == 0x1c);
+  bytes += std::string(kReady, sizeof kReady - 1);
   bytes += std::string("\x02\0\0\0\0\x40\0\0\0", 9);
   REQUIRE(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
   std::string chunk(1 << 20, 'x');

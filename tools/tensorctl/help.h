@@ -55,7 +55,9 @@ The result is JSON on standard output. A tensor in it reads {"tensor": "float32[
 
 inline constexpr std::string_view kKill = R"(Examples:
   tensorctl kill cpu/0                            SIGKILL: a crash, for those who want to see one
-  tensorctl kill cpu/0 --signal TERM              asks the process to stop)";
+  tensorctl kill cpu/0 --signal ABRT              the same with a core dump, where they are on
+
+Workers ignore TERM, INT and HUP; tensorctl stop and restart are the orderly ways.)";
 
 inline constexpr std::string_view kRestart = R"(Examples:
   tensorctl restart cpu/0                         a worker and all its actors
