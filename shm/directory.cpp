@@ -1,5 +1,7 @@
 #include "shm/directory.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -53,16 +55,22 @@ std::uint32_t slot_for(std::string_view name) {
   return static_cast<std::uint32_t>(hash % limits::kMaxNames);
 }
 
-// Reads a sequence-locked entry: `read` copies, and runs again if the writer was at work.
+// Far beyond the time of a write, whose writer may have lost its core in the middle.
+constexpr int kReadAttempts = 10'000;
+
+// Reads a sequence-locked entry: `read` copies, and runs again if the writer was at work. False if it stays at work: the supervisor has
+// died in the middle, and nobody waits for the dead.
 template <class Read>
-void read_locked(const HalfWord& sequence, Read read) {
-  for (;;) {
+[[nodiscard]] bool read_locked(const HalfWord& sequence, Read read) {
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
     std::uint32_t before = sequence.load(std::memory_order_acquire);
     if ((before & 1) == 0) {
       read();
-      if (sequence.load(std::memory_order_relaxed) == before) return;
+      if (sequence.load(std::memory_order_relaxed) == before) return true;
     }
+    ::sched_yield();
   }
+  return false;
 }
 
 class WriteLock {
@@ -86,10 +94,11 @@ struct NameCopy {
 
 NameCopy copy_of(const NameEntry& entry) {
   NameCopy copy{};
-  read_locked(entry.sequence, [&] {
+  bool whole = read_locked(entry.sequence, [&] {
     get_shared_text(copy.name, entry.name);
     copy.value = {Handle::from_bits(entry.handle.load(std::memory_order_acquire)), entry.version.load(std::memory_order_acquire)};
   });
+  if (!whole) return NameCopy{};
   copy.name[limits::kMaxObjectName] = 0;
   return copy;
 }
@@ -149,7 +158,7 @@ std::string Directory::actor_message(ActorId id) const {
   if (id >= limits::kMaxActors) return {};
   const ActorEntry& entry = arena_->actor(id);
   char copy[sizeof entry.message];
-  read_locked(entry.message_sequence, [&] { get_shared_text(copy, entry.message); });
+  if (!read_locked(entry.message_sequence, [&] { get_shared_text(copy, entry.message); })) return {};
   return std::string(text_of(copy));
 }
 

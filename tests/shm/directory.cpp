@@ -59,3 +59,19 @@ TEST_CASE("the table of names fills to its limit, refuses more, and finds every 
   CHECK(directory.names().size() == limits::kMaxNames);
   CHECK(fixture.directory->publish(std::string(200, 'x'), Handle::make(1, 1)).error().code == Errc::kInvalidArgument);
 }
+
+TEST_CASE("a supervisor that died in the middle of a directory entry keeps no reader waiting", "[shm]") {
+  test::ArenaFixture fixture;
+  Directory directory(fixture.arena);
+  auto actor = *fixture.directory->add_actor("a", "t", 1);
+  fixture.directory->set_actor(actor, {1, ActorState::kFailed, 0, 1}, "why");
+  REQUIRE(fixture.directory->publish("n", Handle::make(1, 1)).ok());
+  fixture.arena->actor(actor).message_sequence.fetch_add(1);
+  for (std::uint32_t i = 0; i < limits::kMaxNames; ++i)
+    if (fixture.arena->name(i).state.load() != 0) fixture.arena->name(i).sequence.fetch_add(1);
+  CHECK(directory.actor_message(actor).empty());
+  CHECK_FALSE(directory.find_name("n"));
+  // The next write of the entry mends it.
+  REQUIRE(fixture.directory->publish("n", Handle::make(2, 1)).ok());
+  CHECK(directory.find_name("n")->handle == Handle::make(2, 1));
+}
