@@ -31,6 +31,8 @@ inline constexpr std::size_t kMaxArenaBytes = std::size_t{1} << 46;
 inline constexpr std::size_t kMinRingBytes = std::size_t{16} << 10;
 inline constexpr std::size_t kDefaultRingBytes = std::size_t{256} << 10;
 inline constexpr std::size_t kMaxRingBytes = std::size_t{16} << 20;
+// The priority lane holds control messages only, which are small.
+inline constexpr std::size_t kPriorityRingBytes = std::size_t{16} << 10;
 
 // The directory in the arena: actors (members of pools included), pools, named objects.
 inline constexpr std::uint32_t kMaxActors = 1024;

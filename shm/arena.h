@@ -31,12 +31,14 @@ class Arena {
 
   ArenaHeader& header() const { return *at<ArenaHeader>(0); }
   ParticipantSlot& participant(ParticipantId id) const { return at<ParticipantSlot>(geometry_.participants_at)[id]; }
-  RingCursors& ring(ParticipantId from, ParticipantId to) const {
-    return at<RingCursors>(geometry_.rings_at)[from * limits::kMaxParticipants + to];
+  RingCursors& ring(ParticipantId from, ParticipantId to, Lane lane = Lane::kMail) const {
+    std::uint32_t pair = from * limits::kMaxParticipants + to;
+    return at<RingCursors>(geometry_.rings_at)[pair * kLanes + static_cast<std::uint32_t>(lane)];
   }
-  std::span<std::byte> ring_data(ParticipantId from, ParticipantId to) const {
-    return {base_ + ring_offset(from, to), geometry_.ring_bytes};
+  std::span<std::byte> ring_data(ParticipantId from, ParticipantId to, Lane lane = Lane::kMail) const {
+    return {base_ + ring_offset(from, to, lane), ring_bytes(lane)};
   }
+  std::uint64_t ring_bytes(Lane lane) const { return lane == Lane::kMail ? geometry_.ring_bytes : limits::kPriorityRingBytes; }
   ActorEntry& actor(ActorId id) const { return at<ActorEntry>(geometry_.actors_at)[id]; }
   ActorCell& cell(ActorId id) const { return at<ActorCell>(geometry_.cells_at)[id]; }
   PoolEntry& pool(std::uint32_t index) const { return at<PoolEntry>(geometry_.pools_at)[index]; }
@@ -45,8 +47,9 @@ class Arena {
   ObjectSlot& slot(std::uint32_t index) const { return at<ObjectSlot>(geometry_.slots_at)[index]; }
   std::atomic<BlockWord>& block_word(std::uint32_t index) const { return at<std::atomic<BlockWord>>(geometry_.block_words_at)[index]; }
   std::uint64_t block_offset(std::uint32_t index) const { return geometry_.blocks_at + std::uint64_t{index} * limits::kBlockBytes; }
-  std::uint64_t ring_offset(ParticipantId from, ParticipantId to) const {
-    return geometry_.ring_data_at + (std::uint64_t{from} * limits::kMaxParticipants + to) * geometry_.ring_bytes;
+  std::uint64_t ring_offset(ParticipantId from, ParticipantId to, Lane lane = Lane::kMail) const {
+    std::uint64_t at = lane == Lane::kMail ? geometry_.ring_data_at : geometry_.priority_data_at;
+    return at + (std::uint64_t{from} * limits::kMaxParticipants + to) * ring_bytes(lane);
   }
 
   // Asks the kernel for the memory of a range before anybody writes there: a full machine answers with an error instead of SIGBUS.

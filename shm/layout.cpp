@@ -35,7 +35,7 @@ Result<Geometry> make_geometry(std::uint64_t arena_bytes, std::uint64_t ring_byt
     return begin;
   };
   g.participants_at = table(sizeof(ParticipantSlot), limits::kMaxParticipants);
-  g.rings_at = table(sizeof(RingCursors), std::uint64_t{limits::kMaxParticipants} * limits::kMaxParticipants);
+  g.rings_at = table(sizeof(RingCursors), std::uint64_t{limits::kMaxParticipants} * limits::kMaxParticipants * kLanes);
   g.actors_at = table(sizeof(ActorEntry), limits::kMaxActors);
   g.cells_at = table(sizeof(ActorCell), limits::kMaxActors);
   g.pools_at = table(sizeof(PoolEntry), limits::kMaxPools);
@@ -46,6 +46,8 @@ Result<Geometry> make_geometry(std::uint64_t arena_bytes, std::uint64_t ring_byt
   g.tables_end = at;
   g.ring_data_at = round_up(at, kPage);
   at = g.ring_data_at + std::uint64_t{limits::kMaxParticipants} * limits::kMaxParticipants * ring_bytes;
+  g.priority_data_at = round_up(at, kPage);
+  at = g.priority_data_at + std::uint64_t{limits::kMaxParticipants} * limits::kMaxParticipants * limits::kPriorityRingBytes;
   g.blocks_at = round_up(at, limits::kBlockBytes);
   g.total_bytes = g.blocks_at + std::uint64_t{g.blocks} * limits::kBlockBytes;
   return g;
