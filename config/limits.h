@@ -18,6 +18,16 @@ inline constexpr std::size_t kAlignment = 64;
 // Dimensions of a tensor: fixed, so that its description has a fixed size and is never itself allocated.
 inline constexpr std::size_t kMaxDims = 8;
 
+// Objects larger than the largest cell take units: small enough that rounding costs little, and 64 of them are a block, so that a word
+// says which are taken. The largest cell is four units, from where on rounding to a unit costs less than classes do.
+inline constexpr std::size_t kUnitBytes = std::size_t{32} << 10;
+inline constexpr std::size_t kLargestCellBytes = 4 * kUnitBytes;
+
+// Blocks that a participant keeps leased though nothing lies in them, so that a steady coming and going of tensors makes no system
+// calls; and never more than this share of the arena. They are given back when somebody waits for room.
+inline constexpr std::uint32_t kMaxKeptBlocks = 64;
+inline constexpr std::uint32_t kKeptShare = 16;
+
 // Object slots come in chunks of this many; a chunk is leased like a block.
 inline constexpr std::uint32_t kSlotsPerChunk = 512;
 inline constexpr std::uint32_t kMaxObjects = 1u << 24;      // 24 bits of a handle are the slot's index
@@ -40,6 +50,7 @@ inline constexpr std::uint32_t kMaxPools = 256;
 inline constexpr std::uint32_t kMaxNames = 8192;
 inline constexpr std::size_t kMaxName = 95;        // bytes of an actor's, pool's, worker's or type's name
 inline constexpr std::size_t kMaxObjectName = 127;  // bytes of a named object's name
+inline constexpr std::size_t kMaxLabel = 31;       // bytes of an object's origin, as people see it; longer ones are cut
 
 // Messages. A ring message is bounded by half its ring as well; an envelope may carry this many handles.
 inline constexpr std::size_t kMaxHandlesPerMessage = 256;
@@ -63,5 +74,6 @@ inline constexpr std::size_t kMaxRuntimeDirBytes = 80;
 static_assert(kMaxParticipants <= 64, "holders are bits of one 64-bit word");
 static_assert(kMaxWorkers + 8 < kMaxParticipants, "clients need numbers, too");
 static_assert(kMinArenaBytes % kBlockBytes == 0);
+static_assert(kBlockBytes / kUnitBytes == 64, "the units of a block are bits of one word");
 
 }  // namespace tv::limits

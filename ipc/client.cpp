@@ -58,7 +58,7 @@ struct Attachment {
   ParticipantId participant = kNoParticipant;
   Incarnation incarnation = 0;
   Fd socket;  // its end is how either side learns that the other is gone
-  Fd arena;
+  shm::ArenaFds arena;
 };
 
 Error failure_of(wire::Failure::Reader failure) {
@@ -76,7 +76,7 @@ Result<void> read_reply(const PacketIn& packet, Attachment& attachment) {
                                         "; build it against the release of the daemon"};
     attachment.participant = reply.getAttached().getParticipant();
     attachment.incarnation = reply.getAttached().getIncarnation();
-    if (attachment.participant == kSupervisor || attachment.participant >= limits::kMaxParticipants || packet.fds.size() != 1)
+    if (attachment.participant == kSupervisor || attachment.participant >= limits::kMaxParticipants)
       return Error{Errc::kProtocol, "the supervisor's answer to an attach request is nonsense"};
     return {};
   });
@@ -97,7 +97,7 @@ Result<Attachment> attach(const std::string& runtime_dir, const ClientOptions& o
   Attachment attachment;
   TV_TRY(read_reply(reply, attachment));
   attachment.socket = std::move(*socket);
-  attachment.arena = std::move(reply.fds[0]);
+  attachment.arena = TV_TRY(shm::ArenaFds::from(std::move(reply.fds)));
   return attachment;
 }
 

@@ -7,11 +7,16 @@
 
 #include <cerrno>
 #include <new>
+#include <string>
 
-#include "config/clock.h"
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // since Linux 5.14
+#endif
 
 namespace tv::shm {
 namespace {
+
+namespace bi = boost::interprocess;
 
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
@@ -19,8 +24,8 @@ constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 class Memfd {
  public:
   explicit Memfd(int fd) : fd_(fd) {}
-  boost::interprocess::mapping_handle_t get_mapping_handle() const { return {fd_, false}; }
-  boost::interprocess::mode_t get_mode() const { return boost::interprocess::read_write; }
+  bi::mapping_handle_t get_mapping_handle() const { return {fd_, false}; }
+  bi::mode_t get_mode() const { return bi::read_write; }
 
  private:
   int fd_;
@@ -30,7 +35,7 @@ Error corrupt(const char* why) {
   return Error{Errc::kCorrupt, std::string("this is no arena that this version can use: ") + why};
 }
 
-Result<Geometry> checked_geometry(const ArenaHeader& header, std::uint64_t file_bytes) {
+Result<Geometry> checked_geometry(const ArenaHeader& header) {
   if (header.magic != kArenaMagic) return corrupt("it does not begin with an arena's magic number");
   if (header.version != kArenaVersion)
     return Error{Errc::kProtocol, "the arena has layout version " + std::to_string(header.version) + ", this program knows version " +
@@ -38,38 +43,103 @@ Result<Geometry> checked_geometry(const ArenaHeader& header, std::uint64_t file_
   const Geometry& claimed = header.geometry;
   std::uint64_t arena_bytes = std::uint64_t{claimed.blocks} * limits::kBlockBytes;
   if (claimed.chunks > limits::kMaxObjects / limits::kSlotsPerChunk) return corrupt("its object table is larger than possible");
-  auto expected = make_geometry(arena_bytes, claimed.ring_bytes, claimed.slots());
+  auto expected = make_geometry(arena_bytes, claimed.ring_bytes, claimed.slots(), std::uint64_t{claimed.client_blocks} * limits::kBlockBytes);
   if (!expected || !(*expected == claimed)) return corrupt("its header contradicts itself");
-  if (claimed.total_bytes != file_bytes) return corrupt("its header contradicts the file's size");
   return claimed;
+}
+
+Result<Fd> make_memfd(const char* name, std::uint64_t bytes) {
+  Fd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) return system_error("cannot create the arena's memory", errno);
+  if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) return system_error("cannot size the arena", errno);
+  if (::fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return system_error("cannot seal the arena's size", errno);
+  // Whoever has a read-only descriptor must not be able to open the file again for writing.
+  if (::fchmod(fd.get(), S_IRUSR) != 0) return system_error("cannot restrict the arena's mode", errno);
+  return fd;
+}
+
+Result<void> check_file(const Fd& fd, std::uint64_t bytes) {
+  int seals = ::fcntl(fd.get(), F_GET_SEALS);
+  if (seals < 0 || (seals & kSeals) != kSeals) return corrupt("its size is not sealed");
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return system_error("cannot stat the arena", errno);
+  if (static_cast<std::uint64_t>(info.st_size) != bytes) return corrupt("its header contradicts the file's size");
+  return {};
+}
+
+// Address space for the whole arena, aligned so that a block begins where a huge page may. What maps there unmaps it.
+Result<std::byte*> reserve_addresses(std::uint64_t bytes) {
+  std::uint64_t with_slack = bytes + limits::kBlockBytes;
+  void* memory = ::mmap(nullptr, with_slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED)
+    return Error{Errc::kOutOfMemory, "cannot map the arena's " + std::to_string(bytes) +
+                                         " bytes; lower [arena] size or raise the limit on address space"};
+  auto first = reinterpret_cast<std::uintptr_t>(memory);
+  std::uintptr_t base = (first + limits::kBlockBytes - 1) / limits::kBlockBytes * limits::kBlockBytes;
+  if (base > first) ::munmap(memory, base - first);
+  std::uintptr_t end = base + bytes;
+  if (first + with_slack > end) ::munmap(reinterpret_cast<void*>(end), first + with_slack - end);
+  return reinterpret_cast<std::byte*>(base);
+}
+
+bi::mapped_region map_at(std::byte* address, const Fd& fd, std::uint64_t bytes) {
+  return bi::mapped_region(Memfd(fd.get()), bi::read_only, 0, bytes, address, MAP_FIXED);
+}
+
+Result<Fd> reopen_read_only(const Fd& fd) {
+  std::string path = "/proc/self/fd/" + std::to_string(fd.get());
+  Fd copy(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!copy) return system_error("cannot open the arena read-only through " + path + " (is /proc mounted?)", errno);
+  return copy;
 }
 
 }  // namespace
 
-Arena::Arena(Fd fd, boost::interprocess::mapped_region region, const Geometry& geometry)
-    : fd_(std::move(fd)), region_(std::move(region)), base_(static_cast<std::byte*>(region_.get_address())), geometry_(geometry) {}
-
-Result<std::shared_ptr<Arena>> Arena::map(Fd fd, const Geometry& geometry) {
-  namespace bi = boost::interprocess;
-  try {
-    bi::mapped_region region(Memfd(fd.get()), bi::read_only, 0, geometry.total_bytes);
-    std::shared_ptr<Arena> arena(new Arena(std::move(fd), std::move(region), geometry));
-    if (auto writable = arena->allow_writing(0, geometry.tables_end, true); !writable) return writable.error();
-    return arena;
-  } catch (const bi::interprocess_exception& e) {
-    return Error{Errc::kOutOfMemory, "cannot map the arena's " + std::to_string(geometry.total_bytes) +
-                                         " bytes: " + e.what() + "; lower [arena] size or raise the limit on address space"};
-  }
+std::vector<int> ArenaFds::numbers() const {
+  std::vector<int> numbers{control.get(), blocks.get()};
+  if (client_blocks) numbers.push_back(client_blocks.get());
+  return numbers;
 }
 
-Result<std::shared_ptr<Arena>> Arena::create(std::uint64_t arena_bytes, std::uint64_t ring_bytes, std::uint32_t objects) {
-  Geometry geometry = TV_TRY(make_geometry(arena_bytes, ring_bytes, objects));
-  Fd fd(::memfd_create("tensorvisor-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return system_error("cannot create the arena's memory", errno);
-  if (::ftruncate(fd.get(), static_cast<off_t>(geometry.total_bytes)) != 0) return system_error("cannot size the arena", errno);
-  if (::fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return system_error("cannot seal the arena's size", errno);
-  auto arena = TV_TRY(map(std::move(fd), geometry));
-  // The tables that everybody writes; object slots are reserved by the chunk.
+Result<ArenaFds> ArenaFds::from(std::vector<Fd> fds) {
+  if (fds.size() < 2 || fds.size() > 3)
+    return Error{Errc::kProtocol, "an arena has two or three descriptors, not " + std::to_string(fds.size())};
+  return ArenaFds{std::move(fds[0]), std::move(fds[1]), fds.size() == 3 ? std::move(fds[2]) : Fd()};
+}
+
+Result<std::shared_ptr<Arena>> Arena::map(ArenaFds fds, const Geometry& geometry, bool huge_pages) {
+  std::byte* base = TV_TRY(reserve_addresses(geometry.total_bytes));
+  std::shared_ptr<Arena> arena(new Arena(std::move(fds), geometry));
+  arena->base_ = base;
+  std::uint64_t mapped = 0;
+  try {
+    arena->control_ = map_at(base, arena->fds_.control, geometry.blocks_at);
+    mapped = geometry.blocks_at;
+    arena->blocks_ = map_at(base + geometry.blocks_at, arena->fds_.blocks, geometry.client_blocks_at - geometry.blocks_at);
+    mapped = geometry.client_blocks_at;
+    if (geometry.client_blocks > 0)
+      arena->client_blocks_ =
+          map_at(base + geometry.client_blocks_at, arena->fds_.client_blocks, geometry.total_bytes - geometry.client_blocks_at);
+  } catch (const bi::interprocess_exception& e) {
+    ::munmap(base + mapped, geometry.total_bytes - mapped);
+    return Error{Errc::kOutOfMemory, "cannot map the arena's " + std::to_string(geometry.total_bytes) + " bytes: " + e.what() +
+                                         "; lower [arena] size or raise the limit on address space"};
+  }
+  // A wish: where the kernel has none, populate() gives small ones.
+  if (huge_pages) (void)::madvise(base + geometry.blocks_at, geometry.total_bytes - geometry.blocks_at, MADV_HUGEPAGE);
+  if (auto writable = arena->allow_writing(0, geometry.tables_end, true); !writable) return writable.error();
+  return arena;
+}
+
+Result<std::shared_ptr<Arena>> Arena::create(const ArenaOptions& options) {
+  Geometry geometry = TV_TRY(make_geometry(options.bytes, options.ring_bytes, options.objects, options.client_bytes));
+  ArenaFds fds;
+  fds.control = TV_TRY(make_memfd("tensorvisor-arena", geometry.blocks_at));
+  fds.blocks = TV_TRY(make_memfd("tensorvisor-blocks", geometry.client_blocks_at - geometry.blocks_at));
+  if (geometry.client_blocks > 0)
+    fds.client_blocks = TV_TRY(make_memfd("tensorvisor-client-blocks", geometry.total_bytes - geometry.client_blocks_at));
+  auto arena = TV_TRY(map(std::move(fds), geometry, options.huge_pages));
+  // The tables that everybody writes; object slots and their headers are reserved by the chunk.
   if (auto reserved = arena->reserve(0, geometry.slots_at); !reserved) return reserved.error();
   std::uint64_t words = geometry.tables_end - geometry.block_words_at;
   if (auto reserved = arena->reserve(geometry.block_words_at, words); !reserved) return reserved.error();
@@ -78,28 +148,45 @@ Result<std::shared_ptr<Arena>> Arena::create(std::uint64_t arena_bytes, std::uin
   header->header_bytes = sizeof(ArenaHeader);
   header->geometry = geometry;
   header->created_realtime_ns = realtime_ns();
+  header->patience_ns = options.patience.count();
+  header->huge_pages = options.huge_pages ? 1 : 0;
   header->magic = kArenaMagic;
   return arena;
 }
 
-Result<std::shared_ptr<Arena>> Arena::attach(Fd fd) {
-  int seals = ::fcntl(fd.get(), F_GET_SEALS);
-  if (seals < 0 || (seals & kSeals) != kSeals) return corrupt("its size is not sealed");
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return system_error("cannot stat the arena", errno);
-  auto file_bytes = static_cast<std::uint64_t>(info.st_size);
-  if (file_bytes < sizeof(ArenaHeader)) return corrupt("it is too small");
+Result<std::shared_ptr<Arena>> Arena::attach(ArenaFds fds) {
   // Read, not mapped: until the header is checked nothing in it is believed.
   alignas(ArenaHeader) std::byte raw[sizeof(ArenaHeader)];
-  if (::pread(fd.get(), raw, sizeof raw, 0) != static_cast<ssize_t>(sizeof raw)) return system_error("cannot read the arena", errno);
-  Geometry geometry = TV_TRY(checked_geometry(*reinterpret_cast<const ArenaHeader*>(raw), file_bytes));
-  return map(std::move(fd), geometry);
+  ssize_t n = ::pread(fds.control.get(), raw, sizeof raw, 0);
+  if (n < 0) return system_error("cannot read the arena", errno);
+  if (n != static_cast<ssize_t>(sizeof raw)) return corrupt("it is too small");
+  const auto& header = *reinterpret_cast<const ArenaHeader*>(raw);
+  Geometry geometry = TV_TRY(checked_geometry(header));
+  TV_TRY(check_file(fds.control, geometry.blocks_at));
+  TV_TRY(check_file(fds.blocks, geometry.client_blocks_at - geometry.blocks_at));
+  if (geometry.client_blocks > 0) TV_TRY(check_file(fds.client_blocks, geometry.total_bytes - geometry.client_blocks_at));
+  return map(std::move(fds), geometry, header.huge_pages == 1);
+}
+
+Result<ArenaFds> Arena::share(Access access) const {
+  ArenaFds fds;
+  fds.control = TV_TRY(fds_.control.duplicate());
+  fds.blocks = access == Access::kClient ? TV_TRY(reopen_read_only(fds_.blocks)) : TV_TRY(fds_.blocks.duplicate());
+  if (fds_.client_blocks) fds.client_blocks = TV_TRY(fds_.client_blocks.duplicate());
+  return fds;
+}
+
+std::pair<int, std::uint64_t> Arena::file_of(std::uint64_t offset) const {
+  if (offset < geometry_.blocks_at) return {fds_.control.get(), 0};
+  if (offset < geometry_.client_blocks_at) return {fds_.blocks.get(), geometry_.blocks_at};
+  return {fds_.client_blocks.get(), geometry_.client_blocks_at};
 }
 
 Result<void> Arena::reserve(std::uint64_t offset, std::uint64_t bytes) const {
+  auto [fd, begins] = file_of(offset);
   int result;
   do {
-    result = ::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+    result = ::fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset - begins), static_cast<off_t>(bytes));
   } while (result != 0 && errno == EINTR);
   if (result == 0) return {};
   Error error = system_error("the machine has no memory for " + std::to_string(bytes) + " more bytes of the arena", errno);
@@ -107,9 +194,22 @@ Result<void> Arena::reserve(std::uint64_t offset, std::uint64_t bytes) const {
   return error;
 }
 
+Result<void> Arena::populate(std::uint64_t offset, std::uint64_t bytes) const {
+  int result;
+  do {
+    result = ::madvise(base_ + offset, bytes, MADV_POPULATE_WRITE);
+  } while (result != 0 && (errno == EINTR || errno == EAGAIN));
+  if (result == 0) return {};
+  if (errno == EINVAL) return reserve(offset, bytes);  // an older kernel
+  int reason = errno;
+  return Error{Errc::kOutOfMemory, "the machine has no memory for " + std::to_string(bytes) + " more bytes of the arena: " +
+                                       system_error("madvise", reason).message};
+}
+
 void Arena::punch(std::uint64_t offset, std::uint64_t bytes) const {
+  auto [fd, begins] = file_of(offset);
   // Best effort: memory that cannot be given back is merely kept.
-  (void)::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+  (void)::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset - begins), static_cast<off_t>(bytes));
 }
 
 Result<void> Arena::allow_writing(std::uint64_t offset, std::uint64_t bytes, bool allow) const {
@@ -120,8 +220,12 @@ Result<void> Arena::allow_writing(std::uint64_t offset, std::uint64_t bytes, boo
 }
 
 std::uint64_t Arena::backed_bytes() const {
-  struct stat info {};
-  return ::fstat(fd_.get(), &info) == 0 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;
+  std::uint64_t bytes = 0;
+  for (const Fd* fd : {&fds_.control, &fds_.blocks, &fds_.client_blocks}) {
+    struct stat info {};
+    if (*fd && ::fstat(fd->get(), &info) == 0) bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
+  }
+  return bytes;
 }
 
 }  // namespace tv::shm

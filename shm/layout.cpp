@@ -10,7 +10,7 @@ constexpr std::uint64_t kPage = 4096;
 
 }  // namespace
 
-Result<Geometry> make_geometry(std::uint64_t arena_bytes, std::uint64_t ring_bytes, std::uint32_t objects) {
+Result<Geometry> make_geometry(std::uint64_t arena_bytes, std::uint64_t ring_bytes, std::uint32_t objects, std::uint64_t client_bytes) {
   if (arena_bytes < limits::kMinArenaBytes || arena_bytes > limits::kMaxArenaBytes)
     return Error{Errc::kInvalidArgument, "[arena] size of " + std::to_string(arena_bytes) + " bytes: between " +
                                              std::to_string(limits::kMinArenaBytes) + " and " + std::to_string(limits::kMaxArenaBytes) +
@@ -23,10 +23,15 @@ Result<Geometry> make_geometry(std::uint64_t arena_bytes, std::uint64_t ring_byt
     return Error{Errc::kInvalidArgument, "[arena] objects of " + std::to_string(objects) + ": between 1 and " +
                                              std::to_string(limits::kMaxObjects) + " is possible"};
 
+  if (client_bytes > arena_bytes / 2)
+    return Error{Errc::kInvalidArgument, "[arena] clients of " + std::to_string(client_bytes) + " bytes: at most half of the arena's " +
+                                             std::to_string(arena_bytes) + " are possible"};
+
   Geometry g{};
   g.ring_bytes = ring_bytes;
   g.chunks = (objects + limits::kSlotsPerChunk - 1) / limits::kSlotsPerChunk;
   g.blocks = static_cast<std::uint32_t>(arena_bytes / limits::kBlockBytes);
+  g.client_blocks = static_cast<std::uint32_t>((client_bytes + limits::kBlockBytes - 1) / limits::kBlockBytes);
 
   std::uint64_t at = kPage;
   auto table = [&at](std::uint64_t entry_bytes, std::uint64_t entries) {
@@ -40,15 +45,19 @@ Result<Geometry> make_geometry(std::uint64_t arena_bytes, std::uint64_t ring_byt
   g.cells_at = table(sizeof(ActorCell), limits::kMaxActors);
   g.pools_at = table(sizeof(PoolEntry), limits::kMaxPools);
   g.names_at = table(sizeof(NameEntry), limits::kMaxNames);
+  g.names_used_at = table(sizeof(Word), limits::kMaxNames / 64);
   g.chunks_at = table(sizeof(ChunkEntry), g.chunks);
+  g.freed_chunks_at = table(sizeof(Word), (g.chunks + 63) / 64);
   g.slots_at = table(sizeof(ObjectSlot), g.slots());
   g.block_words_at = table(sizeof(BlockWord), g.blocks);
   g.tables_end = at;
-  g.ring_data_at = round_up(at, kPage);
+  g.headers_at = table(sizeof(TensorHeader), g.slots());
+  g.ring_data_at = at;
   at = g.ring_data_at + std::uint64_t{limits::kMaxParticipants} * limits::kMaxParticipants * ring_bytes;
   g.priority_data_at = round_up(at, kPage);
   at = g.priority_data_at + std::uint64_t{limits::kMaxParticipants} * limits::kMaxParticipants * limits::kPriorityRingBytes;
   g.blocks_at = round_up(at, limits::kBlockBytes);
+  g.client_blocks_at = g.blocks_at + std::uint64_t{g.worker_blocks()} * limits::kBlockBytes;
   g.total_bytes = g.blocks_at + std::uint64_t{g.blocks} * limits::kBlockBytes;
   return g;
 }

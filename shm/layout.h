@@ -26,36 +26,53 @@ struct Geometry {
   std::uint64_t total_bytes;
   std::uint64_t ring_bytes;
   std::uint32_t chunks;  // of limits::kSlotsPerChunk object slots
-  std::uint32_t blocks;  // of limits::kBlockBytes
+  std::uint32_t blocks;  // of limits::kBlockBytes, those of clients included
+  std::uint32_t client_blocks;  // the last ones: only clients lease them
+  std::uint32_t reserved;
   std::uint64_t participants_at;
   std::uint64_t rings_at;
   std::uint64_t actors_at;
   std::uint64_t cells_at;
   std::uint64_t pools_at;
   std::uint64_t names_at;
+  std::uint64_t names_used_at;
   std::uint64_t chunks_at;
+  std::uint64_t freed_chunks_at;
   std::uint64_t slots_at;
   std::uint64_t block_words_at;
   std::uint64_t tables_end;    // everything before is writable by every participant
+  std::uint64_t headers_at;    // a TensorHeader a slot; those of a chunk are writable by the chunk's owner alone
   std::uint64_t ring_data_at;  // row s (64 rings) is writable by participant s alone
   std::uint64_t priority_data_at;  // the same for the rings of the priority lane
-  std::uint64_t blocks_at;     // a block is writable by its leaseholder alone
+  std::uint64_t blocks_at;     // a block is writable by its leaseholder alone; the control file ends here
+  std::uint64_t client_blocks_at;
 
   std::uint32_t slots() const { return chunks * limits::kSlotsPerChunk; }
+  std::uint32_t worker_blocks() const { return blocks - client_blocks; }
   bool operator==(const Geometry&) const = default;
 };
 
-Result<Geometry> make_geometry(std::uint64_t arena_bytes, std::uint64_t ring_bytes, std::uint32_t objects);
+// `client_bytes` of `arena_bytes` are for clients, rounded up to blocks.
+Result<Geometry> make_geometry(std::uint64_t arena_bytes, std::uint64_t ring_bytes, std::uint32_t objects, std::uint64_t client_bytes);
 
-// At offset 0. Written once by the supervisor before anybody attaches, but for the last two words.
+// At offset 0. Written once by the supervisor before anybody attaches, but for the words.
 struct ArenaHeader {
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t header_bytes;
   Geometry geometry;
   std::int64_t created_realtime_ns;
+  std::int64_t patience_ns;   // how long create() waits for room before it says that there is none
+  std::uint32_t huge_pages;   // 1: participants ask for huge pages for the blocks
+  std::uint32_t reserved;
   Word directory_version;  // supervisor: +1 after each change of the directory, then every doorbell is rung
   Word restarts;           // supervisor: clean-ups done
+  // Waiting for room (store.h). A waiter sets the first two, rings the bell and sleeps on `room`; whoever gives memory or a slot back
+  // bumps `room` if somebody waits.
+  alignas(64) Word wanted_bytes;  // what some waiter needs, 0: nobody waits. Participants give back what they keep; the supervisor evicts
+  HalfWord room_waiters;   // 1: somebody sleeps on `room`
+  HalfWord room;           // futex
+  HalfWord supervisor_bell;  // futex: +1 by a participant that wants the supervisor to look (at wanted_bytes, at last words)
 };
 static_assert(sizeof(ArenaHeader) <= 4096);
 
@@ -77,8 +94,11 @@ struct alignas(64) ParticipantSlot {
   char name[limits::kMaxName + 1];  // supervisor, before kind
   DoorbellLine doorbell;
   alignas(64) Word beat;  // owner: counts turns of its loop
+  // Last words: what a process noted in its signal handler before it died of a stray write. Read by the supervisor after the death.
+  alignas(64) Word fault_address;  // offset in the arena of what it wrote to, + 1; 0: no such note
+  HalfWord fault_actor;            // ActorId whose method was running, or kNoActor; before fault_address
 };
-static_assert(sizeof(ParticipantSlot) == 256);
+static_assert(sizeof(ParticipantSlot) == 320);
 
 // Every ordered pair of participants has two rings: ordinary mail, and control messages, which are read first.
 enum class Lane : std::uint32_t { kMail = 0, kPriority = 1 };
@@ -176,8 +196,13 @@ struct alignas(64) NameEntry {
   std::atomic<std::uint64_t> handle;
   std::atomic<std::uint64_t> version;  // +1 with each publication of the name
   char name[limits::kMaxObjectName + 1];
+  Word last_used_ns;  // CLOCK_MONOTONIC of the last look-up; any reader, followed by the entry's bit in the table of names used
+  HalfWord place;     // NamePlace; under the sequence lock
 };
 static_assert(sizeof(NameEntry) == 192);
+
+// Where the tensor of a name is: `handle` is 0 for one that was spilled.
+enum class NamePlace : std::uint32_t { kArena = 0, kSpilled = 1 };
 
 enum class SlotState : std::uint8_t { kFree = 0, kUnsealed = 1, kSealed = 2, kFailed = 3 };
 
@@ -192,8 +217,8 @@ struct alignas(64) ObjectSlot {
   std::int64_t created_ns;     // CLOCK_MONOTONIC
   std::uint32_t creator;       // participant; stays when the chunk's owner changes
   std::uint32_t creator_actor;  // ActorId or kNoActor
-  HalfWord waiters;            // futex for those who wait for the seal
-  std::uint32_t reserved;
+  HalfWord waiters;            // 1: somebody sleeps on the low half of `tag`; any holder, before it looks at `tag` again
+  Incarnation incarnation;     // of the creator
 };
 static_assert(sizeof(ObjectSlot) == 64);
 
@@ -211,20 +236,22 @@ struct alignas(64) ChunkEntry {
 };
 static_assert(sizeof(ChunkEntry) == 128);
 
-// A block's word: owner + 1 (8 bits, 0 free), kind (8), size class (16), count (32).
-enum class BlockKind : std::uint8_t { kLeased = 0, kSmall = 1, kLargeHead = 2, kLargeRest = 3 };
+// What lies in a leased block. Cells: objects of one size class. Units: objects of up to 128 KiB and more, in units of 32 KiB; one that is
+// larger than a block begins at the beginning of a block and goes on in the ones behind it.
+enum class BlockKind : std::uint8_t { kNone = 0, kCells = 1, kUnits = 2 };
 struct BlockWord {
-  std::uint8_t owner_plus_1 = 0;
-  BlockKind kind = BlockKind::kLeased;
-  std::uint16_t size_class = 0;  // kSmall
-  std::uint32_t count = 0;       // kLargeHead: blocks of the run
+  std::uint8_t owner_plus_1 = 0;  // 0: free
+  BlockKind kind = BlockKind::kNone;
+  std::uint16_t size_class = 0;   // kCells
+  std::uint8_t backed = 0;        // 1: its memory is there; kept when the block is given back
+  std::uint8_t reserved[3] = {};
   bool operator==(const BlockWord&) const = default;
 };
 static_assert(sizeof(BlockWord) == 8 && std::atomic<BlockWord>::is_always_lock_free);
 
-// In the block, before the payload: written by the creator before the object can be seen, then read-only to everybody else.
+// One a slot, written by the owner of the slot's chunk before the object can be seen, then read-only to everybody else.
 struct alignas(64) TensorHeader {
-  std::uint32_t magic;
+  std::uint32_t magic;  // kTensorMagic, or kFailureMagic: then a FailureHeader
   std::uint8_t dtype;
   std::uint8_t dims;
   std::uint16_t reserved;
@@ -233,9 +260,21 @@ struct alignas(64) TensorHeader {
   std::int64_t strides[limits::kMaxDims];
   double scale;
   std::int64_t zero_point;
-  std::uint64_t padding[3];
+  char label[limits::kMaxLabel + 1];  // what made it, for people: an actor's method
 };
 static_assert(sizeof(TensorHeader) == 192);
 inline constexpr std::uint32_t kTensorMagic = 0x5256'5354;  // "TSVR"
+
+// In place of the TensorHeader of an object in state kFailed. By the owner of the chunk, or, for a dead one, by the supervisor.
+struct alignas(64) FailureHeader {
+  std::uint32_t magic;  // kFailureMagic
+  std::uint16_t code;   // Errc
+  std::uint16_t bytes;  // of the text
+  char text[184];
+};
+static_assert(sizeof(FailureHeader) == sizeof(TensorHeader));
+inline constexpr std::uint32_t kFailureMagic = 0x4c49'4146;  // "FAIL"
+inline constexpr std::uint64_t kChunkHeaderBytes = std::uint64_t{limits::kSlotsPerChunk} * sizeof(TensorHeader);
+static_assert(kChunkHeaderBytes % 4096 == 0, "a chunk's headers are protected by pages");
 
 }  // namespace tv::shm

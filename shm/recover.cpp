@@ -1,6 +1,7 @@
 #include "shm/recover.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "shm/doorbell.h"
@@ -9,11 +10,6 @@ namespace tv::shm {
 namespace {
 
 constexpr std::uint64_t kSupervisorOwner = kSupervisor + 1;
-
-void mark(const Arena& arena, std::uint32_t index) {
-  std::uint32_t i = index % limits::kSlotsPerChunk;
-  arena.chunk(index / limits::kSlotsPerChunk).freed[i / 64].fetch_or(std::uint64_t{1} << (i % 64), std::memory_order_seq_cst);
-}
 
 // Takes the dead one's bit off every object, and marks what nobody holds any more, whoever left it so.
 void clear_bits(const Arena& arena, ParticipantId dead, Custody::Report& report) {
@@ -29,13 +25,9 @@ void clear_bits(const Arena& arena, ParticipantId dead, Custody::Report& report)
       }
       std::uint64_t tag = slot.tag.load(std::memory_order_acquire);
       if (tag_state(tag) == SlotState::kFree) continue;
-      if ((before & ~mask) == 0) {
-        mark(arena, c * limits::kSlotsPerChunk + i);
-        ++report.objects_freed;
-      } else if (tag_state(tag) == SlotState::kUnsealed && slot.creator == dead) {
-        slot.tag.store(make_tag(tag_generation(tag), SlotState::kFailed), std::memory_order_release);
-        futex_wake(slot.waiters, 1 << 20);
-      }
+      if ((before & ~mask) != 0) continue;
+      mark_freed(arena, c * limits::kSlotsPerChunk + i);
+      ++report.objects_freed;
     }
   }
 }
@@ -50,8 +42,7 @@ std::vector<bool> blocks_in_use(const Arena& arena, std::uint64_t owner) {
       if (tag_state(slot.tag.load(std::memory_order_acquire)) == SlotState::kFree) continue;
       auto place = place_of(arena, slot);
       if (!place) continue;
-      std::uint32_t count = place->word.kind == BlockKind::kLargeHead ? place->word.count : 1;
-      for (std::uint32_t b = 0; b < count; ++b) used[place->block + b] = true;
+      for (std::uint32_t n = 0; n < place->blocks(); ++n) used[place->block + n] = true;
     }
   }
   return used;
@@ -66,11 +57,44 @@ void settle_blocks(const Arena& arena, ParticipantId dead, Custody::Report& repo
       word.owner_plus_1 = kSupervisorOwner;
       ++report.blocks_adopted;
     } else {
+      std::uint8_t backed = word.backed;
       word = BlockWord{};
+      word.backed = backed;
       ++report.blocks_freed;
     }
     arena.block_word(b).store(word, std::memory_order_release);
   }
+}
+
+// Those who wait for what the dead one was to write, or has written without waking them.
+void end_waits(Store& store, std::uint32_t chunk, ParticipantId dead, const Error& why) {
+  const Arena& arena = *store.arena();
+  for (std::uint32_t i = 0; i < limits::kSlotsPerChunk; ++i) {
+    std::uint32_t index = chunk * limits::kSlotsPerChunk + i;
+    ObjectSlot& slot = arena.slot(index);
+    if (slot.creator != dead) continue;
+    if (tag_state(slot.tag.load(std::memory_order_acquire)) == SlotState::kUnsealed) {
+      store.fail_for(index, why);
+    } else if (slot.waiters.load(std::memory_order_seq_cst) != 0) {
+      futex_wake(slot.tag, 1 << 20);
+    }
+  }
+}
+
+// Slots are marked by a bit each, then the chunk, then the owner: the dead one may have stopped after the first or the second.
+void mark_chunks(const Arena& arena) {
+  for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
+    ChunkEntry& chunk = arena.chunk(c);
+    if (chunk.owner.load(std::memory_order_acquire) == 0) continue;
+    bool any = std::any_of(std::begin(chunk.freed), std::end(chunk.freed), [](const Word& w) { return w.load(std::memory_order_acquire) != 0; });
+    if (any) arena.freed_chunks(c / 64).fetch_or(std::uint64_t{1} << (c % 64), std::memory_order_seq_cst);
+  }
+}
+
+Error died(const Arena& arena, ParticipantId dead, const std::string& cause) {
+  const ParticipantSlot& slot = arena.participant(dead);
+  std::string name(slot.name, ::strnlen(slot.name, sizeof slot.name));
+  return Error{Errc::kUnavailable, "its producer \"" + name + "\" died" + (cause.empty() ? "" : ": " + cause)};
 }
 
 // What the dead one may have stored without telling anybody: mail, cursors that moved, freed bits.
@@ -91,7 +115,7 @@ void announce_for(const Arena& arena, ParticipantId dead) {
 
 }  // namespace
 
-Custody::Report Custody::recover(ParticipantId dead, std::span<const ActorId> actors) {
+Custody::Report Custody::recover(ParticipantId dead, std::span<const ActorId> actors, const std::string& cause) {
   TV_ASSERT(dead != kSupervisor && dead < limits::kMaxParticipants);
   const Arena& arena = *store_->arena();
   Report report;
@@ -104,11 +128,15 @@ Custody::Report Custody::recover(ParticipantId dead, std::span<const ActorId> ac
   settle_blocks(arena, dead, report);
   for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
     std::uint64_t owner = dead + 1;
-    if (arena.chunk(c).owner.compare_exchange_strong(owner, kSupervisorOwner, std::memory_order_acq_rel)) store_->adopt(c);
+    if (!arena.chunk(c).owner.compare_exchange_strong(owner, kSupervisorOwner, std::memory_order_acq_rel)) continue;
+    end_waits(*store_, c, dead, died(arena, dead, cause));
+    store_->adopt(c);
   }
+  mark_chunks(arena);
   arena.participant(kSupervisor).freed.store(1, std::memory_order_seq_cst);
   store_->collect();
   announce_for(arena, dead);
+  announce_room(arena);
   arena.header().restarts.fetch_add(1, std::memory_order_relaxed);
   return report;
 }

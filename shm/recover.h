@@ -3,6 +3,7 @@
 // Everything here follows from the shared words alone and may be done twice. One thread of the supervisor.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "shm/ring.h"
@@ -24,7 +25,8 @@ class Custody {
     std::uint32_t blocks_adopted = 0;
     std::uint64_t mail_kept = 0;  // records with handles
   };
-  Report recover(ParticipantId dead, std::span<const ActorId> actors);
+  // `cause`, for people: what those are told who wait for a tensor that `dead` was to write.
+  Report recover(ParticipantId dead, std::span<const ActorId> actors, const std::string& cause = {});
 
   // Drops what is no longer needed: mail that has been read since. True while mail is still being kept.
   bool settle();

@@ -1,30 +1,22 @@
 #include "shm/store.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <new>
 
 #include "shm/doorbell.h"
+#include "shm/object_header.h"
+#include "shm/origin.h"
+#include "shm/usage.h"
 
 namespace tv::shm {
 namespace {
 
+// How long a waiter for room sleeps before it asks again: whoever was to wake it may have died.
+constexpr Nanoseconds kAskAgain = 50ms;
+
 Error stale(Handle handle) {
   return Error{Errc::kStaleHandle, "handle " + to_string(handle) + " is stale: its tensor has been freed; hold a tensor for as long as "
                                    "its handle is passed around"};
-}
-
-// Says that an object has lost its last holder: the bit first, then the word that makes the owner look.
-void mark_freed(const Arena& arena, std::uint32_t index) {
-  ChunkEntry& chunk = arena.chunk(index / limits::kSlotsPerChunk);
-  std::uint32_t i = index % limits::kSlotsPerChunk;
-  chunk.freed[i / 64].fetch_or(std::uint64_t{1} << (i % 64), std::memory_order_seq_cst);
-  std::uint64_t owner = chunk.owner.load(std::memory_order_seq_cst);
-  if (owner > 0 && owner <= limits::kMaxParticipants)
-    arena.participant(static_cast<ParticipantId>(owner - 1)).freed.store(1, std::memory_order_seq_cst);
 }
 
 // The slot is alive and of this generation.
@@ -41,100 +33,74 @@ bool add_bit(ObjectSlot& slot, std::uint64_t mask) {
   return true;
 }
 
-// The header lies in the block of another participant: believed only as far as it fits the slot.
-Result<TensorSpec> read_header(const Arena& arena, const ObjectSlot& slot) {
-  std::uint64_t end = slot.offset + slot.footprint;
-  if (slot.offset < arena.geometry().blocks_at || end > arena.geometry().total_bytes || end < slot.offset ||
-      slot.payload_bytes + sizeof(TensorHeader) > slot.footprint)
-    return Error{Errc::kCorrupt, "an object's slot points outside the arena"};
-  TensorHeader header;
-  std::memcpy(&header, arena.base() + slot.offset, sizeof header);
-  auto dtype = dtype_from_number(header.dtype);
-  if (header.magic != kTensorMagic || !dtype || header.dims > limits::kMaxDims || header.storage_bytes != slot.payload_bytes)
-    return Error{Errc::kCorrupt, "an object's header holds nonsense"};
-  TensorSpec spec;
-  spec.dtype = *dtype;
-  spec.dims = header.dims;
-  std::copy(std::begin(header.shape), std::end(header.shape), spec.shape.begin());
-  std::copy(std::begin(header.strides), std::end(header.strides), spec.strides.begin());
-  spec.scale = header.scale;
-  spec.zero_point = header.zero_point;
-  auto bytes = spec.storage_bytes();
-  if (!bytes || *bytes != header.storage_bytes) return Error{Errc::kCorrupt, "an object's header contradicts its size"};
-  return spec;
-}
+bool may_pass(const Error& why) { return why.code == Errc::kArenaFull || why.code == Errc::kLimit; }
 
-void write_header(const Arena& arena, std::uint64_t offset, const TensorSpec& spec, std::uint64_t bytes) {
-  auto* header = new (arena.base() + offset) TensorHeader{};
-  header->magic = kTensorMagic;
-  header->dtype = static_cast<std::uint8_t>(spec.dtype);
-  header->dims = spec.dims;
-  header->storage_bytes = bytes;
-  std::copy(spec.shape.begin(), spec.shape.end(), header->shape);
-  std::copy(spec.strides.begin(), spec.strides.end(), header->strides);
-  header->scale = spec.scale;
-  header->zero_point = spec.zero_point;
-}
-
-std::size_t counts_bytes(const Arena& arena) { return std::size_t{arena.geometry().slots()} * sizeof(std::uint32_t); }
+Error unfinished() { return Error{Errc::kUnavailable, "its producer gave up before it was written"}; }
 
 }  // namespace
 
-Tensor::Tensor(std::shared_ptr<Store> store, Handle handle, TensorSpec spec, const void* data, std::uint64_t bytes)
-    : store_(std::move(store)), handle_(handle), spec_(std::make_shared<const TensorSpec>(spec)), data_(data), bytes_(bytes) {}
-
-Tensor::Tensor(const Tensor& other)
-    : store_(other.store_), handle_(other.handle_), spec_(other.spec_), data_(other.data_), bytes_(other.bytes_) {
+Hold::Hold(const Hold& other) : store_(other.store_), handle_(other.handle_) {
   if (store_) TV_ASSERT(store_->hold(handle_).ok());  // held already: cannot fail
 }
 
-Tensor& Tensor::operator=(Tensor other) noexcept {
+Hold& Hold::operator=(Hold other) noexcept {
   std::swap(store_, other.store_);
   std::swap(handle_, other.handle_);
-  std::swap(spec_, other.spec_);
-  std::swap(data_, other.data_);
-  std::swap(bytes_, other.bytes_);
   return *this;
 }
 
-Tensor::~Tensor() {
+Hold::~Hold() {
   if (store_) store_->drop(handle_);
 }
 
-std::uint64_t Tensor::offset() const { return store_->arena()->offset_of(data_); }
+std::uint64_t Tensor::offset() const { return store()->arena()->offset_of(data_); }
+
+bool Pending::ready() const {
+  TV_ASSERT(hold_);
+  return hold_.store()->wait_sealed(handle(), Deadline{0}).ok();
+}
+
+Result<Tensor> Pending::wait(Deadline deadline) const {
+  TV_ASSERT(hold_);
+  TV_TRY(hold_.store()->wait_sealed(handle(), deadline));
+  return hold_.store()->sealed(hold_);
+}
 
 Draft::~Draft() {
-  if (store_) store_->drop(handle_);
+  if (hold_) std::move(*this).fail(unfinished());
 }
 
 Tensor Draft::seal() && {
-  store_->seal(handle_);
-  return Tensor(std::move(store_), handle_, spec_, data_, bytes_);
+  hold_.store()->finish(handle(), SlotState::kSealed);
+  return Tensor(std::move(hold_), spec_, data_, bytes_);
+}
+
+void Draft::fail(const Error& why) && {
+  Hold hold = std::move(hold_);
+  write_failure(*hold.store()->arena(), hold.handle().index(), why);
+  hold.store()->finish(hold.handle(), SlotState::kFailed);
 }
 
 Store::Store(std::shared_ptr<Arena> arena, ParticipantId self)
-    : arena_(std::move(arena)), self_(self), allocator_(arena_, self), counts_(nullptr, nullptr) {}
+    : arena_(std::move(arena)), self_(self), allocator_(*arena_, self), counts_(arena_->geometry().slots()) {}
 
-Store::~Store() {
-  if (counts_) ::munmap(counts_.release(), counts_bytes(*arena_));
-}
+Store::~Store() = default;
 
 Result<std::shared_ptr<Store>> Store::open(std::shared_ptr<Arena> arena, ParticipantId self) {
   TV_ASSERT(self < limits::kMaxParticipants);
-  std::shared_ptr<Store> store(new Store(std::move(arena), self));
-  void* counts = ::mmap(nullptr, counts_bytes(*store->arena_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (counts == MAP_FAILED) return system_error("cannot map the table of references", errno);
-  // Unmapped by the destructor, which knows its size.
-  store->counts_ = {static_cast<std::uint32_t*>(counts), [](std::uint32_t*) {}};
-  return store;
+  return std::shared_ptr<Store>(new Store(std::move(arena), self));
 }
 
 Result<Draft> Store::create(const TensorSpec& spec, ActorId creator) {
-  std::uint64_t bytes = TV_TRY(spec.storage_bytes());
-  std::uint64_t total = sizeof(TensorHeader) + (bytes + limits::kAlignment - 1) / limits::kAlignment * limits::kAlignment;
-  auto place = TV_TRY(allocator_.allocate(total));
+  return create(spec, creator, Deadline::in(Nanoseconds{arena_->header().patience_ns}));
+}
 
-  write_header(*arena_, place.offset, spec, bytes);
+Result<Draft> Store::create(const TensorSpec& spec, ActorId creator, Deadline patience) {
+  std::uint64_t bytes = TV_TRY(spec.storage_bytes());
+  auto place = TV_TRY(allocate(bytes, patience));
+
+  Origin origin = current_origin();
+  write_header(*arena_, place.slot, spec, bytes, origin.label);
   ObjectSlot& slot = arena_->slot(place.slot);
   std::uint64_t generation = (tag_generation(slot.tag.load(std::memory_order_relaxed)) + 1) & Handle::kGenerationMask;
   if (generation == 0) generation = 1;  // zero bits are no handle
@@ -143,7 +109,9 @@ Result<Draft> Store::create(const TensorSpec& spec, ActorId creator) {
   slot.payload_bytes = bytes;
   slot.created_ns = monotonic_ns();
   slot.creator = self_;
-  slot.creator_actor = creator;
+  slot.creator_actor = creator == kNoActor ? origin.actor : creator;
+  slot.incarnation = arena_->participant(self_).incarnation.load(std::memory_order_relaxed);
+  slot.waiters.store(0, std::memory_order_relaxed);
   {
     std::lock_guard lock(stripe(place.slot));
     counts_[place.slot] = 1;
@@ -152,7 +120,38 @@ Result<Draft> Store::create(const TensorSpec& spec, ActorId creator) {
     slot.tag.store(make_tag(generation, SlotState::kUnsealed), std::memory_order_release);
   }
   held_.fetch_add(1, std::memory_order_relaxed);
-  return Draft(shared_from_this(), Handle::make(place.slot, generation), spec, arena_->base() + place.offset + sizeof(TensorHeader), bytes);
+  Hold hold = Hold::adopt(shared_from_this(), Handle::make(place.slot, generation));
+  return Draft(std::move(hold), spec, arena_->base() + place.offset, bytes);
+}
+
+Result<Allocator::Allocation> Store::allocate(std::uint64_t bytes, Deadline patience) {
+  auto place = allocator_.allocate(bytes);
+  bool never = bytes > std::uint64_t{arena_->geometry().blocks} * limits::kBlockBytes;
+  if (place || never || !may_pass(place.error())) return place;
+  return wait_for_room(bytes, patience, place.error());
+}
+
+// Asks everybody for room, and tries again whenever some has been given back.
+Result<Allocator::Allocation> Store::wait_for_room(std::uint64_t bytes, Deadline patience, Error why) {
+  ArenaHeader& header = arena_->header();
+  while (may_pass(why) && !patience.passed()) {
+    header.wanted_bytes.store(std::max<std::uint64_t>(bytes, 1), std::memory_order_relaxed);
+    header.room_waiters.store(1, std::memory_order_seq_cst);
+    std::uint32_t seen = header.room.load(std::memory_order_seq_cst);
+    header.supervisor_bell.fetch_add(1, std::memory_order_seq_cst);
+    futex_wake(header.supervisor_bell, 1);
+    // What was given back before anybody knew of us is found here; what comes later changes `room`.
+    auto place = allocator_.allocate(bytes);
+    if (place) {
+      header.wanted_bytes.store(0, std::memory_order_relaxed);  // others who wait say it again
+      return place;
+    }
+    why = place.error();
+    futex_wait(header.room, seen, Deadline{std::min(patience.ns, Deadline::in(kAskAgain).ns)});
+  }
+  header.wanted_bytes.store(0, std::memory_order_relaxed);
+  if (why.code == Errc::kArenaFull) why.message += "; " + largest_holders(*arena_) + "; see tensorctl arena top";
+  return why;
 }
 
 Result<Tensor> Store::put(const TensorSpec& spec, std::span<const std::byte> bytes, ActorId creator) {
@@ -164,34 +163,61 @@ Result<Tensor> Store::put(const TensorSpec& spec, std::span<const std::byte> byt
   return std::move(draft).seal();
 }
 
-void Store::seal(Handle handle) {
+// Dead after the tag, before the wake: the clean-up wakes the waiters of every object that the dead one made.
+void Store::finish(Handle handle, SlotState state) {
   ObjectSlot& slot = arena_->slot(handle.index());
-  slot.tag.store(make_tag(handle.generation(), SlotState::kSealed), std::memory_order_release);
-  if (slot.waiters.load(std::memory_order_acquire) != 0) futex_wake(slot.waiters, 1 << 20);
+  slot.tag.store(make_tag(handle.generation(), state), std::memory_order_seq_cst);
+  if (slot.waiters.load(std::memory_order_seq_cst) != 0) futex_wake(slot.tag, 1 << 20);
+}
+
+// REQUIRES that the caller holds it.
+Result<void> Store::wait_sealed(Handle handle, Deadline deadline) const {
+  ObjectSlot& slot = arena_->slot(handle.index());
+  for (;;) {
+    std::uint64_t tag = slot.tag.load(std::memory_order_seq_cst);
+    if (tag_state(tag) != SlotState::kUnsealed) return {};
+    if (deadline.passed()) return Error{Errc::kDeadlineExceeded, "tensor " + to_string(handle) + " has not been sealed in time"};
+    slot.waiters.store(1, std::memory_order_seq_cst);
+    // The kernel looks at the tag again: a seal in between changes its low half, the state.
+    futex_wait(slot.tag, static_cast<std::uint32_t>(tag), deadline);
+  }
+}
+
+Result<Tensor> Store::sealed(Hold hold) {
+  Handle handle = hold.handle();
+  const ObjectSlot& slot = arena_->slot(handle.index());
+  SlotState state = tag_state(slot.tag.load(std::memory_order_acquire));
+  if (state == SlotState::kFailed) {
+    Error why = read_failure(*arena_, handle.index());
+    return Error{why.code, "tensor " + to_string(handle) + " will never be there: " + why.message};
+  }
+  if (state != SlotState::kSealed)
+    return Error{Errc::kUnavailable, "tensor " + to_string(handle) + " is still being written; wait for it (Store::wait)"};
+  auto spec = TV_TRY(read_header(*arena_, handle.index()));
+  return Tensor(std::move(hold), spec, arena_->base() + slot.offset, slot.payload_bytes);
 }
 
 Result<Tensor> Store::get(Handle handle) {
-  if (auto held = hold(handle); !held) return held.error();
-  const ObjectSlot& slot = arena_->slot(handle.index());
-  SlotState state = tag_state(slot.tag.load(std::memory_order_acquire));
-  if (state != SlotState::kSealed) {
-    drop(handle);
-    if (state == SlotState::kFailed)
-      return Error{Errc::kUnavailable, "tensor " + to_string(handle) + " will never be there: its producer died while writing it"};
-    return Error{Errc::kUnavailable, "tensor " + to_string(handle) + " is still being written; pass handles on after seal()"};
-  }
-  auto spec = read_header(*arena_, slot);
-  if (!spec) {
-    drop(handle);
-    return spec.error();
-  }
-  return Tensor(shared_from_this(), handle, *spec, arena_->base() + slot.offset + sizeof(TensorHeader), slot.payload_bytes);
+  TV_TRY(hold(handle));
+  return sealed(Hold::adopt(shared_from_this(), handle));
+}
+
+Result<Pending> Store::pending(Handle handle) {
+  TV_TRY(hold(handle));
+  return Pending(Hold::adopt(shared_from_this(), handle));
+}
+
+Result<Tensor> Store::wait(Handle handle, Deadline deadline) {
+  auto pending = TV_TRY(this->pending(handle));
+  return pending.wait(deadline);
 }
 
 Result<void> Store::hold(Handle handle) {
   std::uint32_t index = handle.index();
   if (!handle || index >= arena_->geometry().slots())
     return Error{Errc::kInvalidArgument, "handle " + to_string(handle) + " is not of this arena"};
+  // A chunk that nobody has leased may have no memory: a look at its slots would ask for some.
+  if (arena_->chunk(index / limits::kSlotsPerChunk).owner.load(std::memory_order_relaxed) == 0) return stale(handle);
   ObjectSlot& slot = arena_->slot(index);
   std::lock_guard lock(stripe(index));
   if (counts_[index] > 0) {
@@ -202,7 +228,7 @@ Result<void> Store::hold(Handle handle) {
     if (!add_bit(slot, bit(self_))) return stale(handle);
     // The generation is checked after the bit: from here on it cannot change under us.
     if (!is_current(slot, handle)) {
-      if (slot.holders.fetch_and(~bit(self_), std::memory_order_acq_rel) == bit(self_)) mark_freed(*arena_, index);
+      if (slot.holders.fetch_and(~bit(self_), std::memory_order_acq_rel) == bit(self_)) let_go(index);
       return stale(handle);
     }
     counts_[index] = 1;
@@ -219,10 +245,43 @@ void Store::drop(Handle handle) {
   TV_ASSERT(counts_[index] > 0);
   if (--counts_[index] > 0) return;
   // Dead between the two: the clean-up finds an object without holders and marks it.
-  if (slot.holders.fetch_and(~bit(self_), std::memory_order_acq_rel) == bit(self_)) mark_freed(*arena_, index);
+  if (slot.holders.fetch_and(~bit(self_), std::memory_order_acq_rel) == bit(self_)) let_go(index);
+}
+
+// Nobody holds it any more: its memory goes back to its owner, which often is ourselves.
+void Store::let_go(std::uint32_t index) {
+  if (!allocator_.release(index)) mark_freed(*arena_, index);
+}
+
+bool Store::drop_if_sole(Handle handle) {
+  std::uint32_t index = handle.index();
+  ObjectSlot& slot = arena_->slot(index);
+  std::lock_guard lock(stripe(index));
+  if (counts_[index] != 1) return false;
+  std::uint64_t only_us = bit(self_);
+  if (!slot.holders.compare_exchange_strong(only_us, 0, std::memory_order_acq_rel)) return false;
+  counts_[index] = 0;
+  held_.fetch_sub(1, std::memory_order_relaxed);
+  let_go(index);
+  return true;
 }
 
 void Store::collect() { allocator_.collect(); }
+
+void Store::make_room() {
+  if (arena_->header().wanted_bytes.load(std::memory_order_relaxed) == 0) return;
+  allocator_.collect();
+  allocator_.trim();
+}
+
+void Store::fail_for(std::uint32_t index, const Error& why) {
+  ObjectSlot& slot = arena_->slot(index);
+  std::uint64_t headers = arena_->chunk_headers_offset(index / limits::kSlotsPerChunk);
+  if (!arena_->allow_writing(headers, kChunkHeaderBytes, true)) return;
+  write_failure(*arena_, index, why);
+  (void)arena_->allow_writing(headers, kChunkHeaderBytes, false);
+  finish(Handle::make(index, tag_generation(slot.tag.load(std::memory_order_relaxed))), SlotState::kFailed);
+}
 
 std::uint64_t Store::held() const { return held_.load(std::memory_order_relaxed); }
 

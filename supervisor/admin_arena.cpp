@@ -3,6 +3,7 @@
 #include <map>
 
 #include "shm/fsck.h"
+#include "shm/usage.h"
 #include "supervisor/admin_info.h"
 
 namespace tv::supervisor {
@@ -34,6 +35,16 @@ std::vector<std::string> holders_of(const DaemonView& view, std::uint64_t bits) 
   return holders;
 }
 
+const char* state_name(shm::SlotState state) {
+  switch (state) {
+    case shm::SlotState::kUnsealed: return "unsealed";
+    case shm::SlotState::kSealed: return "sealed";
+    case shm::SlotState::kFailed: return "failed";
+    case shm::SlotState::kFree: break;
+  }
+  return "free";
+}
+
 void write_object(const DaemonView& view, const shm::ObjectInfo& object, const Names& names, wire::ObjectInfo::Builder out) {
   out.setHandle(object.handle.bits());
   if (auto name = names.find(object.handle); name != names.end()) {
@@ -49,7 +60,7 @@ void write_object(const DaemonView& view, const shm::ObjectInfo& object, const N
   auto list = out.initHolders(static_cast<unsigned>(holders.size()));
   for (unsigned h = 0; h < holders.size(); ++h) list.set(h, text(holders[h]));
   out.setCreatedNs(object.created_ns);
-  out.setState(object.sealed ? "sealed" : "unsealed");
+  out.setState(state_name(object.state));
 }
 
 const char* kind_name(std::uint32_t kind) {

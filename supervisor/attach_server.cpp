@@ -139,8 +139,9 @@ void AttachServer::attach(Fd socket, std::string name) {
   auto attached = reply.initAttached();
   attached.setParticipant(id);
   attached.setIncarnation(client.incarnation);
-  int arena = arena_.fd();
-  auto sent = hang_up ? ipc::send_packet(client.socket.get(), message, {&arena, 1}) : Result<void>(hang_up.error());
+  auto arena = arena_.share(shm::Arena::Access::kClient);
+  Result<void> sent = !hang_up ? Result<void>(hang_up.error()) : !arena ? Result<void>(arena.error())
+                                                                     : ipc::send_packet(client.socket.get(), message, arena->numbers());
   if (hang_up) client.hang_up = std::move(*hang_up);
   log::info("client attached", {{"client", name}, {"pid", client.pid}, {"participant", id}});
   if (!sent) detach(id);
@@ -152,7 +153,7 @@ void AttachServer::detach(ParticipantId participant) {
   log::info("client detached", {{"client", client->second.name}, {"pid", client->second.pid}, {"participant", participant}});
   std::string name = client->second.name;
   clients_.erase(client);
-  recovery_.clean_up(participant, {}, name);
+  recovery_.clean_up(participant, {}, name, "its process ended or it detached");
   recovery_.discard_inbox(participant);
   numbers_.leave(participant);
   if (settle()) recovery_.start_ticking();

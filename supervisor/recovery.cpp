@@ -9,9 +9,9 @@ constexpr Nanoseconds kTick = 100ms;
 
 }  // namespace
 
-void Recovery::clean_up(ParticipantId dead, std::span<const ActorId> actors, const std::string& who) {
+void Recovery::clean_up(ParticipantId dead, std::span<const ActorId> actors, const std::string& who, const std::string& cause) {
   std::int64_t began = monotonic_ns();
-  auto report = custody_.recover(dead, actors);
+  auto report = custody_.recover(dead, actors, cause);
   log::info("arena cleaned up", {{"after", who},
                                  {"participant", dead},
                                  {"objects_freed", report.objects_freed},

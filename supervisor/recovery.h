@@ -18,8 +18,9 @@ class Recovery {
  public:
   Recovery(EventLoop& loop, std::shared_ptr<shm::Store> store) : loop_(loop), store_(store), custody_(std::move(store)) {}
 
-  // After the end of the participant's process. `who` is for the log.
-  void clean_up(ParticipantId dead, std::span<const ActorId> actors, const std::string& who);
+  // After the end of the participant's process. `who` is for the log; `cause` for those who wait for what it was to
+  // write.
+  void clean_up(ParticipantId dead, std::span<const ActorId> actors, const std::string& who, const std::string& cause);
   void release_state(ActorId actor) { custody_.release_state(actor); }
   void discard_inbox(ParticipantId receiver) { custody_.discard_inbox(receiver); }
   bool outbox_empty(ParticipantId sender) const { return custody_.outbox_empty(sender); }

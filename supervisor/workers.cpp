@@ -114,8 +114,8 @@ void Workers::assign(Worker& worker) {
   write_assignment({worker.config, worker.participant(), worker.incarnation, in_.control_endpoint, in_.config.supervisor.log_level,
                     in_.actors.assign(worker.index)},
                    message.initRoot<wire::Assignment>());
-  int arena = in_.arena.fd();
-  auto sent = ipc::send_packet(worker.socket.get(), message, {&arena, 1});
+  auto arena = in_.arena.share(shm::Arena::Access::kWorker);
+  auto sent = arena ? ipc::send_packet(worker.socket.get(), message, arena->numbers()) : Result<void>(arena.error());
   log::info("worker starting", {{"worker", worker.config->name}, {"pid", worker.pid()}, {"incarnation", worker.incarnation}});
   // A process that is gone already is reported by its pidfd.
   if (!sent && sent.error().code != Errc::kUnavailable) refuse(worker, sent.error());
@@ -198,7 +198,7 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
              {{"worker", worker.config->name}, {"pid", pid}, {"cause", cause.text}, {"ran_for", span(noticed_ns - worker.assigned_ns)}});
   in_.actors.worker_ended(worker.index, asked ? Ending::kAsked : cause.abnormal ? Ending::kAbnormal : Ending::kNormal);
   in_.directory.set_participant(worker.participant(), shm::ParticipantKind::kWorker, 0, worker.incarnation, worker.config->name);
-  in_.recovery.clean_up(worker.participant(), in_.actors.of_worker(worker.index), worker.config->name);
+  in_.recovery.clean_up(worker.participant(), in_.actors.of_worker(worker.index), worker.config->name, cause.text);
 
   raise(worker.index, asked ? WorkerEvent::kDeathNow : decide_restart(worker, cause, healthy, noticed_ns));
 }

@@ -21,9 +21,7 @@ Result<Assigned> wait_for_assignment(int socket) {
   if (version != wire::SPAWN_VERSION)
     return Error{Errc::kProtocol, "the supervisor speaks spawn protocol " + std::to_string(version) + ", this worker " +
                                       std::to_string(wire::SPAWN_VERSION) + ": install both from one release"};
-  if (packet.fds.size() != 1)
-    return Error{Errc::kProtocol, "an assignment comes with one descriptor, the arena's, not with " + std::to_string(packet.fds.size())};
-  return Assigned{std::move(packet.message), std::move(packet.fds[0])};
+  return Assigned{std::move(packet.message), TV_TRY(shm::ArenaFds::from(std::move(packet.fds)))};
 }
 
 }  // namespace tv::worker

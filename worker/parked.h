@@ -4,12 +4,13 @@
 #include "config/fd.h"
 #include "ipc/message.h"
 #include "ipc/spawn.capnp.h"
+#include "shm/arena.h"
 
 namespace tv::worker {
 
 struct Assigned {
   ipc::Message message;  // root: wire::Assignment, of our version
-  Fd arena;
+  shm::ArenaFds arena;
 };
 
 // As long as it takes. kUnavailable when the supervisor closes the socket: a spare that is not needed any more.

@@ -62,8 +62,8 @@ int cannot_work(const Error& why) {
   return kExitCannotWork;
 }
 
-Result<std::shared_ptr<ipc::RingChannel>> attach(const Duty& duty, Fd arena_fd) {
-  auto arena = TV_TRY(shm::Arena::attach(std::move(arena_fd)));
+Result<std::shared_ptr<ipc::RingChannel>> attach(const Duty& duty, shm::ArenaFds fds) {
+  auto arena = TV_TRY(shm::Arena::attach(std::move(fds)));
   auto store = TV_TRY(shm::Store::open(arena, duty.participant));
   return std::shared_ptr<ipc::RingChannel>(TV_TRY(ipc::RingChannel::open(store)));
 }
@@ -110,7 +110,7 @@ int work(Duty& duty, const Broken& broken, ControlLink& link, Orders& orders, co
   return code;
 }
 
-int work_as(Duty& duty, int socket, Fd arena, const Equipment& equipment) {
+int work_as(Duty& duty, int socket, shm::ArenaFds arena, const Equipment& equipment) {
   auto broken = find_broken_plugins(duty);
   auto channel = attach(duty, std::move(arena));
   if (!channel) return cannot_work(channel.error());

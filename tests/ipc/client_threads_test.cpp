@@ -63,8 +63,8 @@ class FakeDaemon {
     reply.setVersion(version);
     reply.initAttached().setParticipant(id);
     reply.getAttached().setIncarnation(1);
-    int fd = arena_.arena->fd();
-    (void)send_packet(socket.get(), builder, std::span(&fd, 1));
+    auto fds = *arena_.arena->share(shm::Arena::Access::kClient);
+    (void)send_packet(socket.get(), builder, fds.numbers());
     sockets_.push_back(std::move(socket));
   }
 

@@ -53,16 +53,25 @@ TEST_CASE("fsck finds each kind of damage and says where it is", "[shm]") {
   }
   SECTION("a block of a participant that is not attached") {
     auto& word = fixture.arena->block_word(fixture.arena->geometry().blocks - 1);
-    word.store({30, BlockKind::kSmall, 0, 0});
+    BlockWord before = word.exchange({30, BlockKind::kCells, 0, 1, {}});
     expect("belongs to participant 29, which is not attached");
-    word.store({});
+    word.store(before);
   }
-  SECTION("a run whose head is gone") {
+  SECTION("a tensor of several blocks of which one is gone") {
     auto first = static_cast<std::uint32_t>((fixture.arena->slot(large.handle().index()).offset - fixture.arena->geometry().blocks_at) /
                                             limits::kBlockBytes);
-    BlockWord head = fixture.arena->block_word(first).exchange({});
-    expect("run that has no head");
-    fixture.arena->block_word(first).store(head);
+    BlockWord second = fixture.arena->block_word(first + 1).exchange({});
+    expect("lies where no object can lie");
+    fixture.arena->block_word(first + 1).store(second);
+  }
+  SECTION("a mark that the owner would never find") {
+    auto holders = slot.holders.exchange(0);
+    std::uint32_t i = small.handle().index() % limits::kSlotsPerChunk;
+    Word& word = fixture.arena->chunk(small.handle().index() / limits::kSlotsPerChunk).freed[i / 64];
+    word.fetch_or(std::uint64_t{1} << (i % 64));
+    expect("held by nobody");
+    word.store(0);
+    slot.holders.store(holders);
   }
   SECTION("ring cursors that cannot be") {
     RingCursors& ring = fixture.arena->ring(1, 2);
@@ -87,7 +96,7 @@ TEST_CASE("lists and figures say what is in the arena and whose it is", "[shm]")
   CHECK(objects[0].holders == (bit(1) | bit(2)));
   CHECK(objects[0].creator == 1);
   CHECK(objects[0].bytes == 100);
-  CHECK(objects[0].sealed);
+  CHECK(objects[0].state == SlotState::kSealed);
   auto use = use_by_participant(*fixture.arena);
   CHECK(use[1].objects_held == 1);
   CHECK(use[2].objects_held == 1);

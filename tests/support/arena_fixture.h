@@ -6,6 +6,7 @@
 #include "shm/directory.h"
 #include "shm/fsck.h"
 #include "shm/store.h"
+#include "shm/usage.h"
 #include "tests/support/catch.h"
 
 namespace tv::test {

@@ -31,7 +31,7 @@ using namespace tv;
 
 class Worker {
  public:
-  Worker(wire::Assignment::Reader duty, Fd arena, int socket)
+  Worker(wire::Assignment::Reader duty, shm::ArenaFds arena, int socket)
       : duty_(duty), socket_(socket), dealer_(*ipc::Dealer::connect(context_, duty.getControlEndpoint().cStr(), limits::kMaxControlMessageBytes)) {
     for (auto variable : duty.getEnv()) {
       std::istringstream words(variable.getName() == "TV_FAKE" ? variable.getValue().cStr() : "");
@@ -145,7 +145,7 @@ class Worker {
 int park(Fd socket) {
   auto packet = ipc::receive_packet(socket.get(), Deadline::in(1h));
   if (!packet) return 0;
-  Worker worker(packet->message.root<wire::Assignment>(), std::move(packet->fds.at(0)), socket.get());
+  Worker worker(packet->message.root<wire::Assignment>(), *shm::ArenaFds::from(std::move(packet->fds)), socket.get());
   int code = worker.run();
   std::cerr << "fake worker leaves with " << code << std::endl;
   return code;

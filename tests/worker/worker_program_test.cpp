@@ -59,8 +59,8 @@ class WorkerProgram : public ArenaFixture {
     spec.setPlugin(std::string(TV_TEST_PLUGINS) + "/bank.so");
     spec.setEveryMessages(1);
     spec.setIncarnation(incarnation);
-    int fd = arena->fd();
-    REQUIRE(ipc::send_packet(forked.socket.get(), message, {&fd, 1}));
+    auto fds = *arena->share(shm::Arena::Access::kWorker);
+    REQUIRE(ipc::send_packet(forked.socket.get(), message, fds.numbers()));
     return forked;
   }
 

@@ -1,0 +1,135 @@
+#include "shm/usage.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "config/units.h"
+#include "shm/object_header.h"
+
+namespace tv::shm {
+namespace {
+
+template <class Visit>
+void for_each_object(const Arena& arena, Visit visit) {
+  for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
+    if (arena.chunk(c).owner.load(std::memory_order_acquire) == 0) continue;
+    for (std::uint32_t i = 0; i < limits::kSlotsPerChunk; ++i) {
+      std::uint32_t index = c * limits::kSlotsPerChunk + i;
+      const ObjectSlot& slot = arena.slot(index);
+      std::uint64_t tag = slot.tag.load(std::memory_order_acquire);
+      std::uint64_t holders = slot.holders.load(std::memory_order_acquire);
+      if (tag_state(tag) != SlotState::kFree && holders != 0) visit(index, slot, tag, holders);
+    }
+  }
+}
+
+
+void count_block(const BlockWord& word, ArenaStats& s) {
+  if (word.backed != 0) ++s.blocks_backed;
+  if (word.owner_plus_1 == 0) return;
+  ++s.blocks_leased;
+  if (word.kind == BlockKind::kNone) ++s.blocks_kept;
+}
+
+ObjectInfo describe(const Arena& arena, std::uint32_t index, std::uint64_t tag, std::uint64_t holders) {
+  const ObjectSlot& slot = arena.slot(index);
+  ObjectInfo info;
+  info.handle = Handle::make(index, tag_generation(tag));
+  info.bytes = slot.payload_bytes;
+  info.holders = holders;
+  info.creator = slot.creator;
+  info.incarnation = slot.incarnation;
+  info.creator_actor = slot.creator_actor;
+  info.label = read_label(arena, index);
+  info.created_ns = slot.created_ns;
+  info.state = tag_state(tag);
+  if (auto spec = read_header(arena, index)) info.spec = *spec;
+  return info;
+}
+
+}  // namespace
+
+ArenaStats stats(const Arena& arena) {
+  ArenaStats s;
+  const Geometry& g = arena.geometry();
+  s.blocks = g.blocks;
+  s.size_bytes = g.blocks * limits::kBlockBytes;
+  s.max_objects = g.slots();
+  s.ring_bytes = g.ring_bytes;
+  s.backed_bytes = arena.backed_bytes();
+  for (std::uint32_t b = 0; b < g.blocks; ++b)
+    count_block(arena.block_word(b).load(std::memory_order_relaxed), s);
+  for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from)
+    for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to)
+      if (arena.ring(from, to).made.load(std::memory_order_relaxed) != 0) ++s.rings;
+  for_each_object(arena, [&](std::uint32_t, const ObjectSlot& slot, std::uint64_t, std::uint64_t) {
+    ++s.objects;
+    s.object_bytes += slot.payload_bytes;
+    s.footprint_bytes += slot.footprint;
+  });
+  return s;
+}
+
+std::vector<ObjectInfo> list_objects(const Arena& arena, std::size_t limit) {
+  std::vector<ObjectInfo> all;
+  for_each_object(arena, [&](std::uint32_t index, const ObjectSlot&, std::uint64_t tag, std::uint64_t holders) {
+    if (all.size() < limit) all.push_back(describe(arena, index, tag, holders));
+  });
+  return all;
+}
+
+std::optional<ObjectInfo> find_object(const Arena& arena, Handle handle) {
+  std::uint32_t index = handle.index();
+  if (!handle || index >= arena.geometry().slots()) return std::nullopt;
+  if (arena.chunk(index / limits::kSlotsPerChunk).owner.load(std::memory_order_acquire) == 0) return std::nullopt;
+  std::uint64_t tag = arena.slot(index).tag.load(std::memory_order_acquire);
+  std::uint64_t holders = arena.slot(index).holders.load(std::memory_order_acquire);
+  if (tag_state(tag) == SlotState::kFree || tag_generation(tag) != handle.generation() || holders == 0) return std::nullopt;
+  return describe(arena, index, tag, holders);
+}
+
+std::vector<ParticipantUse> use_by_participant(const Arena& arena) {
+  std::vector<ParticipantUse> use(limits::kMaxParticipants);
+  for_each_object(arena, [&](std::uint32_t, const ObjectSlot& slot, std::uint64_t, std::uint64_t holders) {
+    bool alone = (holders & (holders - 1)) == 0;
+    for (std::uint64_t bits = holders; bits != 0; bits &= bits - 1) {
+      ParticipantUse& of = use[static_cast<std::size_t>(std::countr_zero(bits))];
+      ++of.objects_held;
+      of.bytes_held += slot.payload_bytes;
+      if (alone) of.bytes_held_alone += slot.payload_bytes;
+    }
+  });
+  for (std::uint32_t b = 0; b < arena.geometry().blocks; ++b) {
+    auto owner = arena.block_word(b).load(std::memory_order_relaxed).owner_plus_1;
+    if (owner > 0 && owner <= limits::kMaxParticipants) ++use[owner - 1].blocks_leased;
+  }
+  for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to)
+    for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from) {
+      const RingCursors& ring = arena.ring(from, to);
+      if (ring.made.load(std::memory_order_acquire) == 0) continue;
+      std::uint64_t head = ring.head.load(std::memory_order_acquire);
+      use[to].unread_bytes += ring.tail.load(std::memory_order_acquire) - head;
+    }
+  return use;
+}
+
+std::string largest_holders(const Arena& arena) {
+  constexpr std::size_t kNamed = 3;
+  auto use = use_by_participant(arena);
+  std::vector<ParticipantId> order;
+  for (ParticipantId p = 0; p < limits::kMaxParticipants; ++p)
+    if (use[p].bytes_held > 0) order.push_back(p);
+  std::sort(order.begin(), order.end(), [&](ParticipantId a, ParticipantId b) { return use[a].bytes_held > use[b].bytes_held; });
+  if (order.empty()) return "nobody holds a tensor";
+  std::string text = "held by";
+  for (std::size_t i = 0; i < order.size() && i < kNamed; ++i) {
+    const ParticipantSlot& slot = arena.participant(order[i]);
+    std::string name(slot.name, ::strnlen(slot.name, sizeof slot.name));
+    if (name.empty()) name = "participant " + std::to_string(order[i]);
+    text += (i == 0 ? " " : ", ") + name + ": " + config::format_size(use[order[i]].bytes_held);
+  }
+  return text;
+}
+
+}  // namespace tv::shm
