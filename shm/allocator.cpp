@@ -3,7 +3,7 @@
 namespace tv::shm {
 
 Allocator::Allocator(const Arena& arena, ParticipantId self)
-    : arena_(arena), slots_(arena, self), blocks_(arena, self), units_(arena.geometry().blocks) {}
+    : arena_(arena), slots_(arena, self), blocks_(arena, self), units_(arena.geometry().blocks), given_out_(arena.geometry().slots()) {}
 
 Result<Allocator::Allocation> Allocator::allocate(std::uint64_t bytes) {
   std::lock_guard lock(mutex_);
@@ -14,10 +14,11 @@ Result<Allocator::Allocation> Allocator::allocate(std::uint64_t bytes) {
     slots_.put(slot);
     return memory.error();
   }
-  return Allocation{slot, memory->offset, memory->footprint};
+  given_out_.note(slot, *memory);
+  return Allocation{slot, memory->offset(arena_), memory->footprint()};
 }
 
-Result<Allocator::Memory> Allocator::take_memory(std::uint64_t bytes) {
+Result<Place> Allocator::take_memory(std::uint64_t bytes) {
   auto memory = bytes <= limits::kLargestCellBytes ? take_cell(bytes) : take_units(bytes);
   if (memory || memory.error().code != Errc::kArenaFull) return memory;
   // Empty blocks of other classes may be just what is missing.
@@ -25,7 +26,7 @@ Result<Allocator::Memory> Allocator::take_memory(std::uint64_t bytes) {
   return bytes <= limits::kLargestCellBytes ? take_cell(bytes) : take_units(bytes);
 }
 
-Result<Allocator::Memory> Allocator::take_cell(std::uint64_t bytes) {
+Result<Place> Allocator::take_cell(std::uint64_t bytes) {
   std::uint32_t size_class = size_class_for(bytes);
   auto cell = cells_.take(size_class);
   if (!cell) {
@@ -34,25 +35,22 @@ Result<Allocator::Memory> Allocator::take_cell(std::uint64_t bytes) {
     cells_.add(block, size_class);
     cell = cells_.take(size_class);
   }
-  std::uint64_t footprint = size_class_bytes(size_class);
-  return Memory{arena_.block_offset(cell->block) + cell->cell * footprint, footprint};
+  return Place{BlockKind::kCells, 0, static_cast<std::uint16_t>(size_class), cell->block, cell->cell, 0};
 }
 
-Result<Allocator::Memory> Allocator::take_units(std::uint64_t bytes) {
+Result<Place> Allocator::take_units(std::uint64_t bytes) {
   std::uint64_t units = (bytes + limits::kUnitBytes - 1) / limits::kUnitBytes;
-  std::uint64_t footprint = units * limits::kUnitBytes;
   if (units > std::uint64_t{arena_.geometry().blocks} * Place::kUnitsPerBlock)
     return Error{Errc::kArenaFull, "a tensor of " + std::to_string(bytes >> 20) + " MiB is larger than the arena; raise [arena] size"};
   auto count = static_cast<std::uint32_t>(units);
   if (count <= Place::kUnitsPerBlock) {
-    if (auto spot = units_.take(count))
-      return Memory{arena_.block_offset(spot->block) + spot->unit * limits::kUnitBytes, footprint};
+    if (auto spot = units_.take(count)) return Place{BlockKind::kUnits, 0, 0, spot->block, spot->unit, count};
   }
   std::uint32_t blocks = (count + Place::kUnitsPerBlock - 1) / Place::kUnitsPerBlock;
   std::uint32_t first = TV_TRY(blocks_.lease(blocks));
   for (std::uint32_t n = 0; n < blocks; ++n) blocks_.set_kind(first + n, BlockKind::kUnits);
   units_.add(first, count);
-  return Memory{arena_.block_offset(first), footprint};
+  return Place{BlockKind::kUnits, 0, 0, first, 0, count};
 }
 
 bool Allocator::release(std::uint32_t slot) {
@@ -65,9 +63,10 @@ bool Allocator::release(std::uint32_t slot) {
 void Allocator::release_locked(std::uint32_t index) {
   ObjectSlot& slot = arena_.slot(index);
   std::uint64_t tag = slot.tag.load(std::memory_order_acquire);
-  // Marked twice, or in use again since: nothing to do.
+  // Marked twice, or in use again since, or never ours: nothing to do.
+  if (!slots_.owns(index) || !given_out_.is_out(index)) return;
   if (tag_state(tag) == SlotState::kFree || slot.holders.load(std::memory_order_acquire) != 0) return;
-  auto place = place_of(arena_, slot);
+  auto place = given_out_.take(index);
   slot.tag.store(make_tag(tag_generation(tag), SlotState::kFree), std::memory_order_release);
   if (place) release_memory(*place);
   slots_.put(index);
@@ -118,7 +117,11 @@ void Allocator::adopt_chunk(std::uint32_t chunk) {
     if (tag_state(slot.tag.load(std::memory_order_acquire)) == SlotState::kFree) continue;
     ++in_use;
     auto place = place_of(arena_, slot);
-    if (!place) continue;
+    if (!place) {
+      given_out_.note_without_place(chunk * limits::kSlotsPerChunk + i);
+      continue;
+    }
+    given_out_.note(chunk * limits::kSlotsPerChunk + i, *place);
     if (place->kind == BlockKind::kCells) {
       cells_.adopt(place->block, place->size_class, place->first);
     } else {

@@ -10,6 +10,7 @@
 
 #include "shm/block_leases.h"
 #include "shm/cell_blocks.h"
+#include "shm/given_out.h"
 #include "shm/slot_leases.h"
 #include "shm/unit_blocks.h"
 
@@ -39,13 +40,9 @@ class Allocator {
   void adopt_chunk(std::uint32_t chunk);
 
  private:
-  struct Memory {
-    std::uint64_t offset;
-    std::uint64_t footprint;
-  };
-  Result<Memory> take_memory(std::uint64_t bytes);
-  Result<Memory> take_cell(std::uint64_t bytes);
-  Result<Memory> take_units(std::uint64_t bytes);
+  Result<Place> take_memory(std::uint64_t bytes);
+  Result<Place> take_cell(std::uint64_t bytes);
+  Result<Place> take_units(std::uint64_t bytes);
   void release_memory(const Place& place);
   void release_locked(std::uint32_t slot);
   void collect_locked();
@@ -57,6 +54,7 @@ class Allocator {
   BlockLeases blocks_;
   CellBlocks cells_;
   UnitBlocks units_;
+  GivenOut given_out_;
 };
 
 }  // namespace tv::shm

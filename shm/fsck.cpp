@@ -12,6 +12,7 @@ namespace tv::shm {
 namespace {
 
 constexpr std::size_t kMaxProblems = 100;
+constexpr std::size_t kMostNoted = 10'000;  // a wrecked table must not become gigabytes of text
 // Looks at what seems wrong before it is called wrong; each yields, so that a participant in the middle of something gets on.
 constexpr int kLooks = 50;
 
@@ -42,7 +43,9 @@ class Checker {
   }
 
  private:
-  void problem(std::string text) { problems_.insert(std::move(text)); }
+  void problem(std::string text) {
+    if (problems_.size() < kMostNoted) problems_.insert(std::move(text));
+  }
 
   void chunk(std::uint32_t c, FsckReport& report) {
     std::uint64_t owner = arena_.chunk(c).owner.load(std::memory_order_acquire);

@@ -22,11 +22,12 @@ void write_header(const Arena& arena, std::uint32_t slot, const TensorSpec& spec
   header.label[n] = 0;
 }
 
-Result<TensorSpec> read_header(const Arena& arena, std::uint32_t index) {
+Result<Content> read_header(const Arena& arena, std::uint32_t index) {
   const ObjectSlot& slot = arena.slot(index);
   std::uint64_t offset = slot.offset, footprint = slot.footprint, payload = slot.payload_bytes;
   std::uint64_t end = offset + footprint;
-  if (offset < arena.geometry().blocks_at || end > arena.geometry().total_bytes || end < offset || payload > footprint)
+  if (offset < arena.geometry().blocks_at || end > arena.geometry().total_bytes || end < offset || payload > footprint ||
+      offset % limits::kAlignment != 0)
     return Error{Errc::kCorrupt, "an object's slot points outside the arena"};
   TensorHeader header;
   std::memcpy(&header, &arena.object_header(index), sizeof header);
@@ -42,7 +43,7 @@ Result<TensorSpec> read_header(const Arena& arena, std::uint32_t index) {
   spec.zero_point = header.zero_point;
   auto bytes = spec.storage_bytes();
   if (!bytes || *bytes != header.storage_bytes) return Error{Errc::kCorrupt, "an object's header contradicts its size"};
-  return spec;
+  return Content{spec, offset, payload};
 }
 
 std::string read_label(const Arena& arena, std::uint32_t slot) {

@@ -10,8 +10,13 @@
 namespace tv::shm {
 
 void write_header(const Arena& arena, std::uint32_t slot, const TensorSpec& spec, std::uint64_t storage_bytes, std::string_view label);
-// kCorrupt when the header holds nonsense or contradicts the slot.
-Result<TensorSpec> read_header(const Arena& arena, std::uint32_t slot);
+struct Content {
+  TensorSpec spec;
+  std::uint64_t offset;  // of the payload, aligned and inside the blocks
+  std::uint64_t bytes;
+};
+// kCorrupt when the header holds nonsense or contradicts the slot. Shared words are read once: what was checked is what is returned.
+Result<Content> read_header(const Arena& arena, std::uint32_t slot);
 // What made it; empty when nobody said.
 std::string read_label(const Arena& arena, std::uint32_t slot);
 

@@ -40,7 +40,7 @@ Error unfinished() { return Error{Errc::kUnavailable, "its producer gave up befo
 }  // namespace
 
 Hold::Hold(const Hold& other) : store_(other.store_), handle_(other.handle_) {
-  if (store_) TV_ASSERT(store_->hold(handle_).ok());  // held already: cannot fail
+  if (store_) store_->hold_again(handle_);
 }
 
 Hold& Hold::operator=(Hold other) noexcept {
@@ -193,8 +193,8 @@ Result<Tensor> Store::sealed(Hold hold) {
   }
   if (state != SlotState::kSealed)
     return Error{Errc::kUnavailable, "tensor " + to_string(handle) + " is still being written; wait for it (Store::wait)"};
-  auto spec = TV_TRY(read_header(*arena_, handle.index()));
-  return Tensor(std::move(hold), spec, arena_->base() + slot.offset, slot.payload_bytes);
+  auto content = TV_TRY(read_header(*arena_, handle.index()));
+  return Tensor(std::move(hold), content.spec, arena_->base() + content.offset, content.bytes);
 }
 
 Result<Tensor> Store::get(Handle handle) {
@@ -235,6 +235,13 @@ Result<void> Store::hold(Handle handle) {
   }
   held_.fetch_add(1, std::memory_order_relaxed);
   return {};
+}
+
+void Store::hold_again(Handle handle) {
+  std::lock_guard lock(stripe(handle.index()));
+  TV_ASSERT(counts_[handle.index()] > 0);
+  ++counts_[handle.index()];
+  held_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Store::drop(Handle handle) {

@@ -146,6 +146,8 @@ class Store : public std::enable_shared_from_this<Store> {
   // The private count itself, for those who keep handles rather than Tensors (mail in flight, the supervisor's custody).
   Result<void> hold(Handle handle);
   void drop(Handle handle);  // must balance a hold
+  // One more count of what we hold already. Looks at no shared word.
+  void hold_again(Handle handle);
   // Drops our only count if no other participant holds the object, and frees it; false, and nothing done, otherwise.
   bool drop_if_sole(Handle handle);
 

@@ -44,7 +44,7 @@ ObjectInfo describe(const Arena& arena, std::uint32_t index, std::uint64_t tag, 
   info.label = read_label(arena, index);
   info.created_ns = slot.created_ns;
   info.state = tag_state(tag);
-  if (auto spec = read_header(arena, index)) info.spec = *spec;
+  if (auto content = read_header(arena, index)) info.spec = content->spec;
   return info;
 }
 

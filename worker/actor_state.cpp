@@ -8,8 +8,8 @@ namespace tv::worker {
 ActorState::~ActorState() {
   if (!manifest_) return;
   // Counts without an owner: our bit outlives the Tensors.
-  TV_ASSERT(store_->hold(manifest_.handle()).ok());
-  for (const auto& tensor : tensors_) TV_ASSERT(store_->hold(tensor.handle()).ok());
+  store_->hold_again(manifest_.handle());
+  for (const auto& tensor : tensors_) store_->hold_again(tensor.handle());
 }
 
 Result<bool> ActorState::restore(Actor& actor) {
