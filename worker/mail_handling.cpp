@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "config/log.h"
+#include "shm/at_hand.h"
 #include "worker/runtime.h"
 
 namespace tv::worker {
@@ -12,8 +13,13 @@ constexpr Nanoseconds kAnswerPatience = 5s;
 // Method names come from the caller, texts of exceptions from anywhere: this always fits the smallest ring.
 constexpr std::size_t kMaxFailureText = 4096;
 
-Error deadline_passed(const std::string& actor, const std::string& method) {
-  return Error{Errc::kDeadlineExceeded, actor + "." + method + ": its deadline had passed before it was read; it was not executed"};
+// One that was begun before came back after a crash: its first try may have taken effect.
+Errc undone(bool begun_before) { return begun_before ? Errc::kOutcomeUnknown : Errc::kNotDelivered; }
+
+Error expired(const std::string& what, std::int64_t deadline_ns, bool begun_before) {
+  auto late_ms = std::to_string((monotonic_ns() - deadline_ns) / 1'000'000);
+  return Error{undone(begun_before), what + ": its deadline had passed " + late_ms + " ms before it was read; it was not executed" +
+                                         (begun_before ? " again" : "")};
 }
 
 }  // namespace
@@ -24,8 +30,8 @@ void Runtime::handle(std::unique_ptr<ipc::Mail> mail) {
     auto envelope = mail->envelope();
     auto fields = envelope.getRequest();
     auto method = fields.getMethod();
-    return Request{mail->from(),           envelope.getTarget(), envelope.getCallId(),
-                   envelope.getDeadline(), fields.getOneWay(),   std::string(method.begin(), method.size())};
+    return Request{mail->from(),           mail->lane(),       envelope.getTarget(),                       envelope.getCallId(),
+                   envelope.getDeadline(), fields.getOneWay(), std::string(method.begin(), method.size())};
   });
   if (request) return handle_request(std::move(mail), *request);
   log::warning("malformed message dropped", {{"from", mail->from()}, {"cause", request.error().message}});
@@ -43,10 +49,10 @@ bool Runtime::take_answer(const ipc::Mail& mail) {
 
 void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, const Request& request) {
   HostedActor* actor = find(request.target);
-  if (auto why = unable(request, actor)) {
+  if (actor && mail->withdrawn()) return drop_withdrawn(*actor, std::move(mail), request, channel_->was_begun(*mail));
+  if (auto why = unable(*mail, request, actor)) {
     refuse(request, *why);
     channel_->done(std::move(mail));
-    if (actor) actor->count(true);
     return;
   }
   if (actor->phase() == HostedActor::Phase::kStopped) {
@@ -56,27 +62,54 @@ void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, const Request& req
   execute(*actor, std::move(mail), request);
 }
 
-// Why the request will not be executed, now or later.
-std::optional<Error> Runtime::unable(const Request& request, HostedActor* actor) const {
+// Why the request will not be executed, now or later. Counts it.
+std::optional<Error> Runtime::unable(const ipc::Mail& mail, const Request& request, HostedActor* actor) {
   if (!actor)
     return Error{Errc::kNotFound, "no actor with number " + std::to_string(request.target) + " on worker \"" + options_.worker + "\""};
-  if (actor->phase() == HostedActor::Phase::kFailed)
-    return Error{Errc::kUnavailable,
-                 actor->plan().name + "." + request.method + ": the actor could not be started: " + actor->failure().message};
-  if (Deadline::at(request.deadline_ns).passed()) return deadline_passed(actor->plan().name, request.method);
+  std::string what = actor->plan().name + "." + request.method;
+  if (Deadline::at(request.deadline_ns).passed()) {
+    actor->cell().expired.fetch_add(1, std::memory_order_relaxed);
+    return expired(what, request.deadline_ns, channel_->was_begun(mail));
+  }
+  if (actor->phase() == HostedActor::Phase::kFailed) {
+    actor->count(true);
+    return Error{undone(channel_->was_begun(mail)), what + ": the actor could not be started: " + actor->failure().message};
+  }
   return std::nullopt;
 }
 
+// Notes the message as at hand, so that a next incarnation knows what this one died with. False: its caller has taken it back.
+bool Runtime::begin(HostedActor& actor, const ipc::Mail& mail) {
+  auto& word = actor.cell().at_hand;
+  auto before = shm::unpack_at_hand(word.load(std::memory_order_relaxed));
+  word.store(shm::pack(shm::next_at_hand(before, mail.from(), mail.lane(), mail.end())), std::memory_order_release);
+  return channel_->begin(mail);
+}
+
+// The caller knows already that it was not executed, unless an earlier try was begun: then it waits for a word.
+void Runtime::drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, bool begun_before) {
+  if (begun_before)
+    refuse(request, Error{Errc::kOutcomeUnknown, actor.plan().name + "." + request.method +
+                                                     ": withdrawn before it was tried again; whether it took effect before is unknown"});
+  channel_->done(std::move(mail));
+  actor.cell().cancelled.fetch_add(1, std::memory_order_relaxed);
+}
+
 void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request) {
+  bool begun_before = channel_->was_begun(*mail);
+  if (!begin(actor, *mail)) return drop_withdrawn(actor, std::move(mail), request, begun_before);
   capnp::MallocMessageBuilder message;
   auto result = message.initRoot<wire::Value>();
   ipc::Encoder encoder;
   running_ = &actor;
+  at_hand_ = {mail.get(), Deadline::at(request.deadline_ns)};
   caller_->set_source(actor.plan().id);
   auto arguments = ipc::guard([&] { return mail->envelope().getRequest().getArgs(); });
   auto outcome =
       arguments ? actor.handle(request.method, *arguments, result, encoder) : Outcome{Verdict::kFailed, false, arguments.error()};
   caller_->set_source(kNoActor);
+  bool cancelled = at_hand_.cancelled();
+  at_hand_ = {};
   running_ = nullptr;
 
   if (outcome.verdict == Verdict::kInterrupted) {
@@ -86,8 +119,10 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
       actor.waiting.push_front(std::move(mail));
       return;
     }
+    std::string what = actor.plan().name + "." + request.method;
     outcome = {Verdict::kFailed, true,
-               Error{Errc::kActorError, actor.plan().name + "." + request.method + ": interrupted without a stop request"}};
+               cancelled ? Error{Errc::kCancelled, what + ": gave up because nobody waits for it any more"}
+                         : Error{Errc::kActorError, what + ": interrupted, though neither a stop nor its caller asked for it"}};
   }
   if (outcome.threw && device_is_lost()) return;
   auto committed = actor.commit_if_due();
@@ -130,18 +165,26 @@ void Runtime::refuse(const Request& request, const Error& why) {
   });
 }
 
+// By the lane of the request; large answers to control messages by that of ordinary mail.
+Result<void> Runtime::try_to_send(const Request& request, const ipc::RingChannel::Build& build) {
+  auto patience = Deadline::in(kAnswerPatience);
+  auto sent = channel_->send(request.from, build, patience, request.lane);
+  if (!sent && sent.error().code == Errc::kLimit && request.lane == shm::Lane::kPriority)
+    sent = channel_->send(request.from, build, patience);
+  return sent ? Result<void>{} : Result<void>{sent.error()};
+}
+
 void Runtime::send(const Request& request, const ipc::RingChannel::Build& build) {
   if (request.one_way) return;
-  auto sent = channel_->send(
-      request.from,
+  auto sent = try_to_send(
+      request,
       [&](wire::Envelope::Builder envelope, ipc::Encoder& encoder) {
         envelope.setTarget(kNoActor);
         envelope.setSource(request.target);
         envelope.setCallId(request.call);
         envelope.setDeadline(request.deadline_ns);
         build(envelope, encoder);
-      },
-      Deadline::in(kAnswerPatience));
+      });
   if (sent) return;
   if (sent.error().code == Errc::kUnavailable) {
     log::debug("caller gone, answer dropped", {{"to", request.from}, {"method", request.method}});
@@ -152,13 +195,13 @@ void Runtime::send(const Request& request, const ipc::RingChannel::Build& build)
   }
 }
 
-// Mail of stopped actors: the caller is not kept waiting beyond its deadline.
+// Mail of stopped actors: the caller is not kept waiting beyond its deadline, and what it has taken back makes room.
 void Runtime::expire_waiting_mail() {
   for (auto& actor : actors_) {
     auto still = std::exchange(actor->waiting, {});
     for (auto& mail : still) {
       auto deadline = ipc::guard([&] { return mail->envelope().getDeadline(); });
-      if (deadline && !Deadline::at(*deadline).passed()) {
+      if (deadline && !Deadline::at(*deadline).passed() && !mail->withdrawn()) {
         actor->waiting.push_back(std::move(mail));
       } else {
         handle(std::move(mail));
