@@ -219,14 +219,17 @@ std::shared_ptr<OpenCall> Caller::take_locked(CallId id) {
 }
 
 bool Caller::complete(const Mail& mail) {
+  bool not_executed = false;
   auto id = guard([&]() -> std::optional<CallId> {
     auto envelope = mail.envelope();
     if (envelope.isRequest()) return std::nullopt;
+    not_executed = envelope.isFailure() && envelope.getFailure().getCode() == static_cast<std::uint16_t>(Errc::kNotDelivered);
     return envelope.getCallId();
   });
   auto call = id && *id ? take(**id) : nullptr;
   if (!call) {
-    ++unmatched_;
+    // A receiver says so of every call that it finds withdrawn or expired, for those whose callers do not know it already.
+    if (!not_executed) ++unmatched_;
     return false;
   }
   call->complete(mail);

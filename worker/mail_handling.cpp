@@ -10,6 +10,8 @@ namespace {
 
 // How long an answer waits for room in its caller's ring. A caller that reads nothing for so long has other troubles.
 constexpr Nanoseconds kAnswerPatience = 5s;
+// Word of what was not executed is not worth waiting: its caller has given up, or will at its deadline.
+constexpr Nanoseconds kNow{0};
 // Method names come from the caller, texts of exceptions from anywhere: this always fits the smallest ring.
 constexpr std::size_t kMaxFailureText = 4096;
 
@@ -30,8 +32,13 @@ void Runtime::handle(std::unique_ptr<ipc::Mail> mail) {
     auto envelope = mail->envelope();
     auto fields = envelope.getRequest();
     auto method = fields.getMethod();
-    return Request{mail->from(),           mail->lane(),       envelope.getTarget(),                       envelope.getCallId(),
-                   envelope.getDeadline(), fields.getOneWay(), std::string(method.begin(), method.size())};
+    return Request{mail->from(),
+                   mail->lane(),
+                   envelope.getTarget(),
+                   envelope.getCallId(),
+                   envelope.getDeadline(),
+                   fields.getOneWay(),
+                   std::string(method.begin(), method.size())};
   });
   if (request) return handle_request(std::move(mail), *request);
   log::warning("malformed message dropped", {{"from", mail->from()}, {"cause", request.error().message}});
@@ -49,9 +56,12 @@ bool Runtime::take_answer(const ipc::Mail& mail) {
 
 void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, const Request& request) {
   HostedActor* actor = find(request.target);
-  if (actor && mail->withdrawn()) return drop_withdrawn(*actor, std::move(mail), request, channel_->was_begun(*mail));
+  if (actor && mail->withdrawn()) {
+    bool begun_before = channel_->was_begun(*mail);
+    return drop_withdrawn(*actor, std::move(mail), request, begun_before);
+  }
   if (auto why = unable(*mail, request, actor)) {
-    refuse(request, *why);
+    refuse(request, *why, kNow);
     channel_->done(std::move(mail));
     return;
   }
@@ -86,11 +96,14 @@ bool Runtime::begin(HostedActor& actor, const ipc::Mail& mail) {
   return channel_->begin(mail);
 }
 
-// The caller knows already that it was not executed, unless an earlier try was begun: then it waits for a word.
+// Its caller mostly knows already that it will not be executed. But one that looked when we had begun this message, or one behind it, waits
+// for a word.
 void Runtime::drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, bool begun_before) {
-  if (begun_before)
-    refuse(request, Error{Errc::kOutcomeUnknown, actor.plan().name + "." + request.method +
-                                                     ": withdrawn before it was tried again; whether it took effect before is unknown"});
+  std::string what = actor.plan().name + "." + request.method;
+  refuse(request,
+         Error{undone(begun_before), what + (begun_before ? ": withdrawn before it was tried again; whether it took effect is unknown"
+                                                          : " was withdrawn before it was begun")},
+         kNow);
   channel_->done(std::move(mail));
   actor.cell().cancelled.fetch_add(1, std::memory_order_relaxed);
 }
@@ -128,11 +141,12 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   auto committed = actor.commit_if_due();
   bool failed = outcome.verdict == Verdict::kFailed || !committed;
   if (outcome.verdict == Verdict::kFailed) {
-    refuse(request, outcome.failure);
+    refuse(request, outcome.failure, kAnswerPatience);
   } else if (!committed) {
     refuse(request,
            Error{Errc::kOutcomeUnknown, actor.plan().name + "." + request.method +
-                                            ": it ran, but its effect would not outlive the worker: " + committed.error().message});
+                                            ": it ran, but its effect would not outlive the worker: " + committed.error().message},
+           kAnswerPatience);
   } else {
     answer(request, result.asReader(), encoder);
   }
@@ -150,31 +164,36 @@ bool Runtime::device_is_lost() {
 }
 
 void Runtime::answer(const Request& request, wire::Value::Reader value, const ipc::Encoder& encoder) {
-  send(request, [&](wire::Envelope::Builder envelope, ipc::Encoder& out) {
-    envelope.setReply(value);
-    out.tensors = encoder.tensors;
-  });
+  send(
+      request,
+      [&](wire::Envelope::Builder envelope, ipc::Encoder& out) {
+        envelope.setReply(value);
+        out.tensors = encoder.tensors;
+      },
+      kAnswerPatience);
 }
 
-void Runtime::refuse(const Request& request, const Error& why) {
+void Runtime::refuse(const Request& request, const Error& why, Nanoseconds patience) {
   if (request.one_way) log::warning("one-way message failed", {{"from", request.from}, {"cause", why.message.substr(0, kMaxFailureText)}});
-  send(request, [&](wire::Envelope::Builder envelope, ipc::Encoder&) {
-    auto failure = envelope.initFailure();
-    failure.setCode(static_cast<std::uint16_t>(why.code));
-    failure.setMessage(why.message.substr(0, kMaxFailureText));
-  });
+  send(
+      request,
+      [&](wire::Envelope::Builder envelope, ipc::Encoder&) {
+        auto failure = envelope.initFailure();
+        failure.setCode(static_cast<std::uint16_t>(why.code));
+        failure.setMessage(why.message.substr(0, kMaxFailureText));
+      },
+      patience);
 }
 
 // By the lane of the request; large answers to control messages by that of ordinary mail.
-Result<void> Runtime::try_to_send(const Request& request, const ipc::RingChannel::Build& build) {
-  auto patience = Deadline::in(kAnswerPatience);
-  auto sent = channel_->send(request.from, build, patience, request.lane);
+Result<void> Runtime::try_to_send(const Request& request, const ipc::RingChannel::Build& build, Deadline deadline) {
+  auto sent = channel_->send(request.from, build, deadline, request.lane);
   if (!sent && sent.error().code == Errc::kLimit && request.lane == shm::Lane::kPriority)
-    sent = channel_->send(request.from, build, patience);
+    sent = channel_->send(request.from, build, deadline);
   return sent ? Result<void>{} : Result<void>{sent.error()};
 }
 
-void Runtime::send(const Request& request, const ipc::RingChannel::Build& build) {
+void Runtime::send(const Request& request, const ipc::RingChannel::Build& build, Nanoseconds patience) {
   if (request.one_way) return;
   auto sent = try_to_send(
       request,
@@ -184,12 +203,13 @@ void Runtime::send(const Request& request, const ipc::RingChannel::Build& build)
         envelope.setCallId(request.call);
         envelope.setDeadline(request.deadline_ns);
         build(envelope, encoder);
-      });
+      },
+      Deadline::in(patience));
   if (sent) return;
   if (sent.error().code == Errc::kUnavailable) {
     log::debug("caller gone, answer dropped", {{"to", request.from}, {"method", request.method}});
   } else if (sent.error().code == Errc::kLimit || sent.error().code == Errc::kInvalidArgument) {
-    refuse(request, Error{sent.error().code, request.method + ": its answer cannot be sent: " + sent.error().message});
+    refuse(request, Error{sent.error().code, request.method + ": its answer cannot be sent: " + sent.error().message}, kAnswerPatience);
   } else {
     log::warning("answer dropped", {{"to", request.from}, {"method", request.method}, {"cause", sent.error().message}});
   }

@@ -80,9 +80,9 @@ class Runtime {
   std::optional<Error> unable(const ipc::Mail& mail, const Request& request, HostedActor* actor);
   bool device_is_lost();
   void answer(const Request& request, wire::Value::Reader value, const ipc::Encoder& encoder);
-  void refuse(const Request& request, const Error& why);
-  void send(const Request& request, const ipc::RingChannel::Build& build);
-  Result<void> try_to_send(const Request& request, const ipc::RingChannel::Build& build);
+  void refuse(const Request& request, const Error& why, Nanoseconds patience);
+  void send(const Request& request, const ipc::RingChannel::Build& build, Nanoseconds patience);
+  Result<void> try_to_send(const Request& request, const ipc::RingChannel::Build& build, Deadline deadline);
 
   void commit_due();
   void expire_waiting_mail();
@@ -113,8 +113,8 @@ class Runtime {
 
   // By lane: requests that came while a method waited for an answer, or while their actor was stopped.
   std::array<std::deque<std::unique_ptr<ipc::Mail>>, shm::kLanes> deferred_;
-  const HostedActor* running_ = nullptr;             // whose method is on the stack
-  std::int64_t next_check_ns_ = 0;                   // of the caller's deadlines
+  const HostedActor* running_ = nullptr;  // whose method is on the stack
+  std::int64_t next_check_ns_ = 0;        // of the caller's deadlines
   std::optional<int> exit_code_;
 
   std::mutex waiters_mutex_;  // for those who wait on threads of their own

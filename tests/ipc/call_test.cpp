@@ -259,8 +259,7 @@ TEST_CASE("a call to a failed or stopped actor is not delivered, and the error s
   REQUIRE(call.ready());
   auto result = call.get(60s);
   CHECK(result.error().code == Errc::kNotDelivered);
-  CHECK(result.error().message ==
-        "actor \"calculator\" is failed: its plug-in threw; see tensorctl describe actor calculator");
+  CHECK(result.error().message == "actor \"calculator\" is failed: its plug-in threw; see tensorctl describe actor calculator");
   f.set(f.calculator, ActorState::kStopped);
   CHECK(f.ref().tell(Calculator::add, 1, 1).error().code == Errc::kNotDelivered);
   CHECK_FALSE(f.responder.step());
