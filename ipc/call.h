@@ -8,9 +8,14 @@
 //     tv::Future<std::int64_t> sum = counter->call(Counter::add, 5);
 //     tv::Result<std::int64_t> value = sum.get(1s);
 //
-// A reference names an actor or a pool; a call to a pool goes to the member that its routing picks. A caller learns one of three
-// things: the result; an error of the method (kActorError); or that there will be no answer, as kNotDelivered, kOutcomeUnknown or
-// kDeadlineExceeded. Mail to an actor whose worker is being restarted waits for it.
+// A reference names an actor or a pool; a call to a pool goes to the member that its routing picks. Mail to an actor whose worker is being
+// restarted waits for it. A caller learns the result or, of a call that failed, which of three things happened (delivery_of):
+// - not delivered: the actor certainly has not acted upon it, and never will. kOverloaded when its mailbox was full; kNotDelivered when it
+//   has failed or been stopped, when the deadline passed before the call was begun, or when it was cancelled before that.
+// - unknown: the actor may have acted upon it. kDeadlineExceeded when it was begun and no answer came in time; kOutcomeUnknown when the
+// actor
+//   was lost after it had begun.
+// - failed: the actor, or its worker, answered with an error. kActorError when the method threw.
 #pragma once
 
 #include <functional>
@@ -34,9 +39,20 @@ struct Method<Interface, R(A...)> {
 };
 
 struct CallOptions {
-  Nanoseconds timeout = 30s;     // for the whole call; travels with it
-  bool wait_when_full = true;    // false: kOverloaded at once when the receiver's ring is full
+  Nanoseconds timeout = 30s;   // for the whole call; travels with it
+  bool wait_when_full = true;  // false: kOverloaded at once when the receiver's ring is full
+  // A control message: handled before all ordinary mail of its receiver, in the order of its sender's control messages. Never dropped for
+  // want of room: its sender waits for that until the deadline, whatever wait_when_full says. At most 8 KiB.
+  bool priority = false;
 };
+
+// What became of a call that ended with this error.
+enum class Delivery {
+  kNotDelivered,  // certainly not acted upon: may be sent again
+  kUnknown,       // perhaps acted upon: to be sent again only if doing it twice is harmless
+  kFailed,        // answered with an error
+};
+Delivery delivery_of(const Error& error);
 
 namespace ipc {
 
@@ -55,6 +71,8 @@ class CallState {
   // Runs once when ready: at once if it is already; else on the thread that receives.
   virtual void then(std::function<void()> continuation) = 0;
   virtual Deadline deadline() const = 0;
+  // True: it has been taken back before it was begun, and is ready with kNotDelivered now.
+  virtual bool cancel() = 0;
 };
 
 using WriteArguments = std::function<void(wire::Value::Builder, Encoder&)>;
@@ -86,13 +104,17 @@ class Future {
 
   bool ready() const { return state_->ready(); }
 
-  // The result; kDeadlineExceeded if it has not come (the call goes on and may be asked again).
+  // The result; kDeadlineExceeded if it has not come (the call goes on until its own deadline and may be asked again).
   Result<T> get(Deadline deadline) const {
     if (auto waited = state_->wait(deadline); !waited) return waited.error();
     return take();
   }
   Result<T> get(Nanoseconds timeout) const { return get(Deadline::in(timeout)); }
   Result<T> get() const { return get(state_->deadline()); }
+
+  // Gives the call up. True: it had not been begun, and will not be; the result is kNotDelivered, now. False: it is over already, or it has
+  // been begun: the method sees that in Context::cancelled(), and what it answers is the result as ever. Not from within a Codec.
+  bool cancel() const { return state_->cancel(); }
 
   // `continuation(Result<T>)` runs once when the result is there, on the thread that receives mail: an actor's own, or the client's.
   template <class F>
@@ -138,20 +160,24 @@ class Ref {
     return Future<R>(port_->start(target_, method.name, writer(std::move(values)), options));
   }
 
-  // Without an answer: delivered, or an error now.
+  // Without an answer: put into the receiver's mailbox, or an error now.
   template <class R, class... A, class... B>
   Result<void> tell(const Method<Interface, R(A...)>& method, B&&... arguments) const {
+    return tell_with(CallOptions{}, method, std::forward<B>(arguments)...);
+  }
+
+  template <class R, class... A, class... B>
+  Result<void> tell_with(const CallOptions& options, const Method<Interface, R(A...)>& method, B&&... arguments) const {
     static_assert(sizeof...(A) == sizeof...(B), "wrong number of arguments for this method");
     std::tuple<std::decay_t<A>...> values(std::forward<B>(arguments)...);
-    return port_->send_one_way(target_, method.name, writer(std::move(values)), CallOptions{});
+    return port_->send_one_way(target_, method.name, writer(std::move(values)), options);
   }
 
  private:
   template <class Tuple>
   static ipc::WriteArguments writer(Tuple values) {
-    return [values = std::move(values)](wire::Value::Builder out, ipc::Encoder& encoder) {
-      ipc::Codec<Tuple>::write(out, values, encoder);
-    };
+    return
+        [values = std::move(values)](wire::Value::Builder out, ipc::Encoder& encoder) { ipc::Codec<Tuple>::write(out, values, encoder); };
   }
 
   std::shared_ptr<ipc::CallPort> port_;

@@ -16,6 +16,12 @@ constexpr Nanoseconds kMaxTimeout = std::chrono::hours(24 * 365);
 
 Deadline deadline_of(const CallOptions& options) { return Deadline::in(std::min(options.timeout, kMaxTimeout)); }
 
+// Of a request that could not be sent. kDeadlineExceeded is left to those that were.
+Errc not_sent(Errc code) {
+  if (code == Errc::kUnavailable) return Errc::kNotDelivered;
+  return code == Errc::kDeadlineExceeded ? Errc::kOverloaded : code;
+}
+
 Error nobody(const std::string& name, const shm::Directory& directory) {
   std::vector<std::string> known;
   for (ActorId id = 0, n = directory.actor_count(); id < n; ++id) known.emplace_back(directory.actor_name(id));
@@ -32,6 +38,26 @@ Result<void> check_type(const std::string& what, const std::string& name, std::s
 }
 
 }  // namespace
+}  // namespace tv::ipc
+
+tv::Delivery tv::delivery_of(const Error& error) {
+  switch (error.code) {
+    case Errc::kNotDelivered:
+    case Errc::kOverloaded:
+      return Delivery::kNotDelivered;
+    case Errc::kOutcomeUnknown:
+    case Errc::kDeadlineExceeded:
+    case Errc::kCancelled:    // the caller went away first
+    case Errc::kUnavailable:  // the supervisor did
+    case Errc::kProtocol:     // there was an answer, which cannot be read
+    case Errc::kInternal:
+      return Delivery::kUnknown;
+    default:
+      return Delivery::kFailed;
+  }
+}
+
+namespace tv::ipc {
 
 Caller::Caller(std::shared_ptr<RingChannel> channel, Incarnation incarnation, WaitFor wait_for)
     : channel_(std::move(channel)),
@@ -104,8 +130,8 @@ Result<std::shared_ptr<OpenCall>> Caller::open_call(TargetId target, const std::
     return Error{Errc::kOverloaded, std::to_string(calls_.size()) + " calls of this process are open already; wait for some answers"};
   ActorId actor = TV_TRY(pick(target));
   id = next_id_.fetch_add(1, std::memory_order_relaxed);
-  auto call = std::make_shared<OpenCall>(weak_from_this(), channel_->store(), actor, std::string(directory_.actor_name(actor)) + "." + method,
-                                         deadline);
+  auto call = std::make_shared<OpenCall>(weak_from_this(), channel_->store(), id, actor,
+                                         std::string(directory_.actor_name(actor)) + "." + method, deadline);
   calls_.emplace(id, call);
   deadlines_.emplace(deadline.ns, id);
   ++outstanding_[actor];
@@ -113,25 +139,28 @@ Result<std::shared_ptr<OpenCall>> Caller::open_call(TargetId target, const std::
 }
 
 std::shared_ptr<CallState> Caller::failed_call(const std::string& what, const Error& why) {
-  auto call = std::make_shared<OpenCall>(std::weak_ptr<Caller>{}, channel_->store(), kNoActor, what, Deadline{0});
+  auto call = std::make_shared<OpenCall>(std::weak_ptr<Caller>{}, channel_->store(), CallId{0}, kNoActor, what, Deadline{0});
   call->fail(why);
   return call;
 }
 
-std::shared_ptr<CallState> Caller::start(TargetId target, const std::string& method, const WriteArguments& write, const CallOptions& options) {
+std::shared_ptr<CallState> Caller::start(TargetId target, const std::string& method, const WriteArguments& write,
+                                         const CallOptions& options) {
   Deadline deadline = deadline_of(options);
   CallId id = 0;
   auto opened = open_call(target, method, deadline, id);
   if (!opened) return failed_call(name_of(target) + "." + method, opened.error());
   auto call = *opened;
   // An actor that failed before the call was noted has been passed by check(): look once more.
-  auto sent = takes_mail(directory_.where(call->actor()).state)
-                  ? send_request(call->actor(), id, method, write, options, deadline, false)
-                  : Result<void>(undeliverable(call->actor()));
+  auto sent = takes_mail(directory_.where(call->actor()).state) ? send_request(call->actor(), id, method, write, options, deadline, false)
+                                                                : Result<Sent>(undeliverable(call->actor()));
   if (!sent) {
     take(id);
     call->fail(sent.error());
-  } else if (deadline.ns < receiver_sleeps_until_.load(std::memory_order_relaxed)) {
+    return call;
+  }
+  call->note_sent(*sent);
+  if (deadline.ns < receiver_sleeps_until_.load(std::memory_order_relaxed)) {
     channel_->wake();
   }
   return call;
@@ -144,10 +173,12 @@ Result<void> Caller::send_one_way(TargetId target, const std::string& method, co
     if (abandoned_) return *abandoned_;
     actor = TV_TRY(pick(target));
   }
-  return send_request(actor, next_id_.fetch_add(1, std::memory_order_relaxed), method, write, options, deadline_of(options), true);
+  auto id = next_id_.fetch_add(1, std::memory_order_relaxed);
+  if (auto sent = send_request(actor, id, method, write, options, deadline_of(options), true); !sent) return sent.error();
+  return {};
 }
 
-Result<void> Caller::send_request(ActorId actor, CallId id, const std::string& method, const WriteArguments& write,
+Result<Sent> Caller::send_request(ActorId actor, CallId id, const std::string& method, const WriteArguments& write,
                                   const CallOptions& options, Deadline deadline, bool one_way) {
   std::string what = std::string(directory_.actor_name(actor)) + "." + method;
   try {
@@ -161,10 +192,12 @@ Result<void> Caller::send_request(ActorId actor, CallId id, const std::string& m
       request.setOneWay(one_way);
       write(request.initArgs(), encoder);
     };
-    auto sent = channel_->send(directory_.where(actor).participant, build, options.wait_when_full ? deadline : Deadline{0});
-    if (sent) return {};
-    Errc code = sent.error().code == Errc::kUnavailable ? Errc::kNotDelivered : sent.error().code;
-    return Error{code, what + " was not delivered: " + sent.error().message};
+    // Control messages wait for room whatever the caller says of ordinary mail: they are not to be lost.
+    bool wait = options.wait_when_full || options.priority;
+    auto sent = channel_->send(directory_.where(actor).participant, build, wait ? deadline : Deadline{0},
+                               options.priority ? shm::Lane::kPriority : shm::Lane::kMail);
+    if (sent) return sent;
+    return Error{not_sent(sent.error().code), what + " was not delivered: " + sent.error().message};
   } catch (const std::exception& e) {
     return Error{Errc::kInvalidArgument, "the arguments of " + what + " cannot be written: " + e.what()};
   }
@@ -186,14 +219,17 @@ std::shared_ptr<OpenCall> Caller::take_locked(CallId id) {
 }
 
 bool Caller::complete(const Mail& mail) {
+  bool not_executed = false;
   auto id = guard([&]() -> std::optional<CallId> {
     auto envelope = mail.envelope();
     if (envelope.isRequest()) return std::nullopt;
+    not_executed = envelope.isFailure() && envelope.getFailure().getCode() == static_cast<std::uint16_t>(Errc::kNotDelivered);
     return envelope.getCallId();
   });
   auto call = id && *id ? take(**id) : nullptr;
   if (!call) {
-    ++unmatched_;
+    // A receiver says so of every call that it finds withdrawn or expired, for those whose callers do not know it already.
+    if (!not_executed) ++unmatched_;
     return false;
   }
   call->complete(mail);
@@ -201,10 +237,10 @@ bool Caller::complete(const Mail& mail) {
 }
 
 void Caller::check() {
-  for (const auto& call : take_expired()) call->fail(call->too_late());
+  for (const auto& call : take_expired()) call->expire();
   for (const auto& call : take_lost()) {
     Error why = undeliverable(call->actor());
-    call->fail({Errc::kOutcomeUnknown, "no answer will come, and whether the call took effect is unknown: " + why.message});
+    call->end(why.message, {Errc::kOutcomeUnknown, "no answer will come, and whether the call took effect is unknown: " + why.message});
   }
 }
 

@@ -72,7 +72,7 @@ class Caller : public CallPort, public std::enable_shared_from_this<Caller> {
   std::shared_ptr<OpenCall> take(CallId id);
   std::shared_ptr<OpenCall> take_locked(CallId id);
   std::shared_ptr<CallState> failed_call(const std::string& what, const Error& why);
-  Result<void> send_request(ActorId actor, CallId id, const std::string& method, const WriteArguments& write, const CallOptions& options,
+  Result<Sent> send_request(ActorId actor, CallId id, const std::string& method, const WriteArguments& write, const CallOptions& options,
                             Deadline deadline, bool one_way);
   std::vector<std::shared_ptr<OpenCall>> take_expired();
   std::vector<std::shared_ptr<OpenCall>> take_lost();
@@ -89,10 +89,10 @@ class Caller : public CallPort, public std::enable_shared_from_this<Caller> {
   mutable std::mutex mutex_;  // guards what follows; never held while a continuation or a send runs
   std::unordered_map<CallId, std::shared_ptr<OpenCall>> calls_;
   std::set<std::pair<std::int64_t, CallId>> deadlines_;  // of calls_
-  std::vector<std::uint32_t> outstanding_;  // calls open, by ActorId: the load as this caller sees it
-  std::vector<std::uint32_t> turns_;        // by pool, for round robin
+  std::vector<std::uint32_t> outstanding_;               // calls open, by ActorId: the load as this caller sees it
+  std::vector<std::uint32_t> turns_;                     // by pool, for round robin
   std::uint64_t random_;
-  std::uint64_t checked_version_ = 0;       // of the directory
+  std::uint64_t checked_version_ = 0;  // of the directory
   std::optional<Error> abandoned_;
 };
 

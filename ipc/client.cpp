@@ -24,9 +24,6 @@ namespace {
 
 using namespace ipc;
 
-// A receiver that has just had mail looks a little longer before it sleeps: waking a thread costs more than that.
-constexpr Nanoseconds kSpin = 20us;
-
 // Where threads wait for answers. Shared with the caller's futures, which may outlive the client.
 class Waiters {
  public:
@@ -160,20 +157,18 @@ class AttachedClient : public Client {
   void receive() {
     waiters_->set_receiver(std::this_thread::get_id());
     while (!stopping_.load()) {
-      bool had_mail = receive_all();
+      receive_all();
       caller_->check();
       if (gone_.load()) caller_->abandon({Errc::kUnavailable, "the supervisor has gone away"});
       waiters_->notify();
-      channel_->wait(caller_->next_deadline(), had_mail ? kSpin : 0ns);
+      channel_->wait(caller_->next_deadline());
     }
     caller_->abandon({Errc::kCancelled, "the client has been closed"});
     waiters_->notify();
   }
 
-  bool receive_all() {
-    bool any = false;
+  void receive_all() {
     while (auto mail = channel_->receive()) {
-      any = true;
       auto request = guard([&] { return (*mail)->envelope().isRequest(); });
       if (request && *request) {
         refuse(**mail);
@@ -182,7 +177,6 @@ class AttachedClient : public Client {
       }
       channel_->done(std::move(*mail));
     }
-    return any;
   }
 
   // A client has no actors: whoever calls one here is told so.

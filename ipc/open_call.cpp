@@ -29,10 +29,12 @@ void run(const std::function<void()>& continuation, const std::string& what) {
 
 }  // namespace
 
-OpenCall::OpenCall(std::weak_ptr<Caller> caller, std::shared_ptr<shm::Store> store, ActorId actor, std::string what, Deadline deadline)
+OpenCall::OpenCall(std::weak_ptr<Caller> caller, std::shared_ptr<shm::Store> store, CallId id, ActorId actor, std::string what,
+                   Deadline deadline)
     : caller_(std::move(caller)),
       store_(std::move(store)),
       decoder_{store_.get()},
+      id_(id),
       actor_(actor),
       what_(std::move(what)),
       deadline_(deadline) {}
@@ -45,6 +47,60 @@ Error OpenCall::too_late() const {
   return Error{Errc::kDeadlineExceeded, "no answer from " + what_ + " within its timeout; whether it took effect is unknown"};
 }
 
+Error OpenCall::withdrawn(const std::string& why) const {
+  return Error{Errc::kNotDelivered, what_ + " was withdrawn before it was begun: " + why};
+}
+
+void OpenCall::note_sent(const Sent& sent) {
+  std::optional<End> wanted;
+  {
+    std::lock_guard lock(mutex_);
+    sent_ = sent;
+    wanted.swap(end_);
+  }
+  if (wanted) end(wanted->why, wanted->begun);
+}
+
+OpenCall::TakenBack OpenCall::take_back(const std::string& why, const Error& begun) {
+  std::optional<Sent> sent;
+  {
+    std::lock_guard lock(mutex_);
+    if (!sent_) {
+      end_ = End{why, begun};
+      return TakenBack::kNotSentYet;
+    }
+    sent = sent_;
+  }
+  auto caller = caller_.lock();
+  if (!caller) return TakenBack::kBegun;
+  return caller->channel_->withdraw(*sent) == shm::Withdrawal::kWithdrawn ? TakenBack::kYes : TakenBack::kBegun;
+}
+
+void OpenCall::end(const std::string& why, const Error& begun) {
+  switch (take_back(why, begun)) {
+    case TakenBack::kYes:
+      fail(withdrawn(why));
+      break;
+    case TakenBack::kBegun:
+      fail(begun);
+      break;
+    case TakenBack::kNotSentYet:
+      break;
+  }
+}
+
+void OpenCall::expire() { end("its deadline has passed", too_late()); }
+
+bool OpenCall::cancel() {
+  auto caller = caller_.lock();
+  if (!caller || ready()) return false;
+  const std::string why = "it was cancelled";
+  // A future is there once the request has been sent; so kNotSentYet is for a call that could not be, and is ready by now.
+  if (take_back(why, too_late()) != TakenBack::kYes) return false;
+  caller->take(id_);
+  return fail(withdrawn(why));
+}
+
 Result<void> OpenCall::wait(Deadline deadline) {
   if (ready()) return {};
   Deadline until{std::min(deadline.ns, deadline_.ns)};
@@ -55,15 +111,19 @@ Result<void> OpenCall::wait(Deadline deadline) {
     if (!waited && waited.error().code != Errc::kDeadlineExceeded) return waited;
   }
   if (ready()) return {};
-  if (deadline_.passed()) return too_late();
+  if (deadline_.passed()) {
+    // As check() would, which may be late or on this thread. If another has the call in hand already, it is about to be ready.
+    if (auto caller = caller_.lock(); caller && caller->take(id_)) expire();
+    return ready() ? Result<void>{} : too_late();
+  }
   return Error{Errc::kDeadlineExceeded, "no answer from " + what_ + " yet; the call goes on"};
 }
 
 Result<wire::Value::Reader> OpenCall::answer() const {
   TV_ASSERT(ready());
   if (error_) return *error_;
-  auto reader = std::make_unique<capnp::SegmentArrayMessageReader>(kj::arrayPtr(&segment_, 1),
-                                                                   reader_options(segment_.size() * sizeof(capnp::word)));
+  auto reader =
+      std::make_unique<capnp::SegmentArrayMessageReader>(kj::arrayPtr(&segment_, 1), reader_options(segment_.size() * sizeof(capnp::word)));
   auto value = reader->getRoot<wire::Envelope>().getReply();
   std::lock_guard lock(mutex_);
   readers_.push_back(std::move(reader));
@@ -87,8 +147,10 @@ void OpenCall::complete(const Mail& mail) {
   finish(copied ? std::nullopt : std::optional(copied.error()));
 }
 
-void OpenCall::fail(const Error& why) {
-  if (!claimed_.exchange(true)) finish(why);
+bool OpenCall::fail(const Error& why) {
+  if (claimed_.exchange(true)) return false;
+  finish(why);
+  return true;
 }
 
 // The error of a failure, or of an answer that cannot be read.

@@ -1,6 +1,7 @@
 #include "ipc/ring_channel.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -17,9 +18,10 @@ constexpr Nanoseconds kLookAgain = 100ms;
 
 constexpr Deadline kNow{0};
 
-Error too_large(std::uint64_t max_payload) {
-  return Error{Errc::kLimit, "the message is larger than " + std::to_string(max_payload) +
-                                 " bytes, half of [arena] ring; pass large data as a tensor"};
+Error too_large(shm::Lane lane, std::uint64_t max_payload) {
+  std::string of = lane == shm::Lane::kMail ? "[arena] ring" : "the lane of control messages";
+  return Error{Errc::kLimit,
+               "the message is larger than " + std::to_string(max_payload) + " bytes, half of " + of + "; pass large data as a tensor"};
 }
 
 std::vector<shm::Handle> handles_of(const std::vector<shm::Tensor>& tensors) {
@@ -39,13 +41,14 @@ struct RingChannel::Draft {
   std::vector<shm::Handle> handles;
   kj::Array<capnp::word> words;  // where it was not built in the ring
 
-  Result<void> write(RoomBuilder& builder, const Build& build, const std::shared_ptr<shm::Store>& store, std::uint64_t max_payload) {
+  Result<void> write(RoomBuilder& builder, const Build& build, const std::shared_ptr<shm::Store>& store, shm::Lane lane,
+                     std::uint64_t max_payload) {
     try {
       auto envelope = builder.initRoot<wire::Envelope>();
       envelope.setVersion(wire::ENVELOPE_VERSION);
       build(envelope, encoder);
     } catch (const RoomBuilder::TooLarge&) {
-      return too_large(max_payload);
+      return too_large(lane, max_payload);
     } catch (const kj::Exception& e) {
       return Error{Errc::kLimit, "the message cannot be built: " + ipc::malformed(e).message};
     }
@@ -64,11 +67,12 @@ RingChannel::RingChannel(std::shared_ptr<shm::Store> store) : store_(std::move(s
 
 RingChannel::~RingChannel() {
   settle();
-  for (auto& outbox : outboxes_)
-    for (auto& message : outbox.in_flight)
-      for (const auto& tensor : message.tensors)
-        // A count without an owner: our bit outlives the Tensor, until the supervisor takes it over.
-        store_->hold_again(tensor.handle());
+  for (auto& lane : outboxes_)
+    for (auto& outbox : lane)
+      for (auto& message : outbox.in_flight)
+        for (const auto& tensor : message.tensors)
+          // A count without an owner: our bit outlives the Tensor, until the supervisor takes it over.
+          store_->hold_again(tensor.handle());
 }
 
 Result<std::unique_ptr<RingChannel>> RingChannel::open(std::shared_ptr<shm::Store> store) {
@@ -84,42 +88,42 @@ Result<void> RingChannel::check_receiver(ParticipantId to) const {
                                        (kind == shm::ParticipantKind::kNone ? "it is not attached" : "it is the supervisor")};
 }
 
-Result<void> RingChannel::open_writer(ParticipantId to, Outbox& outbox) {
+Result<void> RingChannel::open_writer(ParticipantId to, shm::Lane lane, Outbox& outbox) {
   if (outbox.writer) return {};
-  outbox.writer.emplace(TV_TRY(shm::RingWriter::open(store_->arena(), store_->self(), to)));
+  outbox.writer.emplace(TV_TRY(shm::RingWriter::open(store_->arena(), store_->self(), to, lane)));
   outbox.guess_bytes = kMinGuessBytes;
   return {};
 }
 
-Result<void> RingChannel::send(ParticipantId to, const Build& build, Deadline deadline) {
+Result<Sent> RingChannel::send(ParticipantId to, const Build& build, Deadline deadline, shm::Lane lane) {
   TV_TRY(check_receiver(to));
-  Outbox& outbox = outboxes_[to];
+  Outbox& box = outbox(to, lane);
   Draft draft;
-  std::unique_lock lock(outbox.mutex);
-  TV_TRY(open_writer(to, outbox));
-  settle_locked(to, outbox);
-  bool sent = TV_TRY(send_in_place(to, outbox, build, draft));
-  if (sent) return {};
-  return send_copy(to, outbox, lock, draft, deadline);
+  std::unique_lock lock(box.mutex);
+  TV_TRY(open_writer(to, lane, box));
+  settle_locked(to, lane, box);
+  auto place = TV_TRY(send_in_place(to, lane, box, build, draft));
+  if (!place) place = TV_TRY(send_copy(to, lane, box, lock, draft, deadline));
+  return Sent{to, lane, *place};
 }
 
-// False when the message did not fit the room that was asked for, or there was none: it stands in the draft then.
-Result<bool> RingChannel::send_in_place(ParticipantId to, Outbox& outbox, const Build& build, Draft& draft) {
+// Nothing when the message did not fit the room that was asked for, or there was none: it stands in the draft then.
+Result<std::optional<shm::RecordPlace>> RingChannel::send_in_place(ParticipantId to, shm::Lane lane, Outbox& outbox, const Build& build,
+                                                                   Draft& draft) {
   std::uint64_t max_payload = outbox.writer->max_payload();
   auto room = outbox.writer->reserve(outbox.guess_bytes, 0, kNow);
   RoomBuilder builder(room ? *room : std::span<std::byte>{}, max_payload);
-  TV_TRY(draft.write(builder, build, store_, max_payload));
+  TV_TRY(draft.write(builder, build, store_, lane, max_payload));
   std::uint64_t bytes = builder.bytes_in_room();
   // The handles stand behind the payload, in what is left of the room.
-  if (bytes > 0 && bytes + draft.handles.size() * sizeof(std::uint64_t) <= room->size()) {
-    publish(to, outbox, bytes, draft);
-    return true;
-  }
+  if (bytes > 0 && bytes + draft.handles.size() * sizeof(std::uint64_t) <= room->size())
+    return std::optional(publish(to, lane, outbox, bytes, draft));
   draft.words = builder.flatten<wire::Envelope>();
-  return false;
+  return std::optional<shm::RecordPlace>{};
 }
 
-Result<void> RingChannel::send_copy(ParticipantId to, Outbox& outbox, std::unique_lock<std::mutex>& lock, Draft& draft, Deadline deadline) {
+Result<shm::RecordPlace> RingChannel::send_copy(ParticipantId to, shm::Lane lane, Outbox& outbox, std::unique_lock<std::mutex>& lock,
+                                                Draft& draft, Deadline deadline) {
   bool may_wait = !deadline.passed();
   auto bytes = draft.words.asBytes();
   for (;;) {
@@ -127,77 +131,110 @@ Result<void> RingChannel::send_copy(ParticipantId to, Outbox& outbox, std::uniqu
     auto room = outbox.writer->reserve(bytes.size(), draft.handles.size(), kNow);
     if (room) {
       std::memcpy(room->data(), bytes.begin(), bytes.size());
-      publish(to, outbox, bytes.size(), draft);
-      return {};
+      return publish(to, lane, outbox, bytes.size(), draft);
     }
-    if (room.error().code == Errc::kLimit) return too_large(outbox.writer->max_payload());
+    if (room.error().code == Errc::kLimit) return too_large(lane, outbox.writer->max_payload());
     if (room.error().code != Errc::kOverloaded || !may_wait) return room.error();
     if (deadline.passed()) return Error{Errc::kDeadlineExceeded, room.error().message};
     lock.unlock();
     outbox.writer->wait_for_reader(seen, Deadline{std::min(deadline.ns, Deadline::in(kLookAgain).ns)});
     TV_TRY(check_receiver(to));
     lock.lock();
-    settle_locked(to, outbox);
+    settle_locked(to, lane, outbox);
   }
 }
 
-void RingChannel::publish(ParticipantId to, Outbox& outbox, std::uint64_t payload_bytes, Draft& draft) {
-  auto end = outbox.writer->commit(payload_bytes, draft.handles);
-  shm::ring_doorbell(*store_->arena(), to, store_->self());
+shm::RecordPlace RingChannel::publish(ParticipantId to, shm::Lane lane, Outbox& outbox, std::uint64_t payload_bytes, Draft& draft) {
+  const shm::Arena& arena = *store_->arena();
+  auto place = outbox.writer->commit(payload_bytes, draft.handles);
+  if (lane == shm::Lane::kPriority) arena.participant(to).urgent.fetch_or(bit(store_->self()), std::memory_order_seq_cst);
+  shm::ring_doorbell(arena, to, store_->self());
   if (!draft.encoder.tensors.empty()) {
-    outbox.in_flight.push_back({end, std::move(draft.encoder.tensors)});
-    in_flight_.fetch_or(bit(to), std::memory_order_relaxed);
+    outbox.in_flight.push_back({place.end, std::move(draft.encoder.tensors)});
+    in_flight_[static_cast<std::size_t>(lane)].fetch_or(bit(to), std::memory_order_relaxed);
   }
   std::uint64_t needed = payload_bytes + draft.handles.size() * sizeof(std::uint64_t);
   outbox.guess_bytes = std::clamp(needed + needed / 8, kMinGuessBytes, std::min(kMaxGuessBytes, outbox.writer->max_payload() / 4));
+  return place;
 }
 
-void RingChannel::settle_locked(ParticipantId to, Outbox& outbox) {
+// The lock keeps the message's memory from being written over by another of ours meanwhile.
+shm::Withdrawal RingChannel::withdraw(const Sent& message) {
+  Outbox& box = outbox(message.to, message.lane);
+  std::lock_guard lock(box.mutex);
+  TV_ASSERT(box.writer.has_value());
+  return box.writer->withdraw(message.place);
+}
+
+void RingChannel::settle_locked(ParticipantId to, shm::Lane lane, Outbox& outbox) {
   if (outbox.in_flight.empty()) return;
   auto read = outbox.writer->read_position();
   while (!outbox.in_flight.empty() && outbox.in_flight.front().end <= read) outbox.in_flight.pop_front();
-  if (outbox.in_flight.empty()) in_flight_.fetch_and(~bit(to), std::memory_order_relaxed);
+  if (outbox.in_flight.empty()) in_flight_[static_cast<std::size_t>(lane)].fetch_and(~bit(to), std::memory_order_relaxed);
 }
 
 void RingChannel::settle() {
-  auto waiting = in_flight_.load(std::memory_order_relaxed);
-  for (ParticipantId to = 0; waiting != 0; ++to, waiting >>= 1) {
-    if ((waiting & 1) == 0) continue;
-    // Whoever holds the lock is sending, and settles itself.
-    std::unique_lock lock(outboxes_[to].mutex, std::try_to_lock);
-    if (lock) settle_locked(to, outboxes_[to]);
+  for (auto lane : shm::kEveryLane) {
+    auto waiting = in_flight_[static_cast<std::size_t>(lane)].load(std::memory_order_relaxed);
+    for (ParticipantId to = 0; waiting != 0; ++to, waiting >>= 1) {
+      if ((waiting & 1) == 0) continue;
+      // Whoever holds the lock is sending, and settles itself.
+      Outbox& box = outbox(to, lane);
+      std::unique_lock lock(box.mutex, std::try_to_lock);
+      if (lock) settle_locked(to, lane, box);
+    }
   }
 }
 
 std::optional<std::unique_ptr<Mail>> RingChannel::receive() {
   settle();
+  const auto& bell = store_->arena()->participant(store_->self()).doorbell;
   for (;;) {
-    for (ParticipantId i = 0; i < limits::kMaxParticipants && look_ != 0; ++i) {
-      ParticipantId from = (next_reader_ + i) % limits::kMaxParticipants;
-      if ((look_ & bit(from)) == 0) continue;
-      if (auto mail = next_from(from)) {
-        next_reader_ = (from + 1) % limits::kMaxParticipants;
-        return mail;
-      }
-      look_ &= ~bit(from);
-    }
-    const auto& bell = store_->arena()->participant(store_->self()).doorbell;
+    if (auto mail = receive_priority()) return mail;
+    if (auto mail = next_in(shm::Lane::kMail)) return mail;
     if (bell.rung.load(std::memory_order_relaxed) == 0) return std::nullopt;
     look_at(shm::wait_doorbell(*store_->arena(), store_->self(), kNow));
   }
 }
 
+std::optional<std::unique_ptr<Mail>> RingChannel::receive_priority() {
+  look_for_urgent();
+  if (inbox(shm::Lane::kPriority).look == 0) return std::nullopt;
+  if (auto mail = next_in(shm::Lane::kPriority)) return mail;
+  return std::nullopt;
+}
+
+void RingChannel::look_for_urgent() {
+  auto& urgent = store_->arena()->participant(store_->self()).urgent;
+  if (urgent.load(std::memory_order_relaxed) != 0) inbox(shm::Lane::kPriority).look |= urgent.exchange(0, std::memory_order_seq_cst);
+}
+
 void RingChannel::look_at(std::uint64_t bits) {
   rung_ |= bits;
   // The supervisor rings for senders that died between a message and its bell.
-  look_ |= (bits & bit(kSupervisor)) != 0 ? ~std::uint64_t{0} : bits;
+  if ((bits & bit(kSupervisor)) != 0) bits = ~std::uint64_t{0};
+  for (auto& inbox : inboxes_) inbox.look |= bits;
 }
 
-std::unique_ptr<Mail> RingChannel::next_from(ParticipantId from) {
-  auto& reader = readers_[from];
+std::unique_ptr<Mail> RingChannel::next_in(shm::Lane lane) {
+  Inbox& box = inbox(lane);
+  while (box.look != 0) {
+    auto ahead = static_cast<std::uint32_t>(std::countr_zero(std::rotr(box.look, static_cast<int>(box.next))));
+    ParticipantId from = (box.next + ahead) % limits::kMaxParticipants;
+    if (auto mail = next_from(from, lane)) {
+      box.next = (from + 1) % limits::kMaxParticipants;
+      return mail;
+    }
+    box.look &= ~bit(from);
+  }
+  return nullptr;
+}
+
+std::unique_ptr<Mail> RingChannel::next_from(ParticipantId from, shm::Lane lane) {
+  auto& reader = inbox(lane).readers[from];
   if (!reader) {
-    if (store_->arena()->ring(from, store_->self()).made.load(std::memory_order_acquire) == 0) return nullptr;
-    reader.emplace(store_->arena(), from, store_->self());
+    if (store_->arena()->ring(from, store_->self(), lane).made.load(std::memory_order_acquire) == 0) return nullptr;
+    reader.emplace(store_->arena(), from, store_->self(), lane);
   }
   for (;;) {
     auto record = reader->next();
@@ -207,20 +244,21 @@ std::unique_ptr<Mail> RingChannel::next_from(ParticipantId from) {
       return nullptr;
     }
     if (!*record) return nullptr;
-    if (auto mail = make_mail(from, **record)) return mail;
+    if (auto mail = make_mail(from, lane, **record)) return mail;
     ++malformed_;
-    finish(from, (*record)->end);
+    finish(from, lane, (*record)->end);
   }
 }
 
-std::unique_ptr<Mail> RingChannel::make_mail(ParticipantId from, const shm::Record& record) {
+std::unique_ptr<Mail> RingChannel::make_mail(ParticipantId from, shm::Lane lane, const shm::Record& record) {
   auto mail = std::make_unique<Mail>();
   mail->from_ = from;
-  mail->end_ = record.end;
-  mail->handles_ = record.handles;
+  mail->lane_ = lane;
+  mail->record_ = record;
   mail->segment_ = {reinterpret_cast<const capnp::word*>(record.payload.data()), record.payload.size() / sizeof(capnp::word)};
   auto version = guard([&] {
-    mail->reader_ = std::make_unique<capnp::SegmentArrayMessageReader>(kj::arrayPtr(&mail->segment_, 1), reader_options(record.payload.size()));
+    mail->reader_ =
+        std::make_unique<capnp::SegmentArrayMessageReader>(kj::arrayPtr(&mail->segment_, 1), reader_options(record.payload.size()));
     return mail->envelope().getVersion();
   });
   if (!version || *version != wire::ENVELOPE_VERSION) return nullptr;
@@ -229,18 +267,25 @@ std::unique_ptr<Mail> RingChannel::make_mail(ParticipantId from, const shm::Reco
 
 void RingChannel::done(std::unique_ptr<Mail> mail) {
   ParticipantId from = mail->from_;
-  auto end = mail->end_;
+  auto lane = mail->lane_;
+  auto end = mail->end();
   mail.reset();  // before the sender may write where it lies
-  finish(from, end);
+  finish(from, lane, end);
 }
 
-void RingChannel::finish(ParticipantId from, shm::RingPosition end) {
-  if (readers_[from]->done(end)) shm::ring_doorbell(*store_->arena(), from, store_->self());
+void RingChannel::finish(ParticipantId from, shm::Lane lane, shm::RingPosition end) {
+  if (inbox(lane).readers[from]->done(end)) shm::ring_doorbell(*store_->arena(), from, store_->self());
 }
 
-std::uint64_t RingChannel::wait(Deadline deadline, Nanoseconds spin) {
+std::uint64_t RingChannel::wait(Deadline deadline) {
   settle();
-  if (rung_ == 0) look_at(shm::wait_doorbell(*store_->arena(), store_->self(), deadline, spin));
+  if (rung_ == 0) {
+    auto began = monotonic_ns();
+    auto left = Nanoseconds{std::max<std::int64_t>(deadline.ns - began, 0)};
+    auto rung = shm::wait_doorbell(*store_->arena(), store_->self(), deadline, std::min(spin_.budget(), left));
+    spin_.waited(Nanoseconds{monotonic_ns() - began}, rung != 0);
+    look_at(rung);
+  }
   return std::exchange(rung_, 0);
 }
 

@@ -1,8 +1,8 @@
 // RingChannel: envelopes between participants of one arena, over their rings.
 //
-// Built in place in the ring where they fit in one segment, read in place. Keeps every tensor of a message held until the receiver's
-// cursor has passed it. Sending is thread-safe; receiving is for one thread. Take over after a crash: a new process with the same
-// participant number opens a channel and finds the mail where the cursor stands.
+// Built in place in the ring where they fit in one segment, read in place. Control messages have a lane of their own, which is read first.
+// Keeps every tensor of a message held until the receiver's cursor has passed it. Sending is thread-safe; receiving is for one thread. Take
+// over after a crash: a new process with the same participant number opens a channel and finds the mail where the cursor stands.
 #pragma once
 
 #include <array>
@@ -21,6 +21,7 @@
 #include "ipc/message.h"
 #include "shm/doorbell.h"
 #include "shm/ring.h"
+#include "shm/spin.h"
 #include "shm/store.h"
 
 namespace tv::ipc {
@@ -29,18 +30,29 @@ namespace tv::ipc {
 class Mail {
  public:
   ParticipantId from() const { return from_; }
+  shm::Lane lane() const { return lane_; }
+  shm::RingPosition end() const { return record_.end; }
+  // Its sender does not want it any more: not to be begun, and to be given up if the method can.
+  bool withdrawn() const { return record_.withdrawn(); }
   wire::Envelope::Reader envelope() const { return reader_->getRoot<wire::Envelope>(); }
   // The envelope's one segment, and the handles of its tensors: for those who keep a copy longer than the mail.
   kj::ArrayPtr<const capnp::word> words() const { return segment_; }
-  std::span<const std::uint64_t> handles() const { return handles_; }
+  std::span<const std::uint64_t> handles() const { return record_.handles; }
 
  private:
   friend class RingChannel;
   ParticipantId from_ = 0;
-  shm::RingPosition end_ = 0;
+  shm::Lane lane_ = shm::Lane::kMail;
+  shm::Record record_{};
   kj::ArrayPtr<const capnp::word> segment_;
-  std::span<const std::uint64_t> handles_;
   std::unique_ptr<capnp::SegmentArrayMessageReader> reader_;
+};
+
+// A message that has been sent: names it to withdraw().
+struct Sent {
+  ParticipantId to = 0;
+  shm::Lane lane = shm::Lane::kMail;
+  shm::RecordPlace place;
 };
 
 class RingChannel {
@@ -52,18 +64,28 @@ class RingChannel {
   // `build` fills the envelope (version is set already) and notes tensors in the encoder. It runs once at most, and must not send itself.
   // Waits for room until the deadline, but for other senders of this process only as long as they build. Errors: kOverloaded (the deadline
   // had passed already) or kDeadlineExceeded when the receiver's ring stays full, kLimit for a message beyond half a ring or with too many
-  // tensors, kUnavailable for a participant that does not exist, kInvalidArgument for a tensor of another store. Nothing has been sent then.
+  // tensors, kUnavailable for a participant that does not exist, kInvalidArgument for a tensor of another store. Nothing has been sent
+  // then.
   using Build = std::function<void(wire::Envelope::Builder, Encoder&)>;
-  Result<void> send(ParticipantId to, const Build& build, Deadline deadline);
+  Result<Sent> send(ParticipantId to, const Build& build, Deadline deadline, shm::Lane lane = shm::Lane::kMail);
+  // Takes a message back that may still be unread. Thread-safe; not from within a `build`. The first answer counts (shm/ring.h).
+  shm::Withdrawal withdraw(const Sent& message);
 
-  // The next mail of any sender, senders in turn, each sender's in order; nothing if none waits. Corrupt rings and mail that is no
-  // envelope of our version are skipped and counted. Mail may be there although no doorbell rang (after a take-over): receive until
-  // nothing comes before the first wait().
+  // The next mail of any sender: control messages first; senders in turn, each sender's in order; nothing if none waits. Corrupt rings and
+  // mail that is no envelope of our version are skipped and counted. Mail may be there although no doorbell rang (after a take-over):
+  // receive until nothing comes before the first wait().
   std::optional<std::unique_ptr<Mail>> receive();
+  // The same of control messages only: for those who have ordinary mail at hand that was received before. Costs a look at a word of our
+  // own where there is none.
+  std::optional<std::unique_ptr<Mail>> receive_priority();
+  // The mail is about to be handled. False: its sender has withdrawn it, and is told so; it must not be handled.
+  bool begin(const Mail& mail) { return reader_of(mail).begin(mail.record_); }
+  // It, or mail behind it, has been begun before, so that its sender is not told that it was withdrawn.
+  bool was_begun(const Mail& mail) { return reader_of(mail).was_begun(mail.end()); }
   // The mail has been dealt with: its sender's cursor may pass.
   void done(std::unique_ptr<Mail> mail);
-  // Sleeps until a doorbell rings or the deadline; the bits of those who rang.
-  std::uint64_t wait(Deadline deadline, Nanoseconds spin = Nanoseconds{0});
+  // Sleeps until a doorbell rings or the deadline; the bits of those who rang. Spins before it sleeps as recent traffic suggests.
+  std::uint64_t wait(Deadline deadline);
   // Wakes our own wait(), from another thread.
   void wake();
   // Drops tensors of messages that have been read. Called by send, receive and wait; and by whoever has been idle for long.
@@ -80,35 +102,48 @@ class RingChannel {
     std::vector<shm::Tensor> tensors;
   };
   struct Outbox {
-    std::mutex mutex;  // guards what follows; held while a message is built, never while one waits for room
+    std::mutex mutex;                       // guards what follows; held while a message is built, never while one waits for room
     std::optional<shm::RingWriter> writer;  // stays once it is there
     std::deque<InFlight> in_flight;
     std::uint64_t guess_bytes = 0;  // of the next message, from the last
   };
   struct Draft;
 
-  Result<void> check_receiver(ParticipantId to) const;
-  Result<void> open_writer(ParticipantId to, Outbox& outbox);
-  Result<bool> send_in_place(ParticipantId to, Outbox& outbox, const Build& build, Draft& draft);
-  Result<void> send_copy(ParticipantId to, Outbox& outbox, std::unique_lock<std::mutex>& lock, Draft& draft, Deadline deadline);
-  void publish(ParticipantId to, Outbox& outbox, std::uint64_t payload_bytes, Draft& draft);
-  void settle_locked(ParticipantId to, Outbox& outbox);
+  // What we receive of one lane. Of the thread that receives.
+  struct Inbox {
+    std::array<std::optional<shm::RingReader>, limits::kMaxParticipants> readers;
+    std::uint64_t look = ~std::uint64_t{0};  // bit p: ring p may hold mail; a doorbell's bit sets it, an empty ring clears it
+    ParticipantId next = 0;                  // whose turn it is
+  };
 
-  std::unique_ptr<Mail> next_from(ParticipantId from);
-  std::unique_ptr<Mail> make_mail(ParticipantId from, const shm::Record& record);
-  void finish(ParticipantId from, shm::RingPosition end);
+  Outbox& outbox(ParticipantId to, shm::Lane lane) { return outboxes_[static_cast<std::size_t>(lane)][to]; }
+  Inbox& inbox(shm::Lane lane) { return inboxes_[static_cast<std::size_t>(lane)]; }
+  shm::RingReader& reader_of(const Mail& mail) { return *inbox(mail.lane_).readers[mail.from_]; }
+
+  Result<void> check_receiver(ParticipantId to) const;
+  Result<void> open_writer(ParticipantId to, shm::Lane lane, Outbox& outbox);
+  Result<std::optional<shm::RecordPlace>> send_in_place(ParticipantId to, shm::Lane lane, Outbox& outbox, const Build& build, Draft& draft);
+  Result<shm::RecordPlace> send_copy(ParticipantId to, shm::Lane lane, Outbox& outbox, std::unique_lock<std::mutex>& lock, Draft& draft,
+                                     Deadline deadline);
+  shm::RecordPlace publish(ParticipantId to, shm::Lane lane, Outbox& outbox, std::uint64_t payload_bytes, Draft& draft);
+  void settle_locked(ParticipantId to, shm::Lane lane, Outbox& outbox);
+
+  std::unique_ptr<Mail> next_in(shm::Lane lane);
+  std::unique_ptr<Mail> next_from(ParticipantId from, shm::Lane lane);
+  std::unique_ptr<Mail> make_mail(ParticipantId from, shm::Lane lane, const shm::Record& record);
+  void finish(ParticipantId from, shm::Lane lane, shm::RingPosition end);
   void look_at(std::uint64_t bits);
+  void look_for_urgent();
 
   std::shared_ptr<shm::Store> store_;
-  std::array<Outbox, limits::kMaxParticipants> outboxes_;
-  std::atomic<std::uint64_t> in_flight_{0};  // bit p: outbox p holds tensors
+  std::array<std::array<Outbox, limits::kMaxParticipants>, shm::kLanes> outboxes_;
+  std::array<std::atomic<std::uint64_t>, shm::kLanes> in_flight_{};  // bit p: outbox p of that lane holds tensors
   std::atomic<std::uint64_t> malformed_{0};
 
   // Of the thread that receives.
-  std::array<std::optional<shm::RingReader>, limits::kMaxParticipants> readers_;
-  std::uint64_t look_ = ~std::uint64_t{0};  // bit p: ring p may hold mail; a doorbell's bit sets it, an empty ring clears it
-  std::uint64_t rung_ = 0;                  // bits that receive() has taken and wait() has not yet reported
-  ParticipantId next_reader_ = 0;
+  std::array<Inbox, shm::kLanes> inboxes_;
+  std::uint64_t rung_ = 0;  // bits that receive() has taken and wait() has not yet reported
+  shm::SpinPolicy spin_ = shm::SpinPolicy::of_this_process();
 };
 
 }  // namespace tv::ipc

@@ -38,7 +38,8 @@ class Checker {
     for (std::uint32_t c = 0; c < arena_.geometry().chunks; ++c) chunk(c, report);
     for (std::uint32_t b = 0; b < arena_.geometry().blocks; ++b) block(b, report);
     for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from)
-      for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to) ring(from, to, report);
+      for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to)
+        for (Lane lane : kEveryLane) ring(from, to, lane, report);
     return std::move(problems_);
   }
 
@@ -117,14 +118,16 @@ class Checker {
     if (empty && word.kind == BlockKind::kUnits) problem(name + " holds no object and is neither kept nor given back");
   }
 
-  void ring(ParticipantId from, ParticipantId to, FsckReport& report) {
-    const RingCursors& cursors = arena_.ring(from, to);
+  void ring(ParticipantId from, ParticipantId to, Lane lane, FsckReport& report) {
+    const RingCursors& cursors = arena_.ring(from, to, lane);
     if (cursors.made.load(std::memory_order_acquire) == 0) return;
     ++report.rings;
     std::uint64_t head = cursors.head.load(std::memory_order_acquire);
+    std::uint64_t begun = cursors.begun.load(std::memory_order_acquire);
     std::uint64_t tail = cursors.tail.load(std::memory_order_acquire);
-    if (tail < head || tail - head > arena_.geometry().ring_bytes)
-      return problem("the ring from " + std::to_string(from) + " to " + std::to_string(to) + " has cursors that cannot be");
+    const char* name = lane == Lane::kMail ? "the ring from " : "the priority ring from ";
+    if (tail < head || tail - head > arena_.ring_bytes(lane) || begun > tail)
+      return problem(name + std::to_string(from) + " to " + std::to_string(to) + " has cursors that cannot be");
     report.unread_bytes += tail - head;
   }
 

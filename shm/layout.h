@@ -94,6 +94,8 @@ struct alignas(64) ParticipantSlot {
   char name[limits::kMaxName + 1];  // supervisor, before kind
   DoorbellLine doorbell;
   alignas(64) Word beat;  // owner: counts turns of its loop
+  Word urgent;            // bit s: set by participant s after a message in the priority lane, before the doorbell; taken by the owner. A
+                          // hint beside the doorbell, on a line that no ordinary sender writes, so that looking here costs nothing
   // Last words: what a process noted in its signal handler before it died of a stray write. Read by the supervisor after the death.
   alignas(64) Word fault_address;  // offset in the arena of what it wrote to, + 1; 0: no such note
   HalfWord fault_actor;            // ActorId whose method was running, or kNoActor; before fault_address
@@ -103,6 +105,7 @@ static_assert(sizeof(ParticipantSlot) == 320);
 // Every ordered pair of participants has two rings: ordinary mail, and control messages, which are read first.
 enum class Lane : std::uint32_t { kMail = 0, kPriority = 1 };
 inline constexpr std::uint32_t kLanes = 2;
+inline constexpr Lane kEveryLane[kLanes] = {Lane::kPriority, Lane::kMail};  // in the order in which they are read
 
 // One ring: positions count bytes since the beginning and never go back; tail - head is what is unread.
 struct RingCursors {
@@ -110,6 +113,7 @@ struct RingCursors {
   HalfWord made;          // sender: 1 once the ring's memory is reserved
   alignas(64) Word head;  // receiver: after the record has been dealt with
   HalfWord space_waiters;  // sender sets 1 before it waits for head to move; receiver wakes it and clears
+  Word begun;  // receiver: end of the furthest record that it has begun to handle. Stored before it looks at the record's `cancelled`
 };
 static_assert(sizeof(RingCursors) == 128);
 
@@ -118,8 +122,8 @@ struct RecordHeader {
   std::uint32_t payload_bytes;  // a multiple of 8
   std::uint16_t handles;        // that many 64-bit handles stand behind the payload
   std::uint16_t flags;          // kRecordPadding
-  std::uint32_t cancelled;      // atomic_ref: sender sets 1, at any time before the cursor has passed: the receiver looks after it has noted the record
-  std::uint32_t reserved;       // as its message at hand (ActorCell), so that one of the two sees the other
+  std::uint32_t cancelled;      // atomic_ref: sender sets 1, at any time before the cursor has passed, and then looks at RingCursors::begun;
+  std::uint32_t reserved;       // the receiver looks after it has stored that: one of the two sees the other
 };
 static_assert(sizeof(RecordHeader) == 16);
 inline constexpr std::uint16_t kRecordPadding = 1;

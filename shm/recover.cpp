@@ -102,13 +102,16 @@ void announce_for(const Arena& arena, ParticipantId dead) {
   for (ParticipantId p = 0; p < limits::kMaxParticipants; ++p) {
     if (p == dead || arena.participant(p).kind.load(std::memory_order_acquire) == 0) continue;
     arena.participant(p).freed.store(1, std::memory_order_seq_cst);
-    RingCursors& outgoing = arena.ring(dead, p);
-    RingCursors& incoming = arena.ring(p, dead);
-    if (outgoing.made.load(std::memory_order_acquire) != 0 || incoming.made.load(std::memory_order_acquire) != 0) {
+    bool any = false;
+    for (Lane lane : kEveryLane) {
+      RingCursors& incoming = arena.ring(p, dead, lane);
+      bool made = arena.ring(dead, p, lane).made.load(std::memory_order_acquire) != 0 || incoming.made.load(std::memory_order_acquire) != 0;
+      if (!made) continue;
+      any = true;
       incoming.space_waiters.store(0, std::memory_order_relaxed);
       futex_wake(incoming.head, 1 << 20);
-      ring_doorbell(arena, p, dead);
     }
+    if (any) ring_doorbell(arena, p, dead);
   }
   arena.participant(dead).doorbell.sleeping.store(0, std::memory_order_seq_cst);
 }
@@ -142,17 +145,20 @@ Custody::Report Custody::recover(ParticipantId dead, std::span<const ActorId> ac
 }
 
 void Custody::keep_mail(ParticipantId from) {
-  for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to) {
-    for (auto& record : unread_handles(*store_->arena(), from, to)) {
-      // Taken into custody at an earlier death of the same participant, and still unread.
-      bool kept = std::any_of(mail_.begin(), mail_.end(),
-                              [&](const Mail& m) { return m.from == from && m.to == to && m.end == record.end; });
-      if (kept) continue;
-      Mail mail{from, to, record.end, {}};
-      for (Handle handle : record.handles)
-        if (store_->hold(handle)) mail.handles.push_back(handle);
-      if (!mail.handles.empty()) mail_.push_back(std::move(mail));
-    }
+  for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to)
+    for (Lane lane : kEveryLane) keep_mail(from, to, lane);
+}
+
+void Custody::keep_mail(ParticipantId from, ParticipantId to, Lane lane) {
+  for (auto& record : unread_handles(*store_->arena(), from, to, lane)) {
+    // Taken into custody at an earlier death of the same participant, and still unread.
+    bool kept = std::any_of(mail_.begin(), mail_.end(),
+                            [&](const Mail& m) { return m.from == from && m.to == to && m.lane == lane && m.end == record.end; });
+    if (kept) continue;
+    Mail mail{from, to, lane, record.end, {}};
+    for (Handle handle : record.handles)
+      if (store_->hold(handle)) mail.handles.push_back(handle);
+    if (!mail.handles.empty()) mail_.push_back(std::move(mail));
   }
 }
 
@@ -172,7 +178,7 @@ void Custody::keep_state(ActorId actor) {
 
 bool Custody::settle() {
   std::erase_if(mail_, [this](const Mail& mail) {
-    if (store_->arena()->ring(mail.from, mail.to).head.load(std::memory_order_acquire) < mail.end) return false;
+    if (store_->arena()->ring(mail.from, mail.to, mail.lane).head.load(std::memory_order_acquire) < mail.end) return false;
     for (Handle handle : mail.handles) store_->drop(handle);
     return true;
   });
@@ -190,12 +196,14 @@ void Custody::release_state(ActorId actor) {
 void Custody::discard_inbox(ParticipantId receiver) {
   const Arena& arena = *store_->arena();
   for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from) {
-    RingCursors& ring = arena.ring(from, receiver);
-    if (ring.made.load(std::memory_order_acquire) == 0) continue;
-    ring.head.store(ring.tail.load(std::memory_order_acquire), std::memory_order_seq_cst);
-    ring.space_waiters.store(0, std::memory_order_relaxed);
-    futex_wake(ring.head, 1 << 20);
-    if (arena.participant(from).kind.load(std::memory_order_acquire) != 0) ring_doorbell(arena, from, receiver);
+    for (Lane lane : kEveryLane) {
+      RingCursors& ring = arena.ring(from, receiver, lane);
+      if (ring.made.load(std::memory_order_acquire) == 0) continue;
+      ring.head.store(ring.tail.load(std::memory_order_acquire), std::memory_order_seq_cst);
+      ring.space_waiters.store(0, std::memory_order_relaxed);
+      futex_wake(ring.head, 1 << 20);
+      if (arena.participant(from).kind.load(std::memory_order_acquire) != 0) ring_doorbell(arena, from, receiver);
+    }
   }
   settle();
 }
@@ -203,9 +211,11 @@ void Custody::discard_inbox(ParticipantId receiver) {
 bool Custody::outbox_empty(ParticipantId sender) const {
   const Arena& arena = *store_->arena();
   for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to) {
-    const RingCursors& ring = arena.ring(sender, to);
-    if (ring.made.load(std::memory_order_acquire) == 0) continue;
-    if (ring.head.load(std::memory_order_acquire) != ring.tail.load(std::memory_order_acquire)) return false;
+    for (Lane lane : kEveryLane) {
+      const RingCursors& ring = arena.ring(sender, to, lane);
+      if (ring.made.load(std::memory_order_acquire) == 0) continue;
+      if (ring.head.load(std::memory_order_acquire) != ring.tail.load(std::memory_order_acquire)) return false;
+    }
   }
   return true;
 }

@@ -41,6 +41,7 @@ class Custody {
   struct Mail {
     ParticipantId from;
     ParticipantId to;
+    Lane lane;
     RingPosition end;
     std::vector<Handle> handles;
   };
@@ -49,6 +50,7 @@ class Custody {
     std::vector<Handle> handles;
   };
   void keep_mail(ParticipantId from);
+  void keep_mail(ParticipantId from, ParticipantId to, Lane lane);
   void keep_state(ActorId actor);
 
   std::shared_ptr<Store> store_;

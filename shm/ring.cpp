@@ -1,6 +1,8 @@
 #include "shm/ring.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <cstring>
 
 #include "shm/doorbell.h"
@@ -10,7 +12,21 @@ namespace {
 
 constexpr std::uint64_t kHeader = sizeof(RecordHeader);
 
+std::string name_of(Lane lane) { return lane == Lane::kMail ? "[arena] ring" : "the lane of control messages"; }
+
 constexpr std::uint64_t record_bytes(std::uint64_t payload, std::size_t handles) { return kHeader + payload + handles * 8; }
+
+// All of a header but `cancelled`, which its sender may be writing.
+RecordHeader read_header(const std::byte* at) {
+  RecordHeader header{};
+  std::memcpy(&header, at, offsetof(RecordHeader, cancelled));
+  return header;
+}
+
+// atomic_ref of C++20 takes no const object; only load() is called on what we cannot write.
+std::atomic_ref<std::uint32_t> cancelled(const RecordHeader* header) {
+  return std::atomic_ref<std::uint32_t>(const_cast<RecordHeader*>(header)->cancelled);
+}
 
 // A header that a correct sender may have written where `available` bytes lie between it and the tail, and `room` to the ring's end.
 bool plausible(const RecordHeader& header, std::uint64_t available, std::uint64_t room) {
@@ -20,20 +36,21 @@ bool plausible(const RecordHeader& header, std::uint64_t available, std::uint64_
 
 }  // namespace
 
-RingWriter::RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to)
+RingWriter::RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane)
     : arena_(std::move(arena)),
-      cursors_(&arena_->ring(from, to)),
-      data_(arena_->ring_data(from, to).data()),
-      bytes_(arena_->geometry().ring_bytes),
+      cursors_(&arena_->ring(from, to, lane)),
+      data_(arena_->ring_data(from, to, lane).data()),
+      bytes_(arena_->ring_bytes(lane)),
+      lane_(lane),
       tail_(cursors_->tail.load(std::memory_order_relaxed)) {}
 
-Result<RingWriter> RingWriter::open(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to) {
+Result<RingWriter> RingWriter::open(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane) {
   TV_ASSERT(from < limits::kMaxParticipants && to < limits::kMaxParticipants);
-  std::uint64_t offset = arena->ring_offset(from, to);
-  std::uint64_t bytes = arena->geometry().ring_bytes;
+  std::uint64_t offset = arena->ring_offset(from, to, lane);
+  std::uint64_t bytes = arena->ring_bytes(lane);
   if (auto reserved = arena->reserve(offset, bytes); !reserved) return reserved.error();
   if (auto writable = arena->allow_writing(offset, bytes, true); !writable) return writable.error();
-  RingWriter writer(std::move(arena), from, to);
+  RingWriter writer(std::move(arena), from, to, lane);
   writer.cursors_->made.store(1, std::memory_order_release);
   return writer;
 }
@@ -63,17 +80,18 @@ bool RingWriter::wait_for_space(std::uint64_t needed, Deadline deadline) {
 Result<std::span<std::byte>> RingWriter::reserve(std::uint64_t payload_bytes, std::size_t handles, Deadline deadline) {
   payload_bytes = (payload_bytes + 7) & ~std::uint64_t{7};
   if (handles > limits::kMaxHandlesPerMessage)
-    return Error{Errc::kLimit, "a message carries at most " + std::to_string(limits::kMaxHandlesPerMessage) + " tensors; send a list in parts"};
+    return Error{Errc::kLimit,
+                 "a message carries at most " + std::to_string(limits::kMaxHandlesPerMessage) + " tensors; send a list in parts"};
   if (payload_bytes + handles * 8 > max_payload())
     return Error{Errc::kLimit, "a message of " + std::to_string(payload_bytes) + " bytes: at most " + std::to_string(max_payload()) +
-                                   " fit, half of [arena] ring; pass large data as a tensor"};
+                                   " fit, half of " + name_of(lane_) + "; pass large data as a tensor"};
   std::uint64_t size = record_bytes(payload_bytes, handles);
   std::uint64_t room = bytes_ - tail_ % bytes_;
   std::uint64_t padding = room < size ? room : 0;
   bool too_late = deadline.passed();
   if (!wait_for_space(size + padding, deadline))
-    return Error{too_late ? Errc::kOverloaded : Errc::kDeadlineExceeded, "the receiver's mailbox is full ([arena] ring is " +
-                                                                              std::to_string(bytes_) + " bytes)"};
+    return Error{too_late ? Errc::kOverloaded : Errc::kDeadlineExceeded,
+                 "the receiver's mailbox is full (" + name_of(lane_) + " is " + std::to_string(bytes_) + " bytes)"};
   if (padding >= kHeader) {
     RecordHeader pad{};
     pad.flags = kRecordPadding;
@@ -87,8 +105,9 @@ Result<std::span<std::byte>> RingWriter::reserve(std::uint64_t payload_bytes, st
   return std::span(payload, payload_bytes);
 }
 
-RingPosition RingWriter::commit(std::uint64_t payload_bytes, std::span<const Handle> handles) {
+RecordPlace RingWriter::commit(std::uint64_t payload_bytes, std::span<const Handle> handles) {
   TV_ASSERT(payload_bytes % 8 == 0 && record_bytes(payload_bytes, handles.size()) <= record_bytes(reserved_bytes_, reserved_handles_));
+  RecordPlace place{reserved_at_, reserved_at_ + record_bytes(payload_bytes, handles.size())};
   std::byte* at = data_ + reserved_at_ % bytes_;
   RecordHeader header{};
   header.payload_bytes = static_cast<std::uint32_t>(payload_bytes);
@@ -98,20 +117,34 @@ RingPosition RingWriter::commit(std::uint64_t payload_bytes, std::span<const Han
     std::uint64_t bits = handles[i].bits();
     std::memcpy(at + kHeader + payload_bytes + i * 8, &bits, 8);
   }
-  tail_ = reserved_at_ + record_bytes(payload_bytes, handles.size());
+  tail_ = place.end;
   // The message exists from this store on.
   cursors_->tail.store(tail_, std::memory_order_release);
   reserved_bytes_ = 0;
   reserved_handles_ = 0;
-  return tail_;
+  return place;
 }
 
-RingReader::RingReader(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to)
+// Both sides store their word and then look at the other's, all sequentially consistent: so either we see `begun`, or the receiver sees the
+// flag before it begins. A record that the cursor has passed needs no flag: if it was begun, that was before (one thread stores both).
+// Our caller keeps everybody else from writing this ring, so the memory is still that record's if the cursor has not passed it; if the
+// cursor passes it while we write, the memory is nobody's until we return.
+Withdrawal RingWriter::withdraw(RecordPlace record) {
+  bool ours = tail_ - record.begin <= bytes_;  // whatever a receiver's stray write makes of `head`
+  if (ours && cursors_->head.load(std::memory_order_seq_cst) < record.end)
+    cancelled(reinterpret_cast<RecordHeader*>(data_ + record.begin % bytes_)).store(1, std::memory_order_seq_cst);
+  return cursors_->begun.load(std::memory_order_seq_cst) < record.end ? Withdrawal::kWithdrawn : Withdrawal::kBegun;
+}
+
+bool Record::withdrawn() const { return cancelled(header).load(std::memory_order_seq_cst) != 0; }
+
+RingReader::RingReader(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane)
     : arena_(std::move(arena)),
-      cursors_(&arena_->ring(from, to)),
-      data_(arena_->ring_data(from, to).data()),
-      bytes_(arena_->geometry().ring_bytes),
-      scan_(cursors_->head.load(std::memory_order_relaxed)) {}
+      cursors_(&arena_->ring(from, to, lane)),
+      data_(arena_->ring_data(from, to, lane).data()),
+      bytes_(arena_->ring_bytes(lane)),
+      scan_(cursors_->head.load(std::memory_order_relaxed)),
+      begun_(cursors_->begun.load(std::memory_order_relaxed)) {}
 
 Error RingReader::skip_all(const char* what) {
   RingPosition tail = cursors_->tail.load(std::memory_order_acquire);
@@ -130,8 +163,8 @@ Result<std::optional<Record>> RingReader::next() {
     if (tail - head > bytes_ || scan_ % 8 != 0 || available % 8 != 0) return skip_all("cursors that cannot be");
     std::uint64_t at = scan_ % bytes_;
     std::uint64_t room = bytes_ - at;
-    RecordHeader header;
-    if (room >= kHeader) std::memcpy(&header, data_ + at, kHeader);
+    RecordHeader header{};
+    if (room >= kHeader) header = read_header(data_ + at);
     if (room < kHeader || (header.flags & kRecordPadding) != 0) {
       if (available < room) return skip_all("padding beyond the tail");
       scan_ += room;
@@ -140,13 +173,22 @@ Result<std::optional<Record>> RingReader::next() {
     if (!plausible(header, available, room)) return skip_all("a record of impossible size");
     RingPosition end = scan_ + record_bytes(header.payload_bytes, header.handles);
     const std::byte* payload = data_ + at + kHeader;
-    Record record{{payload, header.payload_bytes},
+    Record record{reinterpret_cast<const RecordHeader*>(data_ + at),
+                  {payload, header.payload_bytes},
                   {reinterpret_cast<const std::uint64_t*>(payload + header.payload_bytes), header.handles},
                   end};
     scan_ = end;
     pending_.push_back({end, false, header.handles > 0});
     return std::optional<Record>{record};
   }
+}
+
+bool RingReader::begin(const Record& record) {
+  if (record.end > begun_) {
+    begun_ = record.end;
+    cursors_->begun.store(begun_, std::memory_order_seq_cst);
+  }
+  return !record.withdrawn();
 }
 
 bool RingReader::done(RingPosition end) {
@@ -169,20 +211,20 @@ bool RingReader::done(RingPosition end) {
   return handles;
 }
 
-std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from, ParticipantId to) {
+std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane) {
   std::vector<UnreadHandles> found;
-  const RingCursors& cursors = arena.ring(from, to);
+  const RingCursors& cursors = arena.ring(from, to, lane);
   if (cursors.made.load(std::memory_order_acquire) == 0) return found;
-  const std::byte* data = arena.ring_data(from, to).data();
-  std::uint64_t bytes = arena.geometry().ring_bytes;
+  const std::byte* data = arena.ring_data(from, to, lane).data();
+  std::uint64_t bytes = arena.ring_bytes(lane);
   RingPosition position = cursors.head.load(std::memory_order_acquire);
   RingPosition tail = cursors.tail.load(std::memory_order_acquire);
   if (tail - position > bytes || position % 8 != 0 || tail % 8 != 0) return found;
   while (position != tail) {
     std::uint64_t at = position % bytes;
     std::uint64_t room = bytes - at;
-    RecordHeader header;
-    if (room >= kHeader) std::memcpy(&header, data + at, kHeader);
+    RecordHeader header{};
+    if (room >= kHeader) header = read_header(data + at);
     if (room < kHeader || (header.flags & kRecordPadding) != 0) {
       if (tail - position < room) return found;
       position += room;

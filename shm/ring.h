@@ -1,4 +1,4 @@
-// Rings: single-producer, single-consumer queues of records, one for each ordered pair of participants, made on first use.
+// Rings: single-producer, single-consumer queues of records, one a lane for each ordered pair of participants, made on first use.
 //
 // The writer's and the reader's private state can be made anew from the cursors at any time: a process that takes over a participant
 // number goes on where its predecessor stopped.
@@ -18,11 +18,22 @@ namespace tv::shm {
 // Where a record ends, in bytes since the ring's beginning. A record is dealt with once the receiver's cursor is there.
 using RingPosition = std::uint64_t;
 
+// Where a record lies, for who may want it back.
+struct RecordPlace {
+  RingPosition begin = 0;  // of its header
+  RingPosition end = 0;
+};
+
+enum class Withdrawal {
+  kWithdrawn,  // the receiver has not begun it and never will
+  kBegun,      // it has, now or in an earlier life; it learns of the wish if it looks (Record::withdrawn)
+};
+
 // One thread at a time.
 class RingWriter {
  public:
   // Reserves the ring's memory on first use. kOutOfMemory when the machine has none.
-  static Result<RingWriter> open(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to);
+  static Result<RingWriter> open(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane = Lane::kMail);
 
   // Largest payload, handles included: half the ring, so that a record always fits in an empty one wherever the cursor stands.
   std::uint64_t max_payload() const { return bytes_ / 2 - sizeof(RecordHeader); }
@@ -31,7 +42,10 @@ class RingWriter {
   // if the deadline is already over. Invisible until commit(); calling reserve again forgets it.
   Result<std::span<std::byte>> reserve(std::uint64_t payload_bytes, std::size_t handles, Deadline deadline);
   // Publishes the first `payload_bytes` (a multiple of 8) of the room, and the handles. The caller rings the doorbell.
-  RingPosition commit(std::uint64_t payload_bytes, std::span<const Handle> handles);
+  RecordPlace commit(std::uint64_t payload_bytes, std::span<const Handle> handles);
+  // Takes back a record of ours that may still be unread. The first answer counts: once the receiver has met a withdrawn record, or begun a
+  // later one, the same question is answered with kBegun.
+  Withdrawal withdraw(RecordPlace record);
 
   // How far the reader has come.
   RingPosition read_position() const;
@@ -39,21 +53,26 @@ class RingWriter {
   bool wait_for_reader(RingPosition seen, Deadline deadline) const;
 
  private:
-  RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to);
+  RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane);
   bool wait_for_space(std::uint64_t needed, Deadline deadline);
 
   std::shared_ptr<Arena> arena_;
   RingCursors* cursors_;
   std::byte* data_;
   std::uint64_t bytes_;
-  RingPosition tail_;          // mirrors the shared word, which only we write
+  Lane lane_;
+  RingPosition tail_;  // mirrors the shared word, which only we write
   RingPosition reserved_at_ = 0;
   std::uint64_t reserved_bytes_ = 0;
   std::size_t reserved_handles_ = 0;
 };
 
 struct Record {
-  std::span<const std::byte> payload;  // in the ring; valid until done() has passed it
+  // Its sender wishes that it be not handled, or not be gone on with.
+  bool withdrawn() const;
+
+  const RecordHeader* header;  // in the ring, as what follows; valid until done() has passed it
+  std::span<const std::byte> payload;
   std::span<const std::uint64_t> handles;
   RingPosition end;
 };
@@ -61,11 +80,17 @@ struct Record {
 // One thread at a time.
 class RingReader {
  public:
-  RingReader(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to);
+  RingReader(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane = Lane::kMail);
 
   // The next record that this reader has not handed out, in order. Reading ahead is free; the shared cursor does not move.
   // kCorrupt when the ring holds what no correct sender writes: its unread content has been skipped then.
   Result<std::optional<Record>> next();
+
+  // The record is about to be handled. False: its sender has withdrawn it, and is told that it was not.
+  bool begin(const Record& record);
+  // A record up to this one, or a later one, has been begun before, perhaps by a predecessor that died of it: a withdrawal comes too
+  // late to say that nothing happened.
+  bool was_begun(RingPosition end) const { return end <= begun_; }
 
   // The record that ends at `end` has been dealt with. The cursor moves over every record up to the first that has not been.
   // True if the sender may want to know (it waits for space, or handles were passed).
@@ -87,6 +112,7 @@ class RingReader {
   const std::byte* data_;
   std::uint64_t bytes_;
   RingPosition scan_;
+  RingPosition begun_;  // mirrors the shared word, which only we write
   std::deque<Pending> pending_;
 };
 
@@ -95,6 +121,6 @@ struct UnreadHandles {
   RingPosition end;
   std::vector<Handle> handles;
 };
-std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from, ParticipantId to);
+std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane = Lane::kMail);
 
 }  // namespace tv::shm

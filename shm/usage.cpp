@@ -62,7 +62,8 @@ ArenaStats stats(const Arena& arena) {
     count_block(arena.block_word(b).load(std::memory_order_relaxed), s);
   for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from)
     for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to)
-      if (arena.ring(from, to).made.load(std::memory_order_relaxed) != 0) ++s.rings;
+      for (Lane lane : kEveryLane)
+        if (arena.ring(from, to, lane).made.load(std::memory_order_relaxed) != 0) ++s.rings;
   for_each_object(arena, [&](std::uint32_t, const ObjectSlot& slot, std::uint64_t, std::uint64_t) {
     ++s.objects;
     s.object_bytes += slot.payload_bytes;
@@ -105,12 +106,13 @@ std::vector<ParticipantUse> use_by_participant(const Arena& arena) {
     if (owner > 0 && owner <= limits::kMaxParticipants) ++use[owner - 1].blocks_leased;
   }
   for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to)
-    for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from) {
-      const RingCursors& ring = arena.ring(from, to);
-      if (ring.made.load(std::memory_order_acquire) == 0) continue;
-      std::uint64_t head = ring.head.load(std::memory_order_acquire);
-      use[to].unread_bytes += ring.tail.load(std::memory_order_acquire) - head;
-    }
+    for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from)
+      for (Lane lane : kEveryLane) {
+        const RingCursors& ring = arena.ring(from, to, lane);
+        if (ring.made.load(std::memory_order_acquire) == 0) continue;
+        std::uint64_t head = ring.head.load(std::memory_order_acquire);
+        use[to].unread_bytes += ring.tail.load(std::memory_order_acquire) - head;
+      }
   return use;
 }
 

@@ -132,6 +132,9 @@ class Context {
   // True once the worker has been asked to stop: long methods should commit and return early (throw tv::Interrupted to leave the
   // message unread for the next incarnation).
   virtual bool stop_requested() const = 0;
+  // True once the caller of the method that runs has cancelled the call, or its deadline has passed: nobody waits for the result any more.
+  // Long methods may give up (throw tv::Interrupted: the message is done with, its caller told kCancelled). For the actor's thread.
+  virtual bool cancelled() const = 0;
   virtual void log(log::Level level, std::string_view event, std::initializer_list<log::Field> fields = {}) = 0;
 
  protected:
@@ -139,10 +142,11 @@ class Context {
   ~Context() = default;
 };
 
-// Thrown by a method that gives up because of stop_requested(): no answer is sent and the message stays in the mailbox.
+// Thrown by a method that gives up because of stop_requested(): no answer is sent and the message stays in the mailbox. Or because of
+// cancelled().
 class Interrupted : public std::exception {
  public:
-  const char* what() const noexcept override { return "interrupted by a stop request"; }
+  const char* what() const noexcept override { return "interrupted by a stop request or by its caller"; }
 };
 
 class Actor {
@@ -222,7 +226,7 @@ class Registry {
 };
 
 // Changes with anything in the installed headers that a plug-in compiles in; a plug-in of another number is refused.
-inline constexpr int kPluginAbi = 1;
+inline constexpr int kPluginAbi = 2;
 
 }  // namespace tv
 

@@ -5,12 +5,21 @@
 #include <memory>
 #include <string>
 
+#include "ipc/ring_channel.h"
 #include "shm/directory.h"
 #include "worker/actor.h"
 #include "worker/control_port.h"
 #include "worker/orders.h"
 
 namespace tv::worker {
+
+// The message whose method is on the stack of the worker's loop.
+struct MessageAtHand {
+  const ipc::Mail* mail = nullptr;  // nothing outside of methods
+  Deadline deadline;
+
+  bool cancelled() const { return mail && (mail->withdrawn() || deadline.passed()); }
+};
 
 // What all actors of a worker share. Outlives them.
 struct Services {
@@ -20,6 +29,7 @@ struct Services {
   Orders& orders;
   std::string device;  // as this process must name it: "cuda:0" where the only visible one is the machine's cuda:3
   int threads = 1;
+  const MessageAtHand* at_hand = nullptr;
 };
 
 class ActorContext final : public Context {
@@ -43,6 +53,7 @@ class ActorContext final : public Context {
   Result<shm::Tensor> find(const std::string& name) const override;
   std::uint64_t version(const std::string& name) const override;
   bool stop_requested() const override { return services_.orders.stop_requested(id_); }
+  bool cancelled() const override { return services_.at_hand && services_.at_hand->cancelled(); }
   void log(log::Level level, std::string_view event, std::initializer_list<log::Field> fields) override;
 
  protected:

@@ -85,9 +85,8 @@ Outcome HostedActor::handle(std::string_view method, wire::Value::Reader argumen
 }
 
 void HostedActor::count(bool failed) {
-  auto& cell = services_.store->arena()->cell(plan_.id);
-  cell.handled.fetch_add(1, std::memory_order_relaxed);
-  if (failed) cell.failed.fetch_add(1, std::memory_order_relaxed);
+  cell().handled.fetch_add(1, std::memory_order_relaxed);
+  if (failed) cell().failed.fetch_add(1, std::memory_order_relaxed);
 }
 
 Result<void> HostedActor::commit_if_due() {

@@ -47,6 +47,9 @@ class HostedActor {
   // on_stop and a commit, if it ever handled a message. What on_stop throws is logged.
   void stop();
 
+  // Its words in the arena.
+  shm::ActorCell& cell() const { return services_.store->arena()->cell(plan_.id); }
+
   // REQUIRES kRunning. The result of the method is written; counts the message, commits nothing.
   Outcome handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder);
   // Adds one to handled (and failed) in the actor's cell. After the answer: a message that is not counted is done again.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "config/log.h"
+#include "shm/at_hand.h"
 #include "worker/runtime.h"
 
 namespace tv::worker {
@@ -9,11 +10,18 @@ namespace {
 
 // How long an answer waits for room in its caller's ring. A caller that reads nothing for so long has other troubles.
 constexpr Nanoseconds kAnswerPatience = 5s;
+// Word of what was not executed is not worth waiting: its caller has given up, or will at its deadline.
+constexpr Nanoseconds kNow{0};
 // Method names come from the caller, texts of exceptions from anywhere: this always fits the smallest ring.
 constexpr std::size_t kMaxFailureText = 4096;
 
-Error deadline_passed(const std::string& actor, const std::string& method) {
-  return Error{Errc::kDeadlineExceeded, actor + "." + method + ": its deadline had passed before it was read; it was not executed"};
+// One that was begun before came back after a crash: its first try may have taken effect.
+Errc undone(bool begun_before) { return begun_before ? Errc::kOutcomeUnknown : Errc::kNotDelivered; }
+
+Error expired(const std::string& what, std::int64_t deadline_ns, bool begun_before) {
+  auto late_ms = std::to_string((monotonic_ns() - deadline_ns) / 1'000'000);
+  return Error{undone(begun_before), what + ": its deadline had passed " + late_ms + " ms before it was read; it was not executed" +
+                                         (begun_before ? " again" : "")};
 }
 
 }  // namespace
@@ -24,8 +32,13 @@ void Runtime::handle(std::unique_ptr<ipc::Mail> mail) {
     auto envelope = mail->envelope();
     auto fields = envelope.getRequest();
     auto method = fields.getMethod();
-    return Request{mail->from(),           envelope.getTarget(), envelope.getCallId(),
-                   envelope.getDeadline(), fields.getOneWay(),   std::string(method.begin(), method.size())};
+    return Request{mail->from(),
+                   mail->lane(),
+                   envelope.getTarget(),
+                   envelope.getCallId(),
+                   envelope.getDeadline(),
+                   fields.getOneWay(),
+                   std::string(method.begin(), method.size())};
   });
   if (request) return handle_request(std::move(mail), *request);
   log::warning("malformed message dropped", {{"from", mail->from()}, {"cause", request.error().message}});
@@ -43,10 +56,13 @@ bool Runtime::take_answer(const ipc::Mail& mail) {
 
 void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, const Request& request) {
   HostedActor* actor = find(request.target);
-  if (auto why = unable(request, actor)) {
-    refuse(request, *why);
+  if (actor && mail->withdrawn()) {
+    bool begun_before = channel_->was_begun(*mail);
+    return drop_withdrawn(*actor, std::move(mail), request, begun_before);
+  }
+  if (auto why = unable(*mail, request, actor)) {
+    refuse(request, *why, kNow);
     channel_->done(std::move(mail));
-    if (actor) actor->count(true);
     return;
   }
   if (actor->phase() == HostedActor::Phase::kStopped) {
@@ -56,27 +72,57 @@ void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, const Request& req
   execute(*actor, std::move(mail), request);
 }
 
-// Why the request will not be executed, now or later.
-std::optional<Error> Runtime::unable(const Request& request, HostedActor* actor) const {
+// Why the request will not be executed, now or later. Counts it.
+std::optional<Error> Runtime::unable(const ipc::Mail& mail, const Request& request, HostedActor* actor) {
   if (!actor)
     return Error{Errc::kNotFound, "no actor with number " + std::to_string(request.target) + " on worker \"" + options_.worker + "\""};
-  if (actor->phase() == HostedActor::Phase::kFailed)
-    return Error{Errc::kUnavailable,
-                 actor->plan().name + "." + request.method + ": the actor could not be started: " + actor->failure().message};
-  if (Deadline::at(request.deadline_ns).passed()) return deadline_passed(actor->plan().name, request.method);
+  std::string what = actor->plan().name + "." + request.method;
+  if (Deadline::at(request.deadline_ns).passed()) {
+    actor->cell().expired.fetch_add(1, std::memory_order_relaxed);
+    return expired(what, request.deadline_ns, channel_->was_begun(mail));
+  }
+  if (actor->phase() == HostedActor::Phase::kFailed) {
+    actor->count(true);
+    return Error{undone(channel_->was_begun(mail)), what + ": the actor could not be started: " + actor->failure().message};
+  }
   return std::nullopt;
 }
 
+// Notes the message as at hand, so that a next incarnation knows what this one died with. False: its caller has taken it back.
+bool Runtime::begin(HostedActor& actor, const ipc::Mail& mail) {
+  auto& word = actor.cell().at_hand;
+  auto before = shm::unpack_at_hand(word.load(std::memory_order_relaxed));
+  word.store(shm::pack(shm::next_at_hand(before, mail.from(), mail.lane(), mail.end())), std::memory_order_release);
+  return channel_->begin(mail);
+}
+
+// Its caller mostly knows already that it will not be executed. But one that looked when we had begun this message, or one behind it, waits
+// for a word.
+void Runtime::drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, bool begun_before) {
+  std::string what = actor.plan().name + "." + request.method;
+  refuse(request,
+         Error{undone(begun_before), what + (begun_before ? ": withdrawn before it was tried again; whether it took effect is unknown"
+                                                          : " was withdrawn before it was begun")},
+         kNow);
+  channel_->done(std::move(mail));
+  actor.cell().cancelled.fetch_add(1, std::memory_order_relaxed);
+}
+
 void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request) {
+  bool begun_before = channel_->was_begun(*mail);
+  if (!begin(actor, *mail)) return drop_withdrawn(actor, std::move(mail), request, begun_before);
   capnp::MallocMessageBuilder message;
   auto result = message.initRoot<wire::Value>();
   ipc::Encoder encoder;
   running_ = &actor;
+  at_hand_ = {mail.get(), Deadline::at(request.deadline_ns)};
   caller_->set_source(actor.plan().id);
   auto arguments = ipc::guard([&] { return mail->envelope().getRequest().getArgs(); });
   auto outcome =
       arguments ? actor.handle(request.method, *arguments, result, encoder) : Outcome{Verdict::kFailed, false, arguments.error()};
   caller_->set_source(kNoActor);
+  bool cancelled = at_hand_.cancelled();
+  at_hand_ = {};
   running_ = nullptr;
 
   if (outcome.verdict == Verdict::kInterrupted) {
@@ -86,18 +132,21 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
       actor.waiting.push_front(std::move(mail));
       return;
     }
+    std::string what = actor.plan().name + "." + request.method;
     outcome = {Verdict::kFailed, true,
-               Error{Errc::kActorError, actor.plan().name + "." + request.method + ": interrupted without a stop request"}};
+               cancelled ? Error{Errc::kCancelled, what + ": gave up because nobody waits for it any more"}
+                         : Error{Errc::kActorError, what + ": interrupted, though neither a stop nor its caller asked for it"}};
   }
   if (outcome.threw && device_is_lost()) return;
   auto committed = actor.commit_if_due();
   bool failed = outcome.verdict == Verdict::kFailed || !committed;
   if (outcome.verdict == Verdict::kFailed) {
-    refuse(request, outcome.failure);
+    refuse(request, outcome.failure, kAnswerPatience);
   } else if (!committed) {
     refuse(request,
            Error{Errc::kOutcomeUnknown, actor.plan().name + "." + request.method +
-                                            ": it ran, but its effect would not outlive the worker: " + committed.error().message});
+                                            ": it ran, but its effect would not outlive the worker: " + committed.error().message},
+           kAnswerPatience);
   } else {
     answer(request, result.asReader(), encoder);
   }
@@ -115,25 +164,39 @@ bool Runtime::device_is_lost() {
 }
 
 void Runtime::answer(const Request& request, wire::Value::Reader value, const ipc::Encoder& encoder) {
-  send(request, [&](wire::Envelope::Builder envelope, ipc::Encoder& out) {
-    envelope.setReply(value);
-    out.tensors = encoder.tensors;
-  });
+  send(
+      request,
+      [&](wire::Envelope::Builder envelope, ipc::Encoder& out) {
+        envelope.setReply(value);
+        out.tensors = encoder.tensors;
+      },
+      kAnswerPatience);
 }
 
-void Runtime::refuse(const Request& request, const Error& why) {
+void Runtime::refuse(const Request& request, const Error& why, Nanoseconds patience) {
   if (request.one_way) log::warning("one-way message failed", {{"from", request.from}, {"cause", why.message.substr(0, kMaxFailureText)}});
-  send(request, [&](wire::Envelope::Builder envelope, ipc::Encoder&) {
-    auto failure = envelope.initFailure();
-    failure.setCode(static_cast<std::uint16_t>(why.code));
-    failure.setMessage(why.message.substr(0, kMaxFailureText));
-  });
+  send(
+      request,
+      [&](wire::Envelope::Builder envelope, ipc::Encoder&) {
+        auto failure = envelope.initFailure();
+        failure.setCode(static_cast<std::uint16_t>(why.code));
+        failure.setMessage(why.message.substr(0, kMaxFailureText));
+      },
+      patience);
 }
 
-void Runtime::send(const Request& request, const ipc::RingChannel::Build& build) {
+// By the lane of the request; large answers to control messages by that of ordinary mail.
+Result<void> Runtime::try_to_send(const Request& request, const ipc::RingChannel::Build& build, Deadline deadline) {
+  auto sent = channel_->send(request.from, build, deadline, request.lane);
+  if (!sent && sent.error().code == Errc::kLimit && request.lane == shm::Lane::kPriority)
+    sent = channel_->send(request.from, build, deadline);
+  return sent ? Result<void>{} : Result<void>{sent.error()};
+}
+
+void Runtime::send(const Request& request, const ipc::RingChannel::Build& build, Nanoseconds patience) {
   if (request.one_way) return;
-  auto sent = channel_->send(
-      request.from,
+  auto sent = try_to_send(
+      request,
       [&](wire::Envelope::Builder envelope, ipc::Encoder& encoder) {
         envelope.setTarget(kNoActor);
         envelope.setSource(request.target);
@@ -141,24 +204,24 @@ void Runtime::send(const Request& request, const ipc::RingChannel::Build& build)
         envelope.setDeadline(request.deadline_ns);
         build(envelope, encoder);
       },
-      Deadline::in(kAnswerPatience));
+      Deadline::in(patience));
   if (sent) return;
   if (sent.error().code == Errc::kUnavailable) {
     log::debug("caller gone, answer dropped", {{"to", request.from}, {"method", request.method}});
   } else if (sent.error().code == Errc::kLimit || sent.error().code == Errc::kInvalidArgument) {
-    refuse(request, Error{sent.error().code, request.method + ": its answer cannot be sent: " + sent.error().message});
+    refuse(request, Error{sent.error().code, request.method + ": its answer cannot be sent: " + sent.error().message}, kAnswerPatience);
   } else {
     log::warning("answer dropped", {{"to", request.from}, {"method", request.method}, {"cause", sent.error().message}});
   }
 }
 
-// Mail of stopped actors: the caller is not kept waiting beyond its deadline.
+// Mail of stopped actors: the caller is not kept waiting beyond its deadline, and what it has taken back makes room.
 void Runtime::expire_waiting_mail() {
   for (auto& actor : actors_) {
     auto still = std::exchange(actor->waiting, {});
     for (auto& mail : still) {
       auto deadline = ipc::guard([&] { return mail->envelope().getDeadline(); });
-      if (deadline && !Deadline::at(*deadline).passed()) {
+      if (deadline && !Deadline::at(*deadline).passed() && !mail->withdrawn()) {
         actor->waiting.push_back(std::move(mail));
       } else {
         handle(std::move(mail));

@@ -5,13 +5,6 @@
 #include "config/log.h"
 
 namespace tv::worker {
-namespace {
-
-// After mail the next one is often near: spinning costs less than being woken, but not for long.
-constexpr Nanoseconds kSpin = 20us;
-constexpr Nanoseconds kBusy = 1ms;
-
-}  // namespace
 
 Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, ControlPort& control, Orders& orders, Devices& devices)
     : options_(std::move(options)),
@@ -24,7 +17,7 @@ Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, Con
       caller_(std::make_shared<ipc::Caller>(
           channel_, options_.incarnation,
           [this](const std::function<bool()>& ready, Deadline deadline) { return wait_for(ready, deadline); })),
-      services_{channel_->store(), caller_, control, orders, options_.device, options_.threads} {
+      services_{channel_->store(), caller_, control, orders, options_.device, options_.threads, &at_hand_} {
   caller_->set_wait_check([this](ActorId target) { return check_wait(target); });
 }
 
@@ -89,7 +82,6 @@ bool Runtime::turn(Deadline latest) {
   if (monotonic_ns() >= next_check_ns_) check_calls(0);
   if (auto mail = next_mail()) {
     handle(std::move(mail));
-    busy_until_ns_ = monotonic_ns() + kBusy.count();
     return true;
   }
   commit_due();
@@ -100,8 +92,7 @@ bool Runtime::turn(Deadline latest) {
 }
 
 void Runtime::sleep(Deadline latest) {
-  bool busy = monotonic_ns() < busy_until_ns_;
-  check_calls(channel_->wait(std::min(latest, next_wake(), [](Deadline a, Deadline b) { return a.ns < b.ns; }), busy ? kSpin : 0ns));
+  check_calls(channel_->wait(std::min(latest, next_wake(), [](Deadline a, Deadline b) { return a.ns < b.ns; })));
 }
 
 void Runtime::follow_orders() {
@@ -122,16 +113,23 @@ void Runtime::follow_orders() {
 // What came while the actor was stopped is older than anything that is deferred for it.
 void Runtime::resume_mail(HostedActor& actor) {
   while (!actor.waiting.empty()) {
-    deferred_.push_front(std::move(actor.waiting.back()));
+    auto mail = std::move(actor.waiting.back());
     actor.waiting.pop_back();
+    auto lane = mail->lane();
+    deferred(lane).push_front(std::move(mail));
   }
 }
 
 std::unique_ptr<ipc::Mail> Runtime::next_mail() {
-  if (!deferred_.empty()) {
-    auto mail = std::move(deferred_.front());
-    deferred_.pop_front();
+  auto first = [](auto& queue) {
+    auto mail = std::move(queue.front());
+    queue.pop_front();
     return mail;
+  };
+  if (auto& urgent = deferred(shm::Lane::kPriority); !urgent.empty()) return first(urgent);
+  if (auto& ordinary = deferred(shm::Lane::kMail); !ordinary.empty()) {
+    if (auto mail = channel_->receive_priority()) return std::move(*mail);
+    return first(ordinary);
   }
   auto mail = channel_->receive();
   return mail ? std::move(*mail) : nullptr;
@@ -180,12 +178,13 @@ Result<void> Runtime::pump_until(const std::function<bool()>& ready, Deadline de
       if (take_answer(**mail)) {
         channel_->done(std::move(*mail));
       } else {
-        deferred_.push_back(std::move(*mail));
+        auto lane = (*mail)->lane();
+        deferred(lane).push_back(std::move(*mail));
       }
       continue;
     }
     auto until = Deadline::at(std::min(deadline.ns, caller_->next_deadline().ns));
-    check_calls(channel_->wait(until, kSpin));
+    check_calls(channel_->wait(until));
   }
   return {};
 }

@@ -6,6 +6,7 @@
 // threads have to say.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -55,6 +56,7 @@ class Runtime {
  private:
   struct Request {
     ParticipantId from;
+    shm::Lane lane;
     ActorId target;
     CallId call;
     std::int64_t deadline_ns;
@@ -68,15 +70,19 @@ class Runtime {
   void resume_mail(HostedActor& actor);
 
   std::unique_ptr<ipc::Mail> next_mail();
+  std::deque<std::unique_ptr<ipc::Mail>>& deferred(shm::Lane lane) { return deferred_[static_cast<std::size_t>(lane)]; }
   void handle(std::unique_ptr<ipc::Mail> mail);
   bool take_answer(const ipc::Mail& mail);
   void handle_request(std::unique_ptr<ipc::Mail> mail, const Request& request);
   void execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request);
-  std::optional<Error> unable(const Request& request, HostedActor* actor) const;
+  bool begin(HostedActor& actor, const ipc::Mail& mail);
+  void drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, bool begun_before);
+  std::optional<Error> unable(const ipc::Mail& mail, const Request& request, HostedActor* actor);
   bool device_is_lost();
   void answer(const Request& request, wire::Value::Reader value, const ipc::Encoder& encoder);
-  void refuse(const Request& request, const Error& why);
-  void send(const Request& request, const ipc::RingChannel::Build& build);
+  void refuse(const Request& request, const Error& why, Nanoseconds patience);
+  void send(const Request& request, const ipc::RingChannel::Build& build, Nanoseconds patience);
+  Result<void> try_to_send(const Request& request, const ipc::RingChannel::Build& build, Deadline deadline);
 
   void commit_due();
   void expire_waiting_mail();
@@ -101,13 +107,14 @@ class Runtime {
   Registry registry_;
   Plugins plugins_;
   std::shared_ptr<ipc::Caller> caller_;
+  MessageAtHand at_hand_;
   Services services_;
   std::vector<std::unique_ptr<HostedActor>> actors_;  // in the order of their start
 
-  std::deque<std::unique_ptr<ipc::Mail>> deferred_;  // requests that came while a method waited for an answer
-  const HostedActor* running_ = nullptr;             // whose method is on the stack
-  std::int64_t busy_until_ns_ = 0;                   // spin rather than sleep until then
-  std::int64_t next_check_ns_ = 0;                   // of the caller's deadlines
+  // By lane: requests that came while a method waited for an answer, or while their actor was stopped.
+  std::array<std::deque<std::unique_ptr<ipc::Mail>>, shm::kLanes> deferred_;
+  const HostedActor* running_ = nullptr;  // whose method is on the stack
+  std::int64_t next_check_ns_ = 0;        // of the caller's deadlines
   std::optional<int> exit_code_;
 
   std::mutex waiters_mutex_;  // for those who wait on threads of their own

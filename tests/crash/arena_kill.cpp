@@ -42,7 +42,7 @@ constexpr ActorId kActor = 0;
     if (random() % 4 == 0) {
       Handle handle = held.back().handle();
       if (writer->reserve(8, 1, Deadline::at(0))) {
-        in_flight.emplace_back(writer->commit(8, std::span(&handle, 1)), held.back());
+        in_flight.emplace_back(writer->commit(8, std::span(&handle, 1)).end, held.back());
         ring_doorbell(*arena, kWitness, kVictim);
       }
     }

@@ -66,6 +66,7 @@ class FakeContext final : public tv::Context {
     return found == world_.published.end() ? 0 : found->second.second;
   }
   bool stop_requested() const override { return stop_after_commits > 0 && commits >= stop_after_commits; }
+  bool cancelled() const override { return false; }
   void log(tv::log::Level, std::string_view, std::initializer_list<tv::log::Field>) override {}
 
  protected:

@@ -82,22 +82,155 @@ TEST_CASE("a second answer to a call is dropped and counted", "[call]") {
   CHECK(f.caller->unmatched() == 1);
 }
 
-TEST_CASE("a call that is not answered fails at its deadline and a late answer is counted", "[call]") {
+TEST_CASE("a call that has been begun and is not answered has an unknown outcome at its deadline, and a late answer is counted", "[call]") {
+  CallFixture f;
+  f.responding = false;
+  CallOptions options;
+  options.timeout = 20ms;
+  auto late = f.ref().call_with(options, Calculator::add, 1, 1);
+  auto& worker = f.responder.channel();
+  auto mail = worker.receive();
+  REQUIRE(mail);
+  REQUIRE(worker.begin(**mail));
+  auto result = late.get();
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.error().code == Errc::kDeadlineExceeded);
+  CHECK(delivery_of(result.error()) == Delivery::kUnknown);
+  CHECK(result.error().message == "no answer from calculator.add within its timeout; whether it took effect is unknown");
+  CHECK((*mail)->withdrawn());  // the method sees it
+  CHECK(late.ready());
+  CHECK(f.caller->open() == 0);
+  auto answer = [&](wire::Envelope::Builder envelope, Encoder&) {
+    envelope.setCallId((*mail)->envelope().getCallId());
+    envelope.initReply().setInt(2);
+  };
+  REQUIRE(worker.send(2, answer, test::patience()).ok());
+  worker.done(std::move(*mail));
+  f.receive_answers();
+  CHECK(f.caller->unmatched() == 1);
+}
+
+TEST_CASE("a call that is still unread at its deadline is withdrawn, and never runs", "[call]") {
   CallFixture f;
   f.responding = false;
   CallOptions options;
   options.timeout = 5ms;
   auto late = f.ref().call_with(options, Calculator::add, 1, 1);
+  auto kept = f.ref().call(Calculator::add, 2, 2);
   auto result = late.get();
   REQUIRE_FALSE(result.ok());
-  CHECK(result.error().code == Errc::kDeadlineExceeded);
-  CHECK(result.error().message == "no answer from calculator.add within its timeout; whether it took effect is unknown");
-  f.caller->check();
-  CHECK(late.ready());
-  CHECK(f.caller->open() == 0);
+  CHECK(result.error().code == Errc::kNotDelivered);
+  CHECK(delivery_of(result.error()) == Delivery::kNotDelivered);
+  CHECK(result.error().message == "calculator.add was withdrawn before it was begun: its deadline has passed");
+  f.responding = true;
+  CHECK(*kept.get(60s) == 4);
+  CHECK(f.responder.withdrawn == 1);
+  CHECK(f.responder.targets.size() == 1);
+  CHECK(f.caller->unmatched() == 0);
+}
+
+TEST_CASE("a call that is cancelled while it is unread never runs, and others do", "[call]") {
+  CallFixture f;
+  f.responding = false;
+  std::vector<Future<std::int64_t>> calls;
+  for (int i = 0; i < 5; ++i) calls.push_back(f.ref().call(Calculator::add, i, i));
+  CHECK(calls[1].cancel());
+  CHECK(calls[3].cancel());
+  CHECK_FALSE(calls[3].cancel());  // over already
+  CHECK(calls[1].ready());
+  CHECK(calls[1].get(60s).error().code == Errc::kNotDelivered);
+  CHECK(calls[1].get(60s).error().message == "calculator.add was withdrawn before it was begun: it was cancelled");
+  CHECK(f.caller->open() == 3);
+  f.responding = true;
+  for (int i : {0, 2, 4}) CHECK(*calls[static_cast<std::size_t>(i)].get(60s) == 2 * i);
+  CHECK(f.responder.withdrawn == 2);
+  CHECK(f.responder.targets.size() == 3);
+}
+
+TEST_CASE("a call that has been begun cannot be cancelled: its answer comes as ever", "[call]") {
+  CallFixture f;
+  f.responding = false;
+  auto sum = f.ref().call(Calculator::add, 1, 2);
+  REQUIRE(f.responder.step());
+  CHECK_FALSE(sum.cancel());
+  CHECK_FALSE(sum.ready());
+  CHECK(*sum.get(60s) == 3);
+  CHECK_FALSE(sum.cancel());
+}
+
+TEST_CASE("the memory of a withdrawn message is not touched once its receiver has passed it", "[call]") {
+  CallFixture f;
+  f.responding = false;
+  auto passed = f.ref().call(Calculator::add, 1, 2);
+  REQUIRE(f.responder.step());
+  // Round the ring and over the place where it lay.
+  for (int i = 0; i < 200; ++i) {
+    auto echo = f.ref().call(Calculator::echo, std::string(1000, 'x'));
+    REQUIRE(f.responder.step());
+    f.receive_answers();
+    REQUIRE(echo.get(60s).ok());
+  }
+  auto next = f.ref().call(Calculator::add, 2, 2);
+  CHECK_FALSE(passed.cancel());
+  REQUIRE(f.responder.step());
+  CHECK(f.responder.withdrawn == 0);
+  CHECK(*next.get(60s) == 4);
+}
+
+TEST_CASE("control messages are read before ordinary mail, and each lane keeps its order", "[call]") {
+  CallFixture f;
+  f.responding = false;
+  auto second = f.add_actor("second", 1);
+  CallOptions control;
+  control.priority = true;
+  std::vector<Future<std::int64_t>> calls;
+  for (int i = 0; i < 3; ++i) {
+    calls.push_back(f.ref().call(Calculator::add, i, 0));
+    calls.push_back(f.ref("second").call_with(control, Calculator::add, i, 0));
+  }
+  while (f.responder.step()) {
+  }
+  CHECK(f.responder.targets == std::vector<ActorId>{second, second, second, f.calculator, f.calculator, f.calculator});
+  for (std::size_t i = 0; i < calls.size(); ++i) CHECK(*calls[i].get(60s) == static_cast<std::int64_t>(i / 2));
+}
+
+TEST_CASE("a control message comes through when ordinary mail is full, and is withdrawn like any other", "[call]") {
+  CallFixture f;
+  f.responding = false;
+  CallOptions options;
+  options.wait_when_full = false;
+  while (!f.ref().call_with(options, Calculator::echo, std::string(1000, 'x')).ready()) {
+  }
+  options.priority = true;
+  auto urgent = f.ref().call_with(options, Calculator::add, 1, 1);
+  auto taken_back = f.ref().call_with(options, Calculator::add, 2, 2);
+  CHECK_FALSE(urgent.ready());
+  CHECK(taken_back.cancel());
   REQUIRE(f.responder.step());
   f.receive_answers();
-  CHECK(f.caller->unmatched() == 1);
+  CHECK(*urgent.get(60s) == 2);
+  REQUIRE(f.responder.step());
+  CHECK(f.responder.withdrawn == 1);
+}
+
+TEST_CASE("a full lane of control messages makes the sender wait, whatever it says of waiting, and ends as overloaded", "[call]") {
+  CallFixture f;
+  f.responding = false;
+  CallOptions options;
+  options.priority = true;
+  options.wait_when_full = false;
+  options.timeout = 30ms;
+  for (int i = 0; i < 1000; ++i) {
+    auto begin = monotonic_ns();
+    auto result = f.ref().tell_with(options, Calculator::echo, std::string(1000, 'x'));
+    if (result) continue;
+    CHECK(result.error().code == Errc::kOverloaded);
+    CHECK(delivery_of(result.error()) == Delivery::kNotDelivered);
+    CHECK(monotonic_ns() - begin >= Nanoseconds{options.timeout}.count());
+    CHECK(result.error().message.find("the lane of control messages") != std::string::npos);
+    return;
+  }
+  FAIL("it was never full");
 }
 
 TEST_CASE("waiting for less than the call's timeout leaves the call open", "[call]") {
@@ -126,8 +259,7 @@ TEST_CASE("a call to a failed or stopped actor is not delivered, and the error s
   REQUIRE(call.ready());
   auto result = call.get(60s);
   CHECK(result.error().code == Errc::kNotDelivered);
-  CHECK(result.error().message ==
-        "actor \"calculator\" is failed: its plug-in threw; see tensorctl describe actor calculator");
+  CHECK(result.error().message == "actor \"calculator\" is failed: its plug-in threw; see tensorctl describe actor calculator");
   f.set(f.calculator, ActorState::kStopped);
   CHECK(f.ref().tell(Calculator::add, 1, 1).error().code == Errc::kNotDelivered);
   CHECK_FALSE(f.responder.step());
@@ -145,10 +277,14 @@ TEST_CASE("mail waits for an actor that is being started or restarted", "[call]"
   CHECK(f.caller->open() == 2);
 }
 
-TEST_CASE("an open call to an actor that fails has an unknown outcome", "[call]") {
+TEST_CASE("an open call to an actor that fails was not delivered if it had not been begun, else its outcome is unknown", "[call]") {
   CallFixture f;
   f.responding = false;
   auto sum = f.ref().call(Calculator::add, 1, 1);
+  auto unread = f.ref().call(Calculator::add, 2, 2);
+  auto mail = f.responder.channel().receive();
+  REQUIRE(mail);
+  REQUIRE(f.responder.channel().begin(**mail));
   f.set(f.calculator, ActorState::kFailed, "it crashed too often");
   CHECK((f.channel->wait(test::patience()) & bit(kSupervisor)) != 0);
   f.caller->check();
@@ -156,6 +292,9 @@ TEST_CASE("an open call to an actor that fails has an unknown outcome", "[call]"
   auto result = sum.get(60s);
   CHECK(result.error().code == Errc::kOutcomeUnknown);
   CHECK(result.error().message.find("it crashed too often") != std::string::npos);
+  REQUIRE(unread.ready());
+  CHECK(unread.get(60s).error().code == Errc::kNotDelivered);
+  CHECK(unread.get(60s).error().message.find("it crashed too often") != std::string::npos);
 }
 
 TEST_CASE("a worker that is not attached gets no mail", "[call]") {
@@ -178,7 +317,7 @@ TEST_CASE("a full mailbox is overloaded for those who do not wait", "[call]") {
   options.timeout = 2ms;
   auto waited = f.ref().call_with(options, Calculator::echo, std::string(1000, 'x'));
   REQUIRE(waited.ready());
-  CHECK(waited.get(60s).error().code == Errc::kDeadlineExceeded);
+  CHECK(waited.get(60s).error().code == Errc::kOverloaded);
   CHECK(waited.get(60s).error().message.find("not delivered") != std::string::npos);
 }
 

@@ -25,13 +25,18 @@ class Responder {
   bool step(int answers = 1) {
     auto mail = channel_->receive();
     if (!mail) return false;
-    auto served = ipc::guard([&] { serve((*mail)->from(), (*mail)->envelope(), answers); });
-    if (!served) FAIL(served.error().message);
+    if (channel_->begin(**mail)) {
+      auto served = ipc::guard([&] { serve((*mail)->from(), (*mail)->envelope(), answers); });
+      if (!served) FAIL(served.error().message);
+    } else {
+      ++withdrawn;
+    }
     channel_->done(std::move(*mail));
     return true;
   }
 
   std::vector<ActorId> targets;  // of the requests, in order
+  int withdrawn = 0;             // requests that were not handled
   ipc::RingChannel& channel() { return *channel_; }
 
  private:

@@ -138,7 +138,7 @@ TEST_CASE("what the builder throws reaches the sender, and nothing is sent", "[r
 TEST_CASE("a full ring refuses at once without a deadline and by the deadline with one", "[ring]") {
   TwoChannels t;
   std::string text(5000, 'x');
-  Result<void> sent;
+  Result<Sent> sent = Sent{};
   int accepted = 0;
   while ((sent = t.a->send(2, note(text), kNow))) ++accepted;
   CHECK(sent.error().code == Errc::kOverloaded);

@@ -43,7 +43,7 @@ TEST_CASE("each of several threads' mail arrives in its order through rings that
   for (auto deadline = test::patience(); total < kLanes * kMessages && !deadline.passed();) {
     auto mail = receiver->receive();
     if (!mail) {
-      receiver->wait(Deadline::in(1s), 10us);
+      receiver->wait(Deadline::in(1s));
       continue;
     }
     auto read = guard([&] {

@@ -73,6 +73,20 @@ TEST_CASE("fsck finds each kind of damage and says where it is", "[shm]") {
     word.store(0);
     slot.holders.store(holders);
   }
+  SECTION("priority ring cursors that cannot be") {
+    RingCursors& ring = fixture.arena->ring(1, 2, Lane::kPriority);
+    ring.made.store(1);
+    ring.tail.store(limits::kPriorityRingBytes + 8);
+    expect("priority ring from 1 to 2");
+    ring.head.store(ring.tail.load());
+  }
+  SECTION("more begun than was ever sent") {
+    RingCursors& ring = fixture.arena->ring(1, 2);
+    ring.made.store(1);
+    ring.begun.store(8);
+    expect("ring from 1 to 2");
+    ring.begun.store(0);
+  }
   SECTION("ring cursors that cannot be") {
     RingCursors& ring = fixture.arena->ring(1, 2);
     ring.made.store(1);

@@ -91,58 +91,62 @@ TEST_CASE("cleaning up twice is the same as once", "[shm]") {
 }
 
 TEST_CASE("a tensor in the unread mail of a dead sender waits for its receiver", "[shm]") {
-  RecoverFixture fixture;
-  auto dead = fixture.attach(1);
-  auto receiver = fixture.attach(2);
-  auto tensor = make_tensor(*dead, 1000, 7);
-  Handle handle = tensor.handle();
-  auto writer = *RingWriter::open(fixture.arena, 1, 2);
-  REQUIRE(writer.reserve(8, 1, Deadline::in(1s)).ok());
-  writer.commit(8, std::span(&handle, 1));
-  leak(std::move(tensor));
-  forget(std::move(dead));
-  CHECK(fixture.bury(1).mail_kept == 1);
-  CHECK_FALSE(fixture.custody.outbox_empty(1));
-  CHECK(fixture.custody.settle());
-
-  RingReader reader(fixture.arena, 1, 2);
-  auto record = *reader.next();
-  REQUIRE(record.has_value());
-  {
-    auto got = receiver->get(Handle::from_bits(record->handles[0]));
-    REQUIRE(got.ok());
-    CHECK(static_cast<const std::uint8_t*>(got->data())[0] == 7);
-    reader.done(record->end);
-  }
-  CHECK_FALSE(fixture.custody.settle());
-  CHECK(fixture.custody.outbox_empty(1));
-  fixture.supervisor->collect();
-  CHECK(stats(*fixture.arena).objects == 0);
-  fixture.require_consistent();
-}
-
-TEST_CASE("mail to a participant that never comes back is thrown away, and its tensors are freed", "[shm]") {
-  RecoverFixture fixture;
-  auto sender = fixture.attach(1);
-  fixture.attach(2);
-  Handle handle;
-  {
-    auto tensor = make_tensor(*sender, 1000);
-    handle = tensor.handle();
-    auto writer = *RingWriter::open(fixture.arena, 1, 2);
+  for (Lane lane : kEveryLane) {
+    RecoverFixture fixture;
+    auto dead = fixture.attach(1);
+    auto receiver = fixture.attach(2);
+    auto tensor = make_tensor(*dead, 1000, 7);
+    Handle handle = tensor.handle();
+    auto writer = *RingWriter::open(fixture.arena, 1, 2, lane);
     REQUIRE(writer.reserve(8, 1, Deadline::in(1s)).ok());
     writer.commit(8, std::span(&handle, 1));
     leak(std::move(tensor));
+    forget(std::move(dead));
+    CHECK(fixture.bury(1).mail_kept == 1);
+    CHECK_FALSE(fixture.custody.outbox_empty(1));
+    CHECK(fixture.custody.settle());
+
+    RingReader reader(fixture.arena, 1, 2, lane);
+    auto record = *reader.next();
+    REQUIRE(record.has_value());
+    {
+      auto got = receiver->get(Handle::from_bits(record->handles[0]));
+      REQUIRE(got.ok());
+      CHECK(static_cast<const std::uint8_t*>(got->data())[0] == 7);
+      reader.done(record->end);
+    }
+    CHECK_FALSE(fixture.custody.settle());
+    CHECK(fixture.custody.outbox_empty(1));
+    fixture.supervisor->collect();
+    CHECK(stats(*fixture.arena).objects == 0);
+    fixture.require_consistent();
   }
-  forget(std::move(sender));
-  fixture.bury(1);
-  CHECK(fixture.custody.settle());
-  fixture.bury(2);
-  fixture.custody.discard_inbox(2);
-  CHECK_FALSE(fixture.custody.settle());
-  fixture.supervisor->collect();
-  CHECK(stats(*fixture.arena).objects == 0);
-  CHECK(fsck(*fixture.arena).unread_bytes == 0);
+}
+
+TEST_CASE("mail to a participant that never comes back is thrown away, and its tensors are freed", "[shm]") {
+  for (Lane lane : kEveryLane) {
+    RecoverFixture fixture;
+    auto sender = fixture.attach(1);
+    fixture.attach(2);
+    Handle handle;
+    {
+      auto tensor = make_tensor(*sender, 1000);
+      handle = tensor.handle();
+      auto writer = *RingWriter::open(fixture.arena, 1, 2, lane);
+      REQUIRE(writer.reserve(8, 1, Deadline::in(1s)).ok());
+      writer.commit(8, std::span(&handle, 1));
+      leak(std::move(tensor));
+    }
+    forget(std::move(sender));
+    fixture.bury(1);
+    CHECK(fixture.custody.settle());
+    fixture.bury(2);
+    fixture.custody.discard_inbox(2);
+    CHECK_FALSE(fixture.custody.settle());
+    fixture.supervisor->collect();
+    CHECK(stats(*fixture.arena).objects == 0);
+    CHECK(fsck(*fixture.arena).unread_bytes == 0);
+  }
 }
 
 TEST_CASE("an actor's committed state outlives its worker and any number of attempts to restore it", "[shm]") {

@@ -189,3 +189,94 @@ TEST_CASE("a doorbell that was rung before the sleep is not missed, and an idle 
   CHECK(wait_doorbell(*fixture.arena, 1, Deadline::in(60s)) == (bit(5) | bit(7)));
   CHECK(wait_doorbell(*fixture.arena, 1, Deadline::in(1ms)) == 0);
 }
+
+TEST_CASE("the two lanes of a pair are rings of their own", "[shm]") {
+  test::ArenaFixture fixture;
+  auto mail = *RingWriter::open(fixture.arena, 1, 2);
+  auto control = *RingWriter::open(fixture.arena, 1, 2, Lane::kPriority);
+  RingReader mail_reader(fixture.arena, 1, 2);
+  RingReader control_reader(fixture.arena, 1, 2, Lane::kPriority);
+  CHECK(control.max_payload() == limits::kPriorityRingBytes / 2 - sizeof(RecordHeader));
+  send(mail, 1, 4);
+  CHECK(is_empty(control_reader));
+  while (control.reserve(1000, 0, Deadline::at(0)).ok()) control.commit(1000, {});
+  send(mail, 2, 4);
+  CHECK(value_of(take(mail_reader)) == 1);
+  CHECK(value_of(take(mail_reader)) == 2);
+  fixture.require_consistent();
+}
+
+TEST_CASE("a record that is withdrawn before it is begun is not begun; one that has been is not withdrawn", "[shm]") {
+  test::ArenaFixture fixture;
+  auto writer = *RingWriter::open(fixture.arena, 1, 2);
+  RingReader reader(fixture.arena, 1, 2);
+  auto write = [&] {
+    REQUIRE(writer.reserve(8, 0, Deadline::in(10s)).ok());
+    return writer.commit(8, {});
+  };
+  auto first = write();
+  auto second = write();
+  auto third = write();
+  Record one = take(reader);
+  Record two = take(reader);
+  CHECK(reader.begin(one));
+  CHECK(reader.was_begun(one.end));
+  CHECK_FALSE(reader.was_begun(two.end));
+  CHECK(writer.withdraw(second) == Withdrawal::kWithdrawn);
+  CHECK(writer.withdraw(first) == Withdrawal::kBegun);
+  CHECK(one.withdrawn());  // for whoever runs it
+  CHECK_FALSE(reader.begin(two));
+  reader.done(one.end);
+  reader.done(two.end);
+  CHECK(writer.withdraw(first) == Withdrawal::kBegun);
+  // What is passed without having been begun will never be.
+  Record three = take(reader);
+  reader.done(three.end);
+  CHECK(writer.withdraw(third) == Withdrawal::kWithdrawn);
+  CHECK(is_empty(reader));
+}
+
+TEST_CASE("what a dead reader had begun stays begun, and a withdrawal stays in the record", "[shm]") {
+  test::ArenaFixture fixture;
+  auto writer = *RingWriter::open(fixture.arena, 1, 2);
+  REQUIRE(writer.reserve(8, 0, Deadline::in(10s)).ok());
+  auto place = writer.commit(8, {});
+  {
+    RingReader reader(fixture.arena, 1, 2);
+    REQUIRE(reader.begin(take(reader)));
+  }
+  CHECK(writer.withdraw(place) == Withdrawal::kBegun);
+  RingReader next(fixture.arena, 1, 2);
+  Record again = take(next);
+  CHECK(next.was_begun(again.end));
+  CHECK_FALSE(next.begin(again));
+}
+
+TEST_CASE("sender and reader never both believe that a record is theirs to decide", "[shm]") {
+  test::ArenaFixture fixture(16 * test::kMiB, 16 << 10);
+  auto writer = *RingWriter::open(fixture.arena, 1, 2);
+  constexpr std::uint64_t kRecords = 50'000;
+  std::vector<char> ran(kRecords), withdrawn(kRecords);
+  std::thread thread([&] {
+    RingReader reader(fixture.arena, 1, 2);
+    for (std::uint64_t i = 0; i < kRecords;) {
+      auto record = reader.next();
+      if (!record || !*record) continue;
+      ran[i++] = reader.begin(**record);
+      reader.done((*record)->end);
+    }
+  });
+  for (std::uint64_t i = 0; i < kRecords; ++i) {
+    if (!writer.reserve(8, 0, Deadline::in(60s))) std::abort();
+    auto place = writer.commit(8, {});
+    withdrawn[i] = writer.withdraw(place) == Withdrawal::kWithdrawn;
+  }
+  thread.join();
+  std::uint64_t both = 0, taken_back = 0;
+  for (std::uint64_t i = 0; i < kRecords; ++i) {
+    both += ran[i] && withdrawn[i];
+    taken_back += withdrawn[i];
+  }
+  CHECK(both == 0);  // that it is neither is possible: each has seen the other
+  CHECK(taken_back > 0);
+}

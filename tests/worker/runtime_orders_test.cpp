@@ -59,15 +59,18 @@ TEST_CASE("a stopped actor's mail waits until it is started again", "[runtime]")
   CHECK(f.must(second.get()) == 7);
 }
 
-TEST_CASE("mail of a stopped actor is answered at its deadline", "[runtime]") {
+TEST_CASE("mail of a stopped actor is withdrawn at its deadline and gives its place free", "[runtime]") {
   RuntimeFixture f;
   f.plan("a", "test.counter");
   f.start();
   f.orders->stop_actor(0);
   auto late = f.actor<Counter>("a").call_with({.timeout = 20ms}, Counter::add, 1).get();
   REQUIRE_FALSE(late);
-  CHECK(late.error().code == Errc::kDeadlineExceeded);
-  REQUIRE(f.run_until([&] { return f.arena->cell(0).failed.load() == 1; }, Deadline::in(30s)));
+  CHECK(late.error().code == Errc::kNotDelivered);
+  const auto& ring = f.arena->ring(2, 1);
+  REQUIRE(f.run_until([&] { return ring.head.load() == ring.tail.load(); }, Deadline::in(30s)));
+  CHECK(f.arena->cell(0).cancelled.load() + f.arena->cell(0).expired.load() == 1);
+  CHECK(f.arena->cell(0).handled.load() == 0);
 }
 
 TEST_CASE("publishing goes to the supervisor with the tensor's handle", "[runtime]") {

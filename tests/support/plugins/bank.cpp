@@ -68,6 +68,13 @@ class CounterActor final : public Actor {
     throw Interrupted();
   }
 
+  void until_cancelled() {
+    ++total_;
+    std::unique_lock lock(mutex_);
+    while (!context_.cancelled() && !context_.stop_requested()) never_.wait_for(lock, std::chrono::milliseconds(1));
+    throw Interrupted();
+  }
+
   std::int64_t slow(std::int64_t ms) {
     auto began = std::chrono::steady_clock::now();
     auto end = began + std::chrono::milliseconds(ms);
@@ -145,6 +152,7 @@ TV_PLUGIN(registry) {
       .method(Counter::value, &CounterActor::value)
       .method(Counter::fail, &CounterActor::fail)
       .method(Counter::slow, &CounterActor::slow)
+      .method(Counter::until_cancelled, &CounterActor::until_cancelled)
       .method(Counter::hang_once, &CounterActor::hang_once)
       .method(Counter::arrive, &CounterActor::arrive)
       .method(Counter::crash, &CounterActor::crash)

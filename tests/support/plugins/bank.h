@@ -40,6 +40,8 @@ struct Counter {
   // In its first incarnation: publishes the name, then waits for ever, or until a stop is requested if `heed_stop`: then throws
   // Interrupted. Later: returns the incarnation.
   static constexpr Method<Counter, std::uint32_t(std::string, bool)> hang_once{"hang_once"};
+  // Adds one, then waits until its call is cancelled: throws Interrupted.
+  static constexpr Method<Counter, void()> until_cancelled{"until_cancelled"};
   // How many came before it.
   static constexpr Method<Counter, std::int64_t()> arrive{"arrive"};
   // "abort", "segv", "exit <code>", "throw-in-thread"; never returns.
