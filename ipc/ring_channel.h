@@ -29,6 +29,8 @@ namespace tv::ipc {
 class Mail {
  public:
   ParticipantId from() const { return from_; }
+  shm::Lane lane() const { return shm::Lane::kMail; }
+  shm::RingPosition end() const { return end_; }
   wire::Envelope::Reader envelope() const { return reader_->getRoot<wire::Envelope>(); }
   // The envelope's one segment, and the handles of its tensors: for those who keep a copy longer than the mail.
   kj::ArrayPtr<const capnp::word> words() const { return segment_; }

@@ -53,7 +53,7 @@ void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, const Request& req
     actor->waiting.push_back(std::move(mail));
     return;
   }
-  execute(*actor, std::move(mail), request);
+  if (begin(*actor, mail, request)) execute(*actor, std::move(mail), request);
 }
 
 // Why the request will not be executed, now or later.
@@ -81,6 +81,7 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
 
   if (outcome.verdict == Verdict::kInterrupted) {
     if (orders_.stop_requested(actor.plan().id)) {
+      leave_unread(actor);
       // Unread for the next incarnation: nothing after it may be handled in this one.
       if (orders_.stopping()) return;
       actor.waiting.push_front(std::move(mail));
