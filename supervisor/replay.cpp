@@ -38,7 +38,8 @@ Result<void> Replay::write(const DeadLetter& letter, ParticipantId to, wire::Env
     request.setOneWay(true);
     encoder.tensors = letter.tensors;
   };
-  return channel_->send(to, build, kNow);
+  TV_TRY(channel_->send(to, build, kNow));
+  return {};
 }
 
 bool Replay::unread() const {
