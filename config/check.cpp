@@ -187,8 +187,9 @@ void Checker::check_delivery(const std::string& section, const Delivery& deliver
   auto key = member_key(section, "max_deliveries");
   bool written = problems_.place_of(key) != problems_.place_of(section);
   if (delivery.mode != DeliveryMode::kAtMostOnce || !written || delivery.max_deliveries == 1 || problems_.at(key)) return;
-  problems_.add(key, std::to_string(delivery.max_deliveries) + ", but with delivery = \"at_most_once\" a message is begun once; leave "
-                     "max_deliveries out or choose \"at_least_once\"");
+  problems_.add(key, std::to_string(delivery.max_deliveries) +
+                         ", but with delivery = \"at_most_once\" a message is begun once; leave "
+                         "max_deliveries out or choose \"at_least_once\"");
 }
 
 // Whether no worker has a problem with `key`.

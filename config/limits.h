@@ -59,7 +59,7 @@ inline constexpr std::size_t kMaxAdminReplyBytes = std::size_t{16} << 20;     //
 inline constexpr int kMaxNesting = 32;                                        // nested lists and maps of a Value
 inline constexpr std::uint32_t kMaxCallsInFlight = 65536;                     // of one participant; then Overloaded
 
-// A message is begun so often at most before it is given up: eight bits of the word that names the message at hand. [[actor]] max_deliveries
+// A message is begun so often at most before it is given up: eight bits of the word that names it (AtHand). [[actor]] max_deliveries
 inline constexpr std::uint32_t kMaxDeliveries = 255;
 // Messages that were given up and wait for somebody to look at them. Each holds its tensors in the arena; the oldest goes when it is full.
 inline constexpr std::size_t kMaxDeadLetters = 1000;

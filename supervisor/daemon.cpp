@@ -91,8 +91,8 @@ Result<void> Daemon::begin() {
   operations_.emplace(config_, *workers_, *actors_, *control_, *dead_letters_, *replay_);
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
-  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *arena_, *directory_view_, *dead_letters_, started_ns_,
-                                  [this] { return health(); }, [this] { return malformed(); }},
+  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *arena_, *directory_view_, *dead_letters_,
+                                  started_ns_, [this] { return health(); }, [this] { return malformed(); }},
                        *operations_, [this] { stop("ordered by an administrator"); }));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},

@@ -17,7 +17,8 @@ Result<shm::Tensor> get_envelope(shm::Store& store, shm::Handle handle) {
   if (!envelope) return Error{Errc::kInvalidArgument, "the envelope of a dead letter: " + envelope.error().message};
   bool words = envelope->spec().dtype == shm::DType::kUInt8 && envelope->spec().is_contiguous() && envelope->bytes() > 0 &&
                envelope->bytes() % sizeof(capnp::word) == 0 && envelope->bytes() <= limits::kMaxRingBytes;
-  if (!words) return Error{Errc::kInvalidArgument, "the envelope of a dead letter is " + to_string(envelope->spec()) + ", which no message is"};
+  if (!words)
+    return Error{Errc::kInvalidArgument, "the envelope of a dead letter is " + to_string(envelope->spec()) + ", which no message is"};
   return envelope;
 }
 

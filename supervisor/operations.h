@@ -15,7 +15,8 @@ namespace tv::supervisor {
 
 class Operations {
  public:
-  Operations(const config::Config& config, Workers& workers, Actors& actors, WorkerOrders& orders, DeadLetters& dead_letters, Replay& replay)
+  Operations(const config::Config& config, Workers& workers, Actors& actors, WorkerOrders& orders, DeadLetters& dead_letters,
+             Replay& replay)
       : config_(config), workers_(workers), actors_(actors), orders_(orders), dead_letters_(dead_letters), replay_(replay) {}
 
   Result<std::string> kill(const std::string& worker, int signal);

@@ -16,14 +16,14 @@ struct MessagePlace {
 };
 
 enum class DeliveryStep {
-  kBegin,    // store `at_hand`, then run the method
-  kRefuse,   // at most once: it has been begun already
-  kGiveUp,   // at least once: it has been begun max_deliveries times
+  kBegin,   // store `at_hand`, then run the method
+  kRefuse,  // at most once: it has been begun already
+  kGiveUp,  // at least once: it has been begun max_deliveries times
 };
 
 struct DeliveryDecision {
   DeliveryStep step = DeliveryStep::kBegin;
-  shm::AtHand at_hand;      // with this try counted
+  shm::AtHand at_hand;       // with this try counted
   std::uint32_t deaths = 0;  // of workers that were handling it
 };
 

@@ -1,9 +1,9 @@
 // Runtime: the loop of a worker. Receives mail, runs actors' methods one after the other on this thread, commits, answers.
 //
-// For each request, in this order: note it as at hand, run the method, commit if due, send the answer, move the mailbox's cursor, count. A death in between
-// replays the message; an effect whose answer went out is in a commit (with checkpoint every_messages = 1).
-// Everything runs on one thread, the loop's, but for futures that other threads wait for. Orders and the control port bring what other
-// threads have to say.
+// For each request, in this order: note it as at hand, run the method, commit if due, send the answer, move the mailbox's cursor, count. A
+// death in between replays the message; an effect whose answer went out is in a commit (with checkpoint every_messages = 1). Everything
+// runs on one thread, the loop's, but for futures that other threads wait for. Orders and the control port bring what other threads have to
+// say.
 #pragma once
 
 #include <condition_variable>

@@ -30,8 +30,10 @@ std::ptrdiff_t runs(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("a message that kills its worker three times goes to the dead letters, its neighbours are handled once, and a replay succeeds when "
-          "the cause is gone", "[integration]") {
+TEST_CASE(
+    "a message that kills its worker three times goes to the dead letters, its neighbours are handled once, and a replay succeeds when "
+    "the cause is gone",
+    "[integration]") {
   Daemon daemon({.config = config_of()});
   auto client = daemon.connect("tester");
   auto counter = *client->actor<Counter>("counter");

@@ -47,8 +47,9 @@ TEST_CASE("an assignment says everything that a worker needs", "[assignment]") {
   worker.threads = 3;
   worker.env = {{"A", "1"}, {"B", ""}};
   Arg::Table args{{"k", arg(std::int64_t{7})}};
-  PlacedActor placed{"a", "demo.counter", "/lib/demo.so", 0, std::nullopt, config::RestartType::kPermanent, {5, 250ms}, &args,
-                     {config::DeliveryMode::kAtMostOnce, 7}};
+  PlacedActor placed{"a",        "demo.counter", "/lib/demo.so",
+                     0,          std::nullopt,   config::RestartType::kPermanent,
+                     {5, 250ms}, &args,          {config::DeliveryMode::kAtMostOnce, 7}};
 
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<wire::Assignment>();

@@ -56,8 +56,9 @@ TEST_CASE("a publish is answered with its version and a failed request with its 
 
 TEST_CASE("a dead letter reaches the supervisor with everything in it and is answered with its number", "[control]") {
   Linked f;
-  worker::DeadLetter letter{shm::Handle::from_bits(40), {shm::Handle::from_bits(41), shm::Handle::from_bits(42)}, 3, "train", 2, "client", 96, 3,
-                            "killed by SIGSEGV"};
+  worker::DeadLetter letter{
+      shm::Handle::from_bits(40), {shm::Handle::from_bits(41), shm::Handle::from_bits(42)}, 3, "train", 2, "client", 96, 3,
+      "killed by SIGSEGV"};
   auto id = f.link->dead_letter(letter, Deadline::in(60s));
   REQUIRE(id);
   CHECK(*id == 17);

@@ -45,7 +45,8 @@ TEST_CASE("at most once, a message that was at hand is refused", "[delivery]") {
 
 TEST_CASE("another message is not blamed for what its neighbour did", "[delivery]") {
   auto stored = after_deaths(3, kThrice).at_hand;
-  for (const auto& other : {MessagePlace{3, shm::Lane::kMail, 96}, MessagePlace{2, shm::Lane::kPriority, 96}, MessagePlace{2, shm::Lane::kMail, 192}}) {
+  for (const auto& other :
+       {MessagePlace{3, shm::Lane::kMail, 96}, MessagePlace{2, shm::Lane::kPriority, 96}, MessagePlace{2, shm::Lane::kMail, 192}}) {
     CHECK(decide_delivery(stored, other, kThrice).step == DeliveryStep::kBegin);
     CHECK(decide_delivery(stored, other, kThrice).deaths == 0);
     CHECK(decide_delivery(stored, other, kOnce).step == DeliveryStep::kBegin);

@@ -144,8 +144,9 @@ class FakeSupervisor {
       out.getDeadLetterTaken().setId(17);
     });
     std::string what = "deadLetter " + std::to_string(letter.getActor()) + " " + letter.getMethod().cStr() + " from " +
-                       std::to_string(letter.getFrom()) + " " + letter.getFromName().cStr() + " at " + std::to_string(letter.getPosition()) +
-                       " tries " + std::to_string(letter.getTries()) + " " + letter.getCause().cStr() + " tensors";
+                       std::to_string(letter.getFrom()) + " " + letter.getFromName().cStr() + " at " +
+                       std::to_string(letter.getPosition()) + " tries " + std::to_string(letter.getTries()) + " " +
+                       letter.getCause().cStr() + " tensors";
     for (auto handle : letter.getTensors()) what += " " + std::to_string(handle);
     return what + " envelope " + std::to_string(letter.getEnvelope());
   }

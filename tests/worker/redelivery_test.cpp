@@ -56,11 +56,13 @@ TEST_CASE("a message that has killed three workers goes to the dead letters, and
   auto before = f.a().call(Counter::add, 1);
   auto tensor = make_tensor(*f.client_store, 16);
   auto handle = tensor.handle();
-  auto poison = f.client->start({false, 0}, "fail", [&](wire::Value::Builder out, ipc::Encoder& encoder) {
-    auto list = out.initList(1);
-    ipc::Codec<std::string>::write(list[0], "x", encoder);
-    encoder.tensors.push_back(std::move(tensor));
-  }, {});
+  auto poison = f.client->start({false, 0}, "fail",
+                                [&](wire::Value::Builder out, ipc::Encoder& encoder) {
+                                  auto list = out.initList(1);
+                                  ipc::Codec<std::string>::write(list[0], "x", encoder);
+                                  encoder.tensors.push_back(std::move(tensor));
+                                },
+                                {});
   auto behind = f.a().call(Counter::add, 10);
   for (int death = 0; death < 3; ++death) f.die();
   shm::Tensor held;
@@ -125,8 +127,7 @@ TEST_CASE("at most once, the message that a worker died with is answered and nev
   auto outcome = call.get();
   REQUIRE_FALSE(outcome);
   CHECK(outcome.error().code == Errc::kOutcomeUnknown);
-  CHECK(outcome.error().message ==
-        "a.fail: its worker died while it ran: killed by SIGSEGV; this actor takes each message at most once");
+  CHECK(outcome.error().message == "a.fail: its worker died while it ran: killed by SIGSEGV; this actor takes each message at most once");
   CHECK(f.must(behind.get()) == 1);
   CHECK(f.control.letters.empty());
 }

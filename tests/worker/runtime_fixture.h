@@ -91,8 +91,8 @@ struct RuntimeFixture : ArenaFixture {
     orders = std::make_unique<worker::Orders>();
     worker_store = attach(1, incarnation);
     worker_channel = open_channel(worker_store);
-    runtime =
-        std::make_unique<worker::Runtime>(worker::Runtime::Options{"w", incarnation, "cpu", 1, last_death}, worker_channel, control, *orders, devices);
+    runtime = std::make_unique<worker::Runtime>(worker::Runtime::Options{"w", incarnation, "cpu", 1, last_death}, worker_channel, control,
+                                                *orders, devices);
     orders->on_order([this] { worker_channel->wake(); });
     for (auto& each : plans) each.incarnation = incarnation;
     runtime->start(plans);

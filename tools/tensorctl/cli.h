@@ -18,8 +18,23 @@ inline constexpr int kMisuse = 2;
 inline constexpr int kNotRunning = 3;
 inline constexpr int kNoSuchThing = 4;
 
-enum class Verb { kStatus, kList, kDescribe, kCall, kKill, kRestart, kStop, kShutdown, kArenaStats, kArenaFsck, kLettersList, kLettersShow,
-                  kLettersReplay, kLettersPurge, kVersion };
+enum class Verb {
+  kStatus,
+  kList,
+  kDescribe,
+  kCall,
+  kKill,
+  kRestart,
+  kStop,
+  kShutdown,
+  kArenaStats,
+  kArenaFsck,
+  kLettersList,
+  kLettersShow,
+  kLettersReplay,
+  kLettersPurge,
+  kVersion
+};
 enum class Output { kTable, kWide, kJson };
 enum class Kind { kWorker, kActor, kPool, kObject, kParticipant };
 

@@ -173,15 +173,18 @@ Text letters(Admin& admin, const Options& options, const View& view) {
   switch (options.verb) {
     case Verb::kLettersList:
       return admin.ask(
-          Which::DEAD_LETTERS, [](Request r) { r.setListDeadLetters(); }, [&](Reply r) -> Text { return render(r.getDeadLetters(), view); });
+          Which::DEAD_LETTERS, [](Request r) { r.setListDeadLetters(); },
+          [&](Reply r) -> Text { return render(r.getDeadLetters(), view); });
     case Verb::kLettersShow:
       return admin.ask(
           Which::DEAD_LETTER, [&](Request r) { r.setShowDeadLetter(options.letter); },
           [&](Reply r) -> Text { return describe(r.getDeadLetter(), view); });
     case Verb::kLettersReplay:
-      return admin.ask(Which::DONE, [&](Request r) { r.setReplayDeadLetter(options.letter); }, done);
+      return admin.ask(
+          Which::DONE, [&](Request r) { r.setReplayDeadLetter(options.letter); }, done);
     default:
-      return admin.ask(Which::DONE, [&](Request r) { r.setPurgeDeadLetters(options.letter); }, done);
+      return admin.ask(
+          Which::DONE, [&](Request r) { r.setPurgeDeadLetters(options.letter); }, done);
   }
 }
 
