@@ -53,7 +53,7 @@ void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, const Request& req
     actor->waiting.push_back(std::move(mail));
     return;
   }
-  if (begin(*actor, mail, request)) execute(*actor, std::move(mail), request);
+  if (take_up(*actor, mail, request)) execute(*actor, std::move(mail), request);
 }
 
 // Why the request will not be executed, now or later.

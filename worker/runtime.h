@@ -72,7 +72,7 @@ class Runtime {
   void handle(std::unique_ptr<ipc::Mail> mail);
   bool take_answer(const ipc::Mail& mail);
   void handle_request(std::unique_ptr<ipc::Mail> mail, const Request& request);
-  bool begin(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request);
+  bool take_up(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request);
   void leave_unread(HostedActor& actor);
   bool give_up(HostedActor& actor, const ipc::Mail& mail, const Request& request, std::uint32_t deaths);
   Result<std::uint64_t> report_dead_letter(const HostedActor& actor, const ipc::Mail& mail, const Request& request, std::uint32_t deaths);
