@@ -88,17 +88,7 @@ void write_objects(const DaemonView& view, std::uint32_t limit, bool named, wire
 }
 
 void write_tensor(const DaemonView& view, const shm::Tensor& tensor, wire::ObjectInfo::Builder out) {
-  const auto& slot = view.arena.slot(tensor.handle().index());
-  write_object(view,
-               {.handle = tensor.handle(),
-                .spec = tensor.spec(),
-                .bytes = tensor.bytes(),
-                .holders = slot.holders.load(std::memory_order_acquire),
-                .creator = slot.creator,
-                .creator_actor = slot.creator_actor,
-                .created_ns = slot.created_ns,
-                .sealed = true},
-               {}, out);
+  if (auto object = shm::find_object(view.arena, tensor.handle())) write_object(view, *object, {}, out);
 }
 
 void write_arena(const DaemonView& view, wire::ArenaInfo::Builder out) {
