@@ -34,6 +34,7 @@ class Checker {
     check_spares();
     check_actor_names();
     check_types();
+    check_deliveries();
     place_actors();
     place_pools();
     config_.actors = std::move(draft_.actors);
@@ -53,6 +54,8 @@ class Checker {
   void check_actor_names();
   void check_types();
   void check_type(const std::string& section, const std::string& type, const std::string& plugin);
+  void check_deliveries();
+  void check_delivery(const std::string& section, const Delivery& delivery);
   void place_actors();
   void place_pools();
   void check_reference(const std::string& key, const std::string& reference, const std::string& device_key,
@@ -173,6 +176,20 @@ void Checker::check_type(const std::string& section, const std::string& type, co
     problems_.add(key, plugin + ": " + std::generic_category().message(errno) + "; relative paths start at the configuration's folder");
   else if (!S_ISREG(info.st_mode))
     problems_.add(key, plugin + ": not a file");
+}
+
+void Checker::check_deliveries() {
+  for (std::size_t i = 0; i < draft_.actors.size(); ++i) check_delivery(element_key("actor", i), draft_.actors[i].delivery);
+  for (std::size_t i = 0; i < draft_.pools.size(); ++i) check_delivery(element_key("pool", i), draft_.pools[i].delivery);
+}
+
+void Checker::check_delivery(const std::string& section, const Delivery& delivery) {
+  auto key = member_key(section, "max_deliveries");
+  bool written = problems_.place_of(key) != problems_.place_of(section);
+  if (delivery.mode != DeliveryMode::kAtMostOnce || !written || delivery.max_deliveries == 1 || problems_.at(key)) return;
+  problems_.add(key, std::to_string(delivery.max_deliveries) +
+                         ", but with delivery = \"at_most_once\" a message is begun once; leave "
+                         "max_deliveries out or choose \"at_least_once\"");
 }
 
 // Whether no worker has a problem with `key`.

@@ -68,6 +68,16 @@ std::string_view to_string(Routing routing) {
   return "unknown";
 }
 
+std::string_view to_string(DeliveryMode mode) {
+  switch (mode) {
+    case DeliveryMode::kAtLeastOnce:
+      return "at_least_once";
+    case DeliveryMode::kAtMostOnce:
+      return "at_most_once";
+  }
+  return "unknown";
+}
+
 bool is_builtin_type(std::string_view type) { return type == kTorchScript; }
 
 std::vector<std::size_t> workers_named(const Config& config, const std::string& reference) {

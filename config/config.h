@@ -97,6 +97,20 @@ struct Checkpoint {
   Nanoseconds interval = 0ns;
 };
 
+enum class DeliveryMode {
+  kAtLeastOnce,  // a message whose handling killed the worker is handled again, up to max_deliveries times
+  kAtMostOnce,   // it is not: its caller learns that the outcome is unknown
+};
+
+// What becomes of a message that an actor's worker died with.
+struct Delivery {
+  DeliveryMode mode = DeliveryMode::kAtLeastOnce;
+  // At least once: how often a message may be begun before it goes to the dead letters. 1 to limits::kMaxDeliveries.
+  std::uint32_t max_deliveries = 3;
+
+  bool operator==(const Delivery&) const = default;
+};
+
 // [[actor]]
 struct Actor {
   std::string name;
@@ -108,6 +122,7 @@ struct Actor {
   std::optional<Device> device;
   RestartType restart = RestartType::kPermanent;
   Checkpoint checkpoint;
+  Delivery delivery;
   Arg::Table args;
 };
 
@@ -125,6 +140,7 @@ struct Pool {
   Routing routing = Routing::kLeastLoaded;
   RestartType restart = RestartType::kPermanent;
   Checkpoint checkpoint;
+  Delivery delivery;
   Arg::Table args;
 };
 
@@ -139,6 +155,7 @@ struct Config {
 
 std::string_view to_string(RestartType type);
 std::string_view to_string(Routing routing);
+std::string_view to_string(DeliveryMode mode);
 
 // Worker processes that `reference` (a process's or a group's name) means, as indices into config.workers; empty: none.
 std::vector<std::size_t> workers_named(const Config& config, const std::string& reference);

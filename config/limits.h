@@ -59,6 +59,11 @@ inline constexpr std::size_t kMaxAdminReplyBytes = std::size_t{16} << 20;     //
 inline constexpr int kMaxNesting = 32;                                        // nested lists and maps of a Value
 inline constexpr std::uint32_t kMaxCallsInFlight = 65536;                     // of one participant; then Overloaded
 
+// A message is begun so often at most before it is given up: eight bits of the word that names it (AtHand). [[actor]] max_deliveries
+inline constexpr std::uint32_t kMaxDeliveries = 255;
+// Messages that were given up and wait for somebody to look at them. Each holds its tensors in the arena; the oldest goes when it is full.
+inline constexpr std::size_t kMaxDeadLetters = 1000;
+
 // What an actor's state may hold besides its tensors: it is copied with each commit, tensors are not.
 inline constexpr std::size_t kMaxStateBytes = std::size_t{64} << 20;
 

@@ -158,6 +158,13 @@ void read_restart_type(const Value& value, RestartType& out) {
   set(out, value.choice(kTypes, [](RestartType type) { return to_string(type); }));
 }
 
+void read_delivery(const Value& value, Delivery& out) {
+  static constexpr std::array kModes = {DeliveryMode::kAtLeastOnce, DeliveryMode::kAtMostOnce};
+  set(out.mode, value.choice(kModes, [](DeliveryMode mode) { return to_string(mode); }));
+}
+
+void read_max_deliveries(const Value& value, Delivery& out) { set(out.max_deliveries, value.integer(1, limits::kMaxDeliveries)); }
+
 void read_routing(const Value& value, Pool& out) {
   static constexpr std::array kRoutings = {Routing::kRoundRobin, Routing::kLeastLoaded, Routing::kRandom};
   set(out.routing, value.choice(kRoutings, [](Routing routing) { return to_string(routing); }));
@@ -183,6 +190,8 @@ constexpr Key<Actor> kActorKeys[] = {
     {"device", [](const Value& value, Actor& out) { out.device = read_device(value); }},
     {"restart", [](const Value& value, Actor& out) { read_restart_type(value, out.restart); }},
     {"checkpoint", [](const Value& value, Actor& out) { read_checkpoint(value, out.checkpoint); }, {}, checkpoint_leaves},
+    {"delivery", [](const Value& value, Actor& out) { read_delivery(value, out.delivery); }},
+    {"max_deliveries", [](const Value& value, Actor& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Actor& out) { read_args(value, out.args); }},
 };
 
@@ -197,6 +206,8 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"routing", read_routing},
     {"restart", [](const Value& value, Pool& out) { read_restart_type(value, out.restart); }},
     {"checkpoint", [](const Value& value, Pool& out) { read_checkpoint(value, out.checkpoint); }, {}, checkpoint_leaves},
+    {"delivery", [](const Value& value, Pool& out) { read_delivery(value, out.delivery); }},
+    {"max_deliveries", [](const Value& value, Pool& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
 };
 

@@ -6,6 +6,7 @@
 
 using Cxx = import "/capnp/c++.capnp";
 using import "value.capnp".Failure;
+using import "value.capnp".Value;
 $Cxx.namespace("tv::wire");
 
 const adminVersion :UInt16 = 1;
@@ -26,6 +27,10 @@ struct AdminRequest {
     stop @11 :Text;             # worker, actor or pool: on_stop, state committed, not started again until `restart`
     shutdown @12 :Void;         # the daemon: like SIGTERM
     listParticipants @13 :Void;
+    listDeadLetters @14 :Void;
+    showDeadLetter @15 :UInt64;    # by its id, as the next ones
+    replayDeadLetter @16 :UInt64;  # sends it to its actor again; it is no dead letter any more
+    purgeDeadLetters @17 :UInt64;  # drops it; 0: all
   }
 }
 
@@ -43,6 +48,8 @@ struct AdminReply {
     arena @9 :ArenaInfo;
     fsck @10 :FsckInfo;
     participants @11 :List(ParticipantInfo);
+    deadLetters @12 :DeadLetterList;
+    deadLetter @13 :DeadLetterInfo;
   }
 }
 
@@ -105,6 +112,9 @@ struct ActorInfo {
   pool @10 :Text;
   message @11 :Text;            # why it failed
   stateBytes @12 :UInt64;       # of the last commit
+  deadLetters @13 :UInt64;      # messages given up because they killed the worker too often, since the daemon's start
+  expired @14 :UInt64;          # messages whose deadline had passed before they were read; not in `handled`
+  cancelled @15 :UInt64;        # messages that their senders withdrew in time; not in `handled`
 }
 
 struct PoolInfo {
@@ -131,6 +141,24 @@ struct ObjectInfo {
 struct ObjectList {
   objects @0 :List(ObjectInfo);
   total @1 :UInt64;             # in the arena, whatever the limit
+}
+
+struct DeadLetterInfo {
+  id @0 :UInt64;
+  actor @1 :Text;
+  method @2 :Text;
+  from @3 :Text;                # its sender, as it called itself
+  tries @4 :UInt32;             # how often it was begun
+  cause @5 :Text;               # how the worker died the last time
+  takenNs @6 :Int64;            # CLOCK_REALTIME
+  bytes @7 :UInt64;             # of the message, tensors not counted
+  tensors @8 :List(ObjectInfo); # in it
+  arguments @9 :Value;          # of showDeadLetter; null in lists
+}
+
+struct DeadLetterList {
+  letters @0 :List(DeadLetterInfo);  # oldest first
+  dropped @1 :UInt64;           # the oldest ones that had to make room, since the daemon's start
 }
 
 struct ArenaInfo {

@@ -39,7 +39,24 @@ struct ToSupervisor {
     }
     stopping @15 :Void;        # asked to stop: the message at hand is done, actors are being stopped
     cannotWork @16 :Failure;   # the device or the assignment is impossible here; exit code 78 follows
+    deadLetter :group {        # a message that is given up; the sender holds everything until the answer, and moves its cursor after it
+      letter @17 :DeadLetter;
+      request @18 :UInt64;
+    }
   }
+}
+
+struct DeadLetter {
+  # A message that killed its worker too often. The same actor, sender and position name the same letter: it may be reported twice.
+  envelope @0 :UInt64;         # handle of a uint8 tensor: the one segment of its Envelope (envelope.capnp)
+  tensors @1 :List(UInt64);    # handles of the tensors in it
+  actor @2 :UInt32;
+  method @3 :Text;
+  from @4 :UInt32;             # participant
+  fromName @5 :Text;           # as it called itself when it was given up
+  position @6 :UInt64;         # of the message among its sender's
+  tries @7 :UInt32;            # how often it was begun
+  cause @8 :Text;              # how the worker died the last time
 }
 
 struct ToWorker {
@@ -54,9 +71,13 @@ struct ToWorker {
       request @6 :UInt64;
       version @7 :UInt64;
     }
-    requestFailed :group {     # of a publish or withdraw
+    requestFailed :group {     # of a publish, withdraw or deadLetter
       request @8 :UInt64;
       failure @9 :Failure;
+    }
+    deadLetterTaken :group {
+      request @10 :UInt64;
+      id @11 :UInt64;          # for people: tensorctl dead-letters show
     }
   }
 }

@@ -39,6 +39,7 @@ struct Assignment {
   controlEndpoint @7 :Text;  # ZeroMQ, see control.capnp
   logLevel @8 :Text;
   actors @9 :List(ActorSpec);
+  lastDeath @10 :Text;      # how this worker's last process ended ("killed by SIGKILL"); empty: there was none
 }
 
 struct Variable {
@@ -55,6 +56,14 @@ struct ActorSpec {
   everyMessages @5 :UInt64;  # commit after so many; 0: not for that reason
   intervalNs @6 :UInt64;     # commit after so long; 0: not for that reason
   incarnation @7 :UInt32;
+  delivery @8 :Delivery;
+  maxDeliveries @9 :UInt8;   # at least once: begun so often, a message goes to the dead letters
+}
+
+enum Delivery {
+  # What becomes of a message that a worker died with.
+  atLeastOnce @0;            # the next incarnation handles it again
+  atMostOnce @1;             # it is answered with outcomeUnknown
 }
 
 struct AttachRequest {

@@ -87,6 +87,10 @@ void write_objects(const DaemonView& view, std::uint32_t limit, bool named, wire
   out.setTotal(shm::stats(view.arena).objects);
 }
 
+void write_tensor(const DaemonView& view, const shm::Tensor& tensor, wire::ObjectInfo::Builder out) {
+  if (auto object = shm::find_object(view.arena, tensor.handle())) write_object(view, *object, {}, out);
+}
+
 void write_arena(const DaemonView& view, wire::ArenaInfo::Builder out) {
   view.recovery.collect();
   auto stats = shm::stats(view.arena);

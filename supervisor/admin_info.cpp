@@ -58,6 +58,9 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setCommits(cell.commits.load(std::memory_order_relaxed));
   out.setLastCommitNs(static_cast<std::int64_t>(cell.last_commit_ns.load(std::memory_order_relaxed)));
   out.setStateBytes(cell.state_bytes.load(std::memory_order_relaxed));
+  out.setDeadLetters(cell.dead_letters.load(std::memory_order_relaxed));
+  out.setExpired(cell.expired.load(std::memory_order_relaxed));
+  out.setCancelled(cell.cancelled.load(std::memory_order_relaxed));
   if (actor.placed.pool) out.setPool(text(view.config.pools[*actor.placed.pool].name));
   out.setMessage(text(actor.message));
 }

@@ -5,6 +5,7 @@
 
 #include "ipc/admin.capnp.h"
 #include "supervisor/attach_server.h"
+#include "supervisor/dead_letters.h"
 #include "supervisor/workers.h"
 
 namespace tv::supervisor {
@@ -18,6 +19,7 @@ struct DaemonView {
   Recovery& recovery;
   const shm::Arena& arena;
   const shm::Directory& directory;
+  const DeadLetters& dead_letters;
   std::int64_t started_ns;  // CLOCK_REALTIME
   std::function<std::string()> health;
   std::function<std::uint64_t()> malformed;
@@ -28,6 +30,11 @@ void write_workers(const DaemonView& view, capnp::List<wire::WorkerInfo>::Builde
 void write_actors(const DaemonView& view, capnp::List<wire::ActorInfo>::Builder out);
 void write_pools(const DaemonView& view, capnp::List<wire::PoolInfo>::Builder out);
 void write_objects(const DaemonView& view, std::uint32_t limit, bool named, wire::ObjectList::Builder out);
+// A tensor as objects are listed: names and versions left out.
+void write_tensor(const DaemonView& view, const shm::Tensor& tensor, wire::ObjectInfo::Builder out);
+void write_dead_letters(const DaemonView& view, wire::DeadLetterList::Builder out);
+// With its arguments. REQUIRES: inside guard().
+void write_dead_letter(const DaemonView& view, const DeadLetter& letter, wire::DeadLetterInfo::Builder out);
 void write_arena(const DaemonView& view, wire::ArenaInfo::Builder out);
 void write_fsck(const DaemonView& view, wire::FsckInfo::Builder out);
 void write_participants(const DaemonView& view, wire::AdminReply::Builder reply);

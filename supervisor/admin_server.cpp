@@ -74,6 +74,14 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
     case wire::AdminRequest::ARENA_STATS: return write_arena(view, reply.initArena());
     case wire::AdminRequest::ARENA_FSCK: return write_fsck(view, reply.initFsck());
     case wire::AdminRequest::LIST_PARTICIPANTS: return write_participants(view, reply);
+    case wire::AdminRequest::LIST_DEAD_LETTERS:
+      return write_dead_letters(view, reply.initDeadLetters());
+    case wire::AdminRequest::SHOW_DEAD_LETTER:
+      return show_dead_letter(request.getShowDeadLetter(), reply);
+    case wire::AdminRequest::REPLAY_DEAD_LETTER:
+      return done(operations_->replay_dead_letter(request.getReplayDeadLetter()), reply);
+    case wire::AdminRequest::PURGE_DEAD_LETTERS:
+      return done(operations_->purge_dead_letters(request.getPurgeDeadLetters()), reply);
     case wire::AdminRequest::KILL:
       return done(operations_->kill(name_of(request.getKill().getWorker()), request.getKill().getSignal()), reply);
     case wire::AdminRequest::RESTART: return done(operations_->restart(name_of(request.getRestart())), reply);
@@ -85,6 +93,15 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
   ++malformed_;
   write_failure({Errc::kUnsupported, "a request of unknown kind " + std::to_string(static_cast<int>(request.which())) +
                                          "; this daemon is older than the program that asks"}, reply.initFailure());
+}
+
+void AdminServer::show_dead_letter(std::uint64_t id, wire::AdminReply::Builder reply) {
+  auto letter = view_->dead_letters.find(id);
+  if (!letter) return write_failure(letter.error(), reply.initFailure());
+  auto written = ipc::guard([&] { write_dead_letter(*view_, **letter, reply.initDeadLetter()); });
+  if (!written)
+    write_failure({Errc::kCorrupt, "dead letter " + std::to_string(id) + " cannot be read: " + written.error().message},
+                  reply.initFailure());
 }
 
 void AdminServer::done(const Result<std::string>& outcome, wire::AdminReply::Builder reply) {

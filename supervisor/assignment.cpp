@@ -34,6 +34,8 @@ void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   out.setEveryMessages(actor.checkpoint.every_messages);
   out.setIntervalNs(static_cast<std::uint64_t>(actor.checkpoint.interval.count()));
   out.setIncarnation(assigned.incarnation);
+  out.setDelivery(actor.delivery.mode == config::DeliveryMode::kAtMostOnce ? wire::Delivery::AT_MOST_ONCE : wire::Delivery::AT_LEAST_ONCE);
+  out.setMaxDeliveries(static_cast<std::uint8_t>(actor.delivery.max_deliveries));
 }
 
 }  // namespace
@@ -63,6 +65,7 @@ void write_assignment(const Duty& duty, wire::Assignment::Builder out) {
   out.setControlEndpoint(text(duty.control_endpoint));
   std::string level(log::level_name(duty.log_level));
   out.setLogLevel(text(level));
+  out.setLastDeath(text(duty.last_death));
   auto actors = out.initActors(static_cast<unsigned>(duty.actors.size()));
   for (unsigned a = 0; a < duty.actors.size(); ++a) write_actor(duty.actors[a], actors[a]);
 }

@@ -24,6 +24,7 @@ struct Duty {
   std::string control_endpoint;
   log::Level log_level;
   std::vector<AssignedActor> actors;
+  std::string last_death;  // of the worker's last process; empty: there was none
 };
 
 void write_assignment(const Duty& duty, wire::Assignment::Builder out);

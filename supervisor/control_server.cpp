@@ -85,6 +85,12 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
     case wire::ToSupervisor::BEAT: recovery_.collect(); return {};
     case wire::ToSupervisor::PUBLISH: publish(identity, message.getPublish()); return {};
     case wire::ToSupervisor::WITHDRAW: withdraw(identity, message.getWithdraw()); return {};
+    case wire::ToSupervisor::DEAD_LETTER: {
+      auto request = message.getDeadLetter();
+      if (!actors_->belongs(request.getLetter().getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      take_dead_letter(identity, worker, request);
+      return {};
+    }
     case wire::ToSupervisor::STOPPING:
       log::debug("worker is stopping", {{"worker", workers_->all()[worker].config->name}});
       return {};
@@ -105,17 +111,44 @@ void ControlServer::withdraw(const std::string& identity, wire::ToSupervisor::Wi
   recovery_.collect();
 }
 
-void ControlServer::answer(const std::string& identity, std::uint64_t request, const Result<std::uint64_t>& version) {
+void ControlServer::take_dead_letter(const std::string& identity, std::size_t worker, wire::ToSupervisor::DeadLetter::Reader request) {
+  const std::string& actor = (*actors_)[request.getLetter().getActor()].placed.name;
+  auto taken = dead_letters_.take(request.getLetter());
+  if (!taken) {
+    log::error("dead letter refused", {{"actor", actor}, {"cause", taken.error().message}});
+    return refuse_request(identity, request.getRequest(), taken.error());
+  }
+  const DeadLetter& letter = *taken->letter;
+  if (taken->fresh)
+    log::warning("dead letter taken", {{"id", letter.id},
+                                       {"actor", actor},
+                                       {"worker", workers_->all()[worker].config->name},
+                                       {"method", letter.method},
+                                       {"from", letter.from_name},
+                                       {"tries", letter.tries},
+                                       {"cause", letter.cause},
+                                       {"next", "tensorctl dead-letters show " + std::to_string(letter.id)}});
   send(identity, [&](wire::ToWorker::Builder out) {
-    if (version) {
-      auto published = out.initPublished();
-      published.setRequest(request);
-      published.setVersion(*version);
-    } else {
-      auto failed = out.initRequestFailed();
-      failed.setRequest(request);
-      write_failure(version.error(), failed.initFailure());
-    }
+    auto answer = out.initDeadLetterTaken();
+    answer.setRequest(request.getRequest());
+    answer.setId(letter.id);
+  });
+}
+
+void ControlServer::refuse_request(const std::string& identity, std::uint64_t request, const Error& why) {
+  send(identity, [&](wire::ToWorker::Builder out) {
+    auto failed = out.initRequestFailed();
+    failed.setRequest(request);
+    write_failure(why, failed.initFailure());
+  });
+}
+
+void ControlServer::answer(const std::string& identity, std::uint64_t request, const Result<std::uint64_t>& version) {
+  if (!version) return refuse_request(identity, request, version.error());
+  send(identity, [&](wire::ToWorker::Builder out) {
+    auto published = out.initPublished();
+    published.setRequest(request);
+    published.setVersion(*version);
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include "ipc/control.capnp.h"
 #include "ipc/message.h"
+#include "supervisor/dead_letters.h"
 #include "supervisor/names.h"
 #include "supervisor/router_pump.h"
 #include "supervisor/worker_orders.h"
@@ -16,8 +17,8 @@ namespace tv::supervisor {
 
 class ControlServer final : public WorkerOrders {
  public:
-  ControlServer(EventLoop& loop, ipc::Router router, Names& names, Recovery& recovery)
-      : pump_(loop, std::move(router)), names_(names), recovery_(recovery) {}
+  ControlServer(EventLoop& loop, ipc::Router router, Names& names, DeadLetters& dead_letters, Recovery& recovery)
+      : pump_(loop, std::move(router)), names_(names), dead_letters_(dead_letters), recovery_(recovery) {}
 
   // Begins to listen; the workers outlive this.
   Result<void> start(Workers& workers, const Actors& actors);
@@ -43,6 +44,8 @@ class ControlServer final : public WorkerOrders {
   Result<void> obey(const std::string& identity, std::size_t worker, wire::ToSupervisor::Reader message);
   void publish(const std::string& identity, wire::ToSupervisor::Publish::Reader request);
   void withdraw(const std::string& identity, wire::ToSupervisor::Withdraw::Reader request);
+  void take_dead_letter(const std::string& identity, std::size_t worker, wire::ToSupervisor::DeadLetter::Reader request);
+  void refuse_request(const std::string& identity, std::uint64_t request, const Error& why);
   void answer(const std::string& identity, std::uint64_t request, const Result<std::uint64_t>& version);
   void refuse(const std::string& identity, const Error& why);
   void send(const std::string& identity, const Fill& fill);
@@ -50,6 +53,7 @@ class ControlServer final : public WorkerOrders {
 
   RouterPump pump_;
   Names& names_;
+  DeadLetters& dead_letters_;
   Recovery& recovery_;
   Workers* workers_ = nullptr;
   const Actors* actors_ = nullptr;

@@ -56,6 +56,8 @@ Result<void> Daemon::open_arena() {
   auto store = TV_TRY(shm::Store::open(arena_, kSupervisor));
   recovery_.emplace(*loop_, store);
   names_.emplace(store, *directory_);
+  dead_letters_.emplace(store);
+  replay_.emplace(*loop_, store);
   return {};
 }
 
@@ -63,7 +65,7 @@ Result<void> Daemon::open_sockets() {
   const auto& dir = runtime_dir_->path();
   zmq_.emplace();
   auto control = TV_TRY(ipc::Router::bind(*zmq_, ipc::control_socket(dir), limits::kMaxControlMessageBytes));
-  control_.emplace(*loop_, std::move(control), *names_, *recovery_);
+  control_.emplace(*loop_, std::move(control), *names_, *dead_letters_, *recovery_);
   auto admin = TV_TRY(ipc::Router::bind(*zmq_, ipc::admin_socket(dir), limits::kMaxControlMessageBytes));
   admin_.emplace(*loop_, std::move(admin));
   auto listener = TV_TRY(ipc::seqpacket_listen(ipc::attach_socket(dir), kAttachBacklog));
@@ -86,11 +88,11 @@ Result<void> Daemon::catch_signals() {
 Result<void> Daemon::begin() {
   workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *recovery_,
                                          *directory_, *arena_, *control_, [this] { look_soon(); }});
-  operations_.emplace(config_, *workers_, *actors_, *control_);
+  operations_.emplace(config_, *workers_, *actors_, *control_, *dead_letters_, *replay_);
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
-  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *arena_, *directory_view_, started_ns_,
-                                  [this] { return health(); }, [this] { return malformed(); }},
+  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *arena_, *directory_view_, *dead_letters_,
+                                  started_ns_, [this] { return health(); }, [this] { return malformed(); }},
                        *operations_, [this] { stop("ordered by an administrator"); }));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},

@@ -50,6 +50,8 @@ class Daemon {
   std::optional<Actors> actors_;
   std::optional<Recovery> recovery_;
   std::optional<Names> names_;
+  std::optional<DeadLetters> dead_letters_;
+  std::optional<Replay> replay_;
   std::optional<Children> children_;
   std::optional<ZygoteClient> zygote_;
   std::optional<Spares> spares_;

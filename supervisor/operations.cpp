@@ -79,6 +79,38 @@ Result<std::string> Operations::stop(const std::string& name) {
   return several(target.actors.size(), "actor", name) + " being stopped";
 }
 
+Result<std::string> Operations::replay_dead_letter(std::uint64_t id) {
+  const DeadLetter& letter = *TV_TRY(dead_letters_.find(id));
+  const Actor& actor = actors_[letter.actor];
+  const Worker& worker = workers_.all()[actor.placed.worker];
+  // A failed actor would refuse it, and one that is stopped may not be there when it is read.
+  if (actor.state == shm::ActorState::kStopped || actor.state == shm::ActorState::kFailed)
+    return Error{Errc::kUnavailable, "actor " + in_quotes(actor.placed.name) + " is " + std::string(shm::actor_state_name(actor.state)) +
+                                         "; tensorctl restart " + actor.placed.name + " first"};
+  if (auto sent = replay_.send(letter, worker.participant()); !sent) {
+    if (sent.error().code == Errc::kOverloaded)
+      return Error{Errc::kOverloaded, "the mailbox of worker " + in_quotes(worker.config->name) + " is full; try again"};
+    return Error{sent.error().code, "dead letter " + std::to_string(id) + ": " + sent.error().message};
+  }
+  std::string what = actor.placed.name + "." + letter.method;
+  log::info("dead letter replayed", {{"id", id}, {"actor", actor.placed.name}, {"method", letter.method}});
+  dead_letters_.remove(id);
+  return "dead letter " + std::to_string(id) + " sent to " + what + " again";
+}
+
+Result<std::string> Operations::purge_dead_letters(std::uint64_t id) {
+  std::size_t count = dead_letters_.all().size();
+  if (id == 0) {
+    dead_letters_.clear();
+    log::info("dead letters purged", {{"count", count}});
+    return std::to_string(count) + (count == 1 ? " dead letter purged" : " dead letters purged");
+  }
+  const DeadLetter& letter = *TV_TRY(dead_letters_.find(id));
+  log::info("dead letter purged", {{"id", id}, {"actor", actors_[letter.actor].placed.name}, {"method", letter.method}});
+  dead_letters_.remove(id);
+  return "dead letter " + std::to_string(id) + " purged";
+}
+
 Result<void> Operations::restart_actor(ActorId id) {
   const Actor& actor = actors_[id];
   const Worker& worker = workers_.all()[actor.placed.worker];

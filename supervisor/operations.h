@@ -1,4 +1,5 @@
-// Operations: what an administrator may order, by name: kill, restart and stop of workers, actors and pools.
+// Operations: what an administrator may order, by name: kill, restart and stop of workers, actors and pools; replay and purge of dead
+// letters.
 //
 // They begin what was ordered and say so; `tensorctl status` shows how it goes on. Errors: kNotFound (with the nearest name),
 // kInvalidArgument, kUnavailable.
@@ -7,19 +8,24 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/replay.h"
 #include "supervisor/workers.h"
 
 namespace tv::supervisor {
 
 class Operations {
  public:
-  Operations(const config::Config& config, Workers& workers, Actors& actors, WorkerOrders& orders)
-      : config_(config), workers_(workers), actors_(actors), orders_(orders) {}
+  Operations(const config::Config& config, Workers& workers, Actors& actors, WorkerOrders& orders, DeadLetters& dead_letters,
+             Replay& replay)
+      : config_(config), workers_(workers), actors_(actors), orders_(orders), dead_letters_(dead_letters), replay_(replay) {}
 
   Result<std::string> kill(const std::string& worker, int signal);
   // A worker's name, or a group's; an actor's; a pool's. Workers come first where a name is both.
   Result<std::string> restart(const std::string& name);
   Result<std::string> stop(const std::string& name);
+  // To the letter's actor, which must be there or be about to be (kUnavailable) and have room in its mailbox (kOverloaded).
+  Result<std::string> replay_dead_letter(std::uint64_t id);
+  Result<std::string> purge_dead_letters(std::uint64_t id);  // 0: all
 
  private:
   struct Target {
@@ -35,6 +41,8 @@ class Operations {
   Workers& workers_;
   Actors& actors_;
   WorkerOrders& orders_;
+  DeadLetters& dead_letters_;
+  Replay& replay_;
 };
 
 }  // namespace tv::supervisor

@@ -20,6 +20,7 @@ struct PlacedActor {
   config::RestartType restart = config::RestartType::kPermanent;
   config::Checkpoint checkpoint;
   const config::Arg::Table* args = nullptr;  // of the configuration, which outlives this
+  config::Delivery delivery;
 };
 
 struct Placement {

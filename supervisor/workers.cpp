@@ -112,7 +112,7 @@ void Workers::assign(Worker& worker) {
 
   capnp::MallocMessageBuilder message;
   write_assignment({worker.config, worker.participant(), worker.incarnation, in_.control_endpoint, in_.config.supervisor.log_level,
-                    in_.actors.assign(worker.index)},
+                    in_.actors.assign(worker.index), worker.last_death},
                    message.initRoot<wire::Assignment>());
   auto arena = in_.arena.share(shm::Arena::Access::kWorker);
   auto sent = arena ? ipc::send_packet(worker.socket.get(), message, arena->numbers()) : Result<void>(arena.error());

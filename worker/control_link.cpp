@@ -30,6 +30,19 @@ void set_failure(wire::Failure::Builder out, const Error& error) {
   out.setMessage(error.message);
 }
 
+void write_dead_letter(const DeadLetter& letter, wire::DeadLetter::Builder out) {
+  out.setEnvelope(letter.envelope.bits());
+  auto tensors = out.initTensors(static_cast<unsigned>(letter.tensors.size()));
+  for (unsigned i = 0; i < letter.tensors.size(); ++i) tensors.set(i, letter.tensors[i].bits());
+  out.setActor(letter.actor);
+  out.setMethod({letter.method.c_str(), letter.method.size()});
+  out.setFrom(letter.from);
+  out.setFromName({letter.from_name.c_str(), letter.from_name.size()});
+  out.setPosition(letter.position);
+  out.setTries(letter.tries);
+  out.setCause({letter.cause.c_str(), letter.cause.size()});
+}
+
 Error supervisor_gone() { return Error{Errc::kUnavailable, "the supervisor is gone"}; }
 
 }  // namespace
@@ -144,6 +157,18 @@ Result<void> ControlLink::withdraw(const std::string& name, Deadline deadline) {
   return {};
 }
 
+Result<std::uint64_t> ControlLink::dead_letter(const DeadLetter& letter, Deadline deadline) {
+  auto request = next_request_++;
+  return ask(
+      request,
+      [&](wire::ToSupervisor::Builder message) {
+        auto group = message.initDeadLetter();
+        group.setRequest(request);
+        write_dead_letter(letter, group.initLetter());
+      },
+      "dead letter of " + letter.method, deadline);
+}
+
 ControlLink::Answer ControlLink::ask(std::uint64_t request, const Fill& fill, const std::string& what, Deadline deadline) {
   auto bytes = encode(fill);
   std::unique_lock lock(mutex_);
@@ -230,6 +255,9 @@ void ControlLink::take(std::span<const std::byte> bytes) {
           break;
         case wire::ToWorker::PUBLISHED:
           settle_request(root.getPublished().getRequest(), root.getPublished().getVersion());
+          break;
+        case wire::ToWorker::DEAD_LETTER_TAKEN:
+          settle_request(root.getDeadLetterTaken().getRequest(), root.getDeadLetterTaken().getId());
           break;
         case wire::ToWorker::REQUEST_FAILED:
           settle_request(root.getRequestFailed().getRequest(), error_of(root.getRequestFailed().getFailure()));

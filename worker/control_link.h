@@ -46,6 +46,7 @@ class ControlLink final : public ControlPort {
   void cannot_work(const Error& why);
   Result<std::uint64_t> publish(const std::string& name, shm::Handle handle, Deadline deadline) override;
   Result<void> withdraw(const std::string& name, Deadline deadline) override;
+  Result<std::uint64_t> dead_letter(const DeadLetter& letter, Deadline deadline) override;
 
   // Sends what is queued and ends the thread. Requests fail from then on.
   void close();

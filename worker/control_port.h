@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "config/clock.h"
 #include "config/ids.h"
@@ -10,6 +11,19 @@
 #include "shm/handle.h"
 
 namespace tv::worker {
+
+// A message that is given up: DeadLetter of control.capnp as a value.
+struct DeadLetter {
+  shm::Handle envelope;
+  std::vector<shm::Handle> tensors;
+  ActorId actor = kNoActor;
+  std::string method;
+  ParticipantId from = kNoParticipant;
+  std::string from_name;
+  std::uint64_t position = 0;
+  std::uint32_t tries = 0;
+  std::string cause;
+};
 
 class ControlPort {
  public:
@@ -24,6 +38,8 @@ class ControlPort {
   // Requests: wait for the supervisor's answer until the deadline. The caller holds the tensor meanwhile.
   virtual Result<std::uint64_t> publish(const std::string& name, shm::Handle handle, Deadline deadline) = 0;
   virtual Result<void> withdraw(const std::string& name, Deadline deadline) = 0;
+  // The letter's number. The supervisor holds everything in it then.
+  virtual Result<std::uint64_t> dead_letter(const DeadLetter& letter, Deadline deadline) = 0;
 };
 
 }  // namespace tv::worker

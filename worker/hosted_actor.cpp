@@ -1,5 +1,7 @@
 #include "worker/hosted_actor.h"
 
+#include <algorithm>
+
 #include "config/log.h"
 #include "worker/outcome.h"
 
@@ -19,6 +21,9 @@ ActorPlan ActorPlan::from(wire::ActorSpec::Reader spec) {
   plan.incarnation = spec.getIncarnation();
   plan.every_messages = spec.getEveryMessages();
   plan.interval = Nanoseconds{static_cast<std::int64_t>(spec.getIntervalNs())};
+  bool once = spec.getDelivery() == wire::Delivery::AT_MOST_ONCE;
+  plan.delivery = {once ? config::DeliveryMode::kAtMostOnce : config::DeliveryMode::kAtLeastOnce,
+                   std::max<std::uint32_t>(spec.getMaxDeliveries(), 1)};
   // A copy of our own: reading a received message again and again would use up its traversal limit.
   plan.args->setRoot(spec.getArgs());
   return plan;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "config/config.h"
 #include "ipc/ring_channel.h"
 #include "ipc/spawn.capnp.h"
 #include "worker/actor_state.h"
@@ -28,6 +29,7 @@ struct ActorPlan {
   Incarnation incarnation = 1;
   std::uint64_t every_messages = 1;                                                                     // 0: not for this reason
   Nanoseconds interval{0};                                                                              // 0: not for this reason
+  config::Delivery delivery;
   std::shared_ptr<capnp::MallocMessageBuilder> args = std::make_shared<capnp::MallocMessageBuilder>();  // a wire::Value
 };
 

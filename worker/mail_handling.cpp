@@ -2,14 +2,11 @@
 #include <algorithm>
 
 #include "config/log.h"
-#include "shm/at_hand.h"
 #include "worker/runtime.h"
 
 namespace tv::worker {
 namespace {
 
-// How long an answer waits for room in its caller's ring. A caller that reads nothing for so long has other troubles.
-constexpr Nanoseconds kAnswerPatience = 5s;
 // Word of what was not executed is not worth waiting: its caller has given up, or will at its deadline.
 constexpr Nanoseconds kNow{0};
 // Method names come from the caller, texts of exceptions from anywhere: this always fits the smallest ring.
@@ -69,7 +66,7 @@ void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, const Request& req
     actor->waiting.push_back(std::move(mail));
     return;
   }
-  execute(*actor, std::move(mail), request);
+  if (take_up(*actor, mail, request)) execute(*actor, std::move(mail), request);
 }
 
 // Why the request will not be executed, now or later. Counts it.
@@ -88,14 +85,6 @@ std::optional<Error> Runtime::unable(const ipc::Mail& mail, const Request& reque
   return std::nullopt;
 }
 
-// Notes the message as at hand, so that a next incarnation knows what this one died with. False: its caller has taken it back.
-bool Runtime::begin(HostedActor& actor, const ipc::Mail& mail) {
-  auto& word = actor.cell().at_hand;
-  auto before = shm::unpack_at_hand(word.load(std::memory_order_relaxed));
-  word.store(shm::pack(shm::next_at_hand(before, mail.from(), mail.lane(), mail.end())), std::memory_order_release);
-  return channel_->begin(mail);
-}
-
 // Its caller mostly knows already that it will not be executed. But one that looked when we had begun this message, or one behind it, waits
 // for a word.
 void Runtime::drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, bool begun_before) {
@@ -110,7 +99,7 @@ void Runtime::drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail
 
 void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request) {
   bool begun_before = channel_->was_begun(*mail);
-  if (!begin(actor, *mail)) return drop_withdrawn(actor, std::move(mail), request, begun_before);
+  if (!channel_->begin(*mail)) return drop_withdrawn(actor, std::move(mail), request, begun_before);
   capnp::MallocMessageBuilder message;
   auto result = message.initRoot<wire::Value>();
   ipc::Encoder encoder;
@@ -127,6 +116,7 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
 
   if (outcome.verdict == Verdict::kInterrupted) {
     if (orders_.stop_requested(actor.plan().id)) {
+      leave_unread(actor);
       // Unread for the next incarnation: nothing after it may be handled in this one.
       if (orders_.stopping()) return;
       actor.waiting.push_front(std::move(mail));
@@ -141,12 +131,11 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   auto committed = actor.commit_if_due();
   bool failed = outcome.verdict == Verdict::kFailed || !committed;
   if (outcome.verdict == Verdict::kFailed) {
-    refuse(request, outcome.failure, kAnswerPatience);
+    refuse(request, outcome.failure);
   } else if (!committed) {
     refuse(request,
            Error{Errc::kOutcomeUnknown, actor.plan().name + "." + request.method +
-                                            ": it ran, but its effect would not outlive the worker: " + committed.error().message},
-           kAnswerPatience);
+                                            ": it ran, but its effect would not outlive the worker: " + committed.error().message});
   } else {
     answer(request, result.asReader(), encoder);
   }
@@ -209,7 +198,7 @@ void Runtime::send(const Request& request, const ipc::RingChannel::Build& build,
   if (sent.error().code == Errc::kUnavailable) {
     log::debug("caller gone, answer dropped", {{"to", request.from}, {"method", request.method}});
   } else if (sent.error().code == Errc::kLimit || sent.error().code == Errc::kInvalidArgument) {
-    refuse(request, Error{sent.error().code, request.method + ": its answer cannot be sent: " + sent.error().message}, kAnswerPatience);
+    refuse(request, Error{sent.error().code, request.method + ": its answer cannot be sent: " + sent.error().message});
   } else {
     log::warning("answer dropped", {{"to", request.from}, {"method", request.method}, {"cause", sent.error().message}});
   }

@@ -1,9 +1,9 @@
 // Runtime: the loop of a worker. Receives mail, runs actors' methods one after the other on this thread, commits, answers.
 //
-// For each request, in this order: run the method, commit if due, send the answer, move the mailbox's cursor, count. A death in between
-// replays the message; an effect whose answer went out is in a commit (with checkpoint every_messages = 1).
-// Everything runs on one thread, the loop's, but for futures that other threads wait for. Orders and the control port bring what other
-// threads have to say.
+// For each request, in this order: note it as at hand, run the method, commit if due, send the answer, move the mailbox's cursor, count. A
+// death in between replays the message; an effect whose answer went out is in a commit (with checkpoint every_messages = 1). Everything
+// runs on one thread, the loop's, but for futures that other threads wait for. Orders and the control port bring what other threads have to
+// say.
 #pragma once
 
 #include <array>
@@ -32,6 +32,7 @@ class Runtime {
     Incarnation incarnation = 1;
     std::string device = "cpu";
     int threads = 1;
+    std::string last_death;  // how the worker's last process ended; empty: there was none
   };
   // The thread that makes it is the loop's.
   Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, ControlPort& control, Orders& orders, Devices& devices);
@@ -74,13 +75,19 @@ class Runtime {
   void handle(std::unique_ptr<ipc::Mail> mail);
   bool take_answer(const ipc::Mail& mail);
   void handle_request(std::unique_ptr<ipc::Mail> mail, const Request& request);
+  bool take_up(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request);
+  void leave_unread(HostedActor& actor);
+  bool give_up(HostedActor& actor, const ipc::Mail& mail, const Request& request, std::uint32_t deaths);
+  Result<std::uint64_t> report_dead_letter(const HostedActor& actor, const ipc::Mail& mail, const Request& request, std::uint32_t deaths);
+  std::string last_death() const;
   void execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request);
-  bool begin(HostedActor& actor, const ipc::Mail& mail);
   void drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, bool begun_before);
   std::optional<Error> unable(const ipc::Mail& mail, const Request& request, HostedActor* actor);
   bool device_is_lost();
   void answer(const Request& request, wire::Value::Reader value, const ipc::Encoder& encoder);
-  void refuse(const Request& request, const Error& why, Nanoseconds patience);
+  // How long an answer waits for room in its caller's ring. A caller that reads nothing for so long has other troubles.
+  static constexpr Nanoseconds kAnswerPatience = 5s;
+  void refuse(const Request& request, const Error& why, Nanoseconds patience = kAnswerPatience);
   void send(const Request& request, const ipc::RingChannel::Build& build, Nanoseconds patience);
   Result<void> try_to_send(const Request& request, const ipc::RingChannel::Build& build, Deadline deadline);
 

@@ -25,6 +25,7 @@ struct Duty {
   std::vector<std::pair<std::string, std::string>> env;
   std::string endpoint;
   std::string log_level;
+  std::string last_death;
   std::vector<ActorPlan> plans;
 };
 
@@ -41,6 +42,7 @@ Result<Duty> read_duty(const ipc::Message& message) {
               {},
               text(root.getControlEndpoint()),
               text(root.getLogLevel()),
+              text(root.getLastDeath()),
               {}};
     for (auto variable : root.getEnv()) duty.env.emplace_back(text(variable.getName()), text(variable.getValue()));
     for (auto actor : root.getActors()) duty.plans.push_back(ActorPlan::from(actor));
@@ -100,7 +102,7 @@ int work(Duty& duty, const Broken& broken, ControlLink& link, Orders& orders, co
     return cannot_work(why);
   }
   devices->set_threads(duty.threads);
-  Runtime runtime({duty.worker, duty.incarnation, *device, duty.threads}, channel, link, orders, *devices);
+  Runtime runtime({duty.worker, duty.incarnation, *device, duty.threads, duty.last_death}, channel, link, orders, *devices);
   equipment.register_builtin_types(runtime.registry());
   for (const auto& [path, why] : broken) runtime.plugins().refuse(path, why);
   runtime.start(std::move(duty.plans));

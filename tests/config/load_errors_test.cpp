@@ -231,6 +231,15 @@ TEST_CASE("a wrong word is met with the choice and the nearest") {
   check_only(pool("restart = true"), 7, 11, "pool[0].restart", "found true");
 }
 
+TEST_CASE("how often a message may be begun is bounded, and goes with at_least_once only") {
+  check_only(actor("delivery = \"exactly_once\""), 7, 12, "actor[0].delivery", "expected one of \"at_least_once\", \"at_most_once\"");
+  check_only(actor("max_deliveries = 0"), 7, 18, "actor[0].max_deliveries", "found 0");
+  check_only(pool("max_deliveries = 256"), 7, 18, "pool[0].max_deliveries", "found 256");
+  check_only(actor("delivery = \"at_most_once\"\nmax_deliveries = 3"), 8, 18, "actor[0].max_deliveries",
+             "with delivery = \"at_most_once\" a message is begun once");
+  check_only(pool("delivery = \"at_most_once\"\nmax_deliveries = 3"), 8, 18, "pool[0].max_deliveries", "leave max_deliveries out");
+}
+
 TEST_CASE("a wrong time is met with what a time looks like") {
   check_only(supervisor("stop_grace = 10"), 5, 14, "supervisor.stop_grace", "expected a time with its unit");
   check_only(supervisor("stop_grace = \"10\""), 5, 14, "supervisor.stop_grace", "the unit is missing");

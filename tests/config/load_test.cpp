@@ -52,6 +52,7 @@ worker = "gpu"
 device = "cuda:1"
 restart = "transient"
 checkpoint = { every_messages = 100, interval = "5s" }
+delivery = "at_most_once"
 args = { on = true, epochs = 2, rate = 0.5, name = "x", list = [1, "two"], table = { deep = [[]] } }
 
 [[pool]]
@@ -62,6 +63,7 @@ size = 3
 workers = ["gpu"]
 routing = "round_robin"
 restart = "temporary"
+max_deliveries = 255
 )",
                      folder.path());
   CHECK(config.supervisor.runtime_dir == "/run/mine");
@@ -86,6 +88,7 @@ restart = "temporary"
   CHECK(actor.restart == RestartType::kTransient);
   CHECK(actor.checkpoint.every_messages == 100);
   CHECK(actor.checkpoint.interval == 5s);
+  CHECK(actor.delivery.mode == DeliveryMode::kAtMostOnce);
   Arg::Table table = {{"on", Arg{true}},
                       {"epochs", Arg{std::int64_t{2}}},
                       {"rate", Arg{0.5}},
@@ -100,6 +103,7 @@ restart = "temporary"
   CHECK_FALSE(pool.device);
   CHECK(pool.routing == Routing::kRoundRobin);
   CHECK(pool.restart == RestartType::kTemporary);
+  CHECK(pool.delivery == Delivery{DeliveryMode::kAtLeastOnce, 255});
 }
 
 TEST_CASE("a worker with a count becomes so many processes of one group") {

@@ -67,9 +67,11 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.actors[0].restart == plain.actors[0].restart);
   CHECK(reference.actors[0].checkpoint.every_messages == plain.actors[0].checkpoint.every_messages);
   CHECK(reference.actors[0].checkpoint.interval == plain.actors[0].checkpoint.interval);
+  CHECK(reference.actors[0].delivery == plain.actors[0].delivery);
   CHECK(reference.pools[0].size == plain.pools[0].size);
   CHECK(reference.pools[0].workers == plain.pools[0].workers);
   CHECK(reference.pools[0].routing == plain.pools[0].routing);
   CHECK(reference.pools[0].restart == plain.pools[0].restart);
+  CHECK(reference.pools[0].delivery == plain.pools[0].delivery);
   CHECK(reference.pools[0].checkpoint.every_messages == plain.pools[0].checkpoint.every_messages);
 }

@@ -71,10 +71,11 @@ TEST_CASE("each way to die is told by its own cause", "[integration]") {
 }
 
 TEST_CASE("a worker that keeps crashing is given up, its callers are told, and a restart gives it another chance", "[integration]") {
-  Daemon daemon({.config = counter_config(1, "restart = { min = \"1ms\", max = \"2ms\", intensity = 3, period = \"60s\" }")});
+  Daemon daemon({.config = base_config(1, "restart = { min = \"1ms\", max = \"2ms\", intensity = 3, period = \"60s\" }") +
+                           actor_config("counter", "test.counter", "max_deliveries = 255")});
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
-  // A message that kills its reader each time: unread for ever.
+  // A message that kills its reader each time: unread until it has killed more often than workers are restarted.
   auto call = counter.call(Counter::crash, std::string("abort"));
   daemon.wait_until("the worker is given up", [&] { return daemon.worker("cpu").state == "failed"; });
   auto outcome = call.get(30s);

@@ -77,7 +77,7 @@ class FakeDaemon {
   }
 
   test::TempDir dir_;
-  test::ArenaFixture arena_;
+  test::ArenaFixture arena_{64 * test::kMiB, 64 << 10, 4096, 16 * test::kMiB};
   test::Responder responder_;
   Fd listener_;
   std::vector<Fd> sockets_;

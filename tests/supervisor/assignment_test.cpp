@@ -47,11 +47,13 @@ TEST_CASE("an assignment says everything that a worker needs", "[assignment]") {
   worker.threads = 3;
   worker.env = {{"A", "1"}, {"B", ""}};
   Arg::Table args{{"k", arg(std::int64_t{7})}};
-  PlacedActor placed{"a", "demo.counter", "/lib/demo.so", 0, std::nullopt, config::RestartType::kPermanent, {5, 250ms}, &args};
+  PlacedActor placed{"a",        "demo.counter", "/lib/demo.so",
+                     0,          std::nullopt,   config::RestartType::kPermanent,
+                     {5, 250ms}, &args,          {config::DeliveryMode::kAtMostOnce, 7}};
 
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<wire::Assignment>();
-  write_assignment({&worker, 1, 4, "/run/control", log::Level::kDebug, {{9, 2, &placed}}}, out);
+  write_assignment({&worker, 1, 4, "/run/control", log::Level::kDebug, {{9, 2, &placed}}, "killed by SIGSEGV"}, out);
   auto bytes = ipc::serialize(message);
   auto parsed = ipc::Message::parse(bytes, bytes.size());
   REQUIRE(parsed);
@@ -75,4 +77,7 @@ TEST_CASE("an assignment says everything that a worker needs", "[assignment]") {
   CHECK(actor.getIntervalNs() == 250'000'000);
   CHECK(actor.getIncarnation() == 2);
   CHECK(actor.getArgs().getMap().size() == 1);
+  CHECK(actor.getDelivery() == wire::Delivery::AT_MOST_ONCE);
+  CHECK(actor.getMaxDeliveries() == 7);
+  CHECK(read.getLastDeath() == "killed by SIGSEGV");
 }

@@ -14,8 +14,9 @@ namespace tv::test {
 inline constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
 struct ArenaFixture {
-  explicit ArenaFixture(std::uint64_t bytes = 64 * kMiB, std::uint64_t ring_bytes = 64 << 10, std::uint32_t objects = 4096) {
-    auto created = shm::Arena::create(bytes, ring_bytes, objects);
+  explicit ArenaFixture(std::uint64_t bytes = 64 * kMiB, std::uint64_t ring_bytes = 64 << 10, std::uint32_t objects = 4096,
+                        std::uint64_t client_bytes = 0) {
+    auto created = shm::Arena::create({.bytes = bytes, .ring_bytes = ring_bytes, .objects = objects, .client_bytes = client_bytes});
     if (!created) FAIL(created.error().message);
     arena = *created;
     directory = std::make_unique<shm::DirectoryWriter>(arena);

@@ -53,6 +53,25 @@ TEST_CASE("verbs and their words are understood", "[cli]") {
   CHECK(described.name == "cpu/0");
 }
 
+TEST_CASE("dead letters have verbs of their own, and a purge says what it means", "[cli]") {
+  CHECK(options({"dead-letters", "list"}).verb == Verb::kLettersList);
+  auto show = options({"dead-letters", "show", "3"});
+  CHECK(show.verb == Verb::kLettersShow);
+  CHECK(show.letter == 3);
+  CHECK(options({"dead-letters", "replay", "18446744073709551615"}).letter == 18446744073709551615u);
+  CHECK(options({"dead-letters", "purge", "4"}).letter == 4);
+  auto all = options({"dead-letters", "purge", "--all"});
+  CHECK(all.verb == Verb::kLettersPurge);
+  CHECK(all.letter == 0);
+  CHECK(mentions(misuse({"dead-letters", "purge"}), "expected the ID of a letter or --all"));
+  CHECK(mentions(misuse({"dead-letters", "purge", "4", "--all"}), "not both"));
+  CHECK(mentions(misuse({"dead-letters"}), "what about the dead-letters?"));
+  CHECK(mentions(misuse({"dead-letters", "lost"}), "there is no verb \"lost\""));
+  misuse({"dead-letters", "show"});
+  misuse({"dead-letters", "show", "0"});
+  misuse({"dead-letters", "show", "first"});
+}
+
 TEST_CASE("singular and plural are both taken", "[cli]") {
   CHECK(options({"list", "worker"}).kind == Kind::kWorker);
   CHECK(options({"describe", "pools", "x"}).kind == Kind::kPool);

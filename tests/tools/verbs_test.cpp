@@ -118,6 +118,29 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
       return order(request.getStop(), "stopping");
     case Which::SHUTDOWN:
       return reply.setDone("shutting down");
+    case Which::LIST_DEAD_LETTERS:
+      return reply.initDeadLetters().initLetters(1)[0].setActor("counter");
+    case Which::SHOW_DEAD_LETTER: {
+      if (request.getShowDeadLetter() != 3) return fail(reply, Errc::kNotFound, "there is no such letter");
+      auto letter = reply.initDeadLetter();
+      letter.setId(3);
+      letter.setActor("counter");
+      letter.setMethod("add");
+      letter.setCause("killed by SIGSEGV");
+      auto tensor = letter.initTensors(1)[0];
+      tensor.setHandle(shm::Handle::make(17, 3).bits());
+      tensor.setDtype("float32");
+      tensor.initShape(2).set(0, 4);
+      auto arguments = letter.initArguments().initList(3);
+      arguments[0].setInt(5);
+      arguments[1].setTensor(shm::Handle::make(17, 3).bits());
+      arguments[2].setTensor(shm::Handle::make(18, 1).bits());
+      return;
+    }
+    case Which::REPLAY_DEAD_LETTER:
+      return reply.setDone("sent again");
+    case Which::PURGE_DEAD_LETTERS:
+      return reply.setDone(request.getPurgeDeadLetters() == 0 ? "all purged" : "one purged");
   }
 }
 
@@ -154,6 +177,26 @@ TEST_CASE("every verb prints what the supervisor answers", "[verbs]") {
   prints({"restart", "counter"}, "restarting");
   prints({"stop", "cpu/0"}, "stopping");
   prints({"shutdown"}, "shutting down");
+}
+
+TEST_CASE("dead letters are listed, shown with their arguments, replayed and purged", "[verbs]") {
+  PaperSupervisor supervisor(small_house);
+  CHECK(mentions(supervisor.run({"dead-letters", "list"}).out, "counter"));
+  auto list = Json::parse(supervisor.run({"dead-letters", "list", "-o", "json"}).out);
+  CHECK(list["dead_letters"].size() == 1);
+  CHECK(list["dropped"] == 0);
+  auto shown = Json::parse(supervisor.run({"dead-letters", "show", "3", "-o", "json"}).out);
+  CHECK(shown["cause"] == "killed by SIGSEGV");
+  CHECK(shown["taken"].is_null());
+  CHECK(shown["arguments"][0] == 5);
+  CHECK(shown["arguments"][1]["tensor"] == "float32[4, 0]");
+  CHECK(shown["arguments"][1]["handle"] == "17.3");
+  CHECK(shown["arguments"][2]["tensor"].is_null());  // gone before the letter was taken
+  CHECK(mentions(supervisor.run({"dead-letters", "show", "3"}).out, "killed by SIGSEGV"));
+  CHECK(supervisor.run({"dead-letters", "show", "4"}).exit_code == kNoSuchThing);
+  CHECK(mentions(supervisor.run({"dead-letters", "replay", "3"}).out, "sent again"));
+  CHECK(mentions(supervisor.run({"dead-letters", "purge", "3"}).out, "one purged"));
+  CHECK(mentions(supervisor.run({"dead-letters", "purge", "--all"}).out, "all purged"));
 }
 
 TEST_CASE("what is not there has exit code 4, and the nearest name is offered", "[verbs]") {

@@ -54,6 +54,17 @@ TEST_CASE("a publish is answered with its version and a failed request with its 
   CHECK(withdrawn.error().code == Errc::kNotFound);
 }
 
+TEST_CASE("a dead letter reaches the supervisor with everything in it and is answered with its number", "[control]") {
+  Linked f;
+  worker::DeadLetter letter{
+      shm::Handle::from_bits(40), {shm::Handle::from_bits(41), shm::Handle::from_bits(42)}, 3, "train", 2, "client", 96, 3,
+      "killed by SIGSEGV"};
+  auto id = f.link->dead_letter(letter, Deadline::in(60s));
+  REQUIRE(id);
+  CHECK(*id == 17);
+  CHECK(f.supervisor.told("deadLetter 3 train from 2 client at 96 tries 3 killed by SIGSEGV tensors 41 42 envelope 40"));
+}
+
 TEST_CASE("a request that is not answered ends at its deadline", "[control]") {
   Linked f;
   f.supervisor.answers_requests = false;

@@ -111,6 +111,8 @@ class FakeSupervisor {
         return answer_publish(root.getPublish());
       case wire::ToSupervisor::WITHDRAW:
         return answer_withdraw(root.getWithdraw());
+      case wire::ToSupervisor::DEAD_LETTER:
+        return answer_dead_letter(root.getDeadLetter());
     }
     return "?";
   }
@@ -133,6 +135,20 @@ class FakeSupervisor {
       failed.getFailure().setMessage("nothing has that name");
     });
     return "withdraw " + std::string(withdraw.getName());
+  }
+
+  std::string answer_dead_letter(wire::ToSupervisor::DeadLetter::Reader request) {
+    auto letter = request.getLetter();
+    reply([&](wire::ToWorker::Builder out) {
+      out.initDeadLetterTaken().setRequest(request.getRequest());
+      out.getDeadLetterTaken().setId(17);
+    });
+    std::string what = "deadLetter " + std::to_string(letter.getActor()) + " " + letter.getMethod().cStr() + " from " +
+                       std::to_string(letter.getFrom()) + " " + letter.getFromName().cStr() + " at " +
+                       std::to_string(letter.getPosition()) + " tries " + std::to_string(letter.getTries()) + " " +
+                       letter.getCause().cStr() + " tensors";
+    for (auto handle : letter.getTensors()) what += " " + std::to_string(handle);
+    return what + " envelope " + std::to_string(letter.getEnvelope());
   }
 
   void note(std::string what) {

@@ -32,6 +32,16 @@ class FakeControl : public worker::ControlPort {
     return {};
   }
 
+  Result<std::uint64_t> dead_letter(const worker::DeadLetter& letter, Deadline) override {
+    if (letter_refusal) return *letter_refusal;
+    letters.push_back(letter);
+    if (on_letter) on_letter(letter);
+    return std::uint64_t{letters.size()};
+  }
+
+  std::vector<worker::DeadLetter> letters;
+  std::function<void(const worker::DeadLetter&)> on_letter;
+  std::optional<Error> letter_refusal;
   std::map<ActorId, bool> started;
   std::map<ActorId, std::string> failed;
   std::map<std::string, shm::Handle> published;
@@ -81,8 +91,8 @@ struct RuntimeFixture : ArenaFixture {
     orders = std::make_unique<worker::Orders>();
     worker_store = attach(1, incarnation);
     worker_channel = open_channel(worker_store);
-    runtime =
-        std::make_unique<worker::Runtime>(worker::Runtime::Options{"w", incarnation, "cpu", 1}, worker_channel, control, *orders, devices);
+    runtime = std::make_unique<worker::Runtime>(worker::Runtime::Options{"w", incarnation, "cpu", 1, last_death}, worker_channel, control,
+                                                *orders, devices);
     orders->on_order([this] { worker_channel->wake(); });
     for (auto& each : plans) each.incarnation = incarnation;
     runtime->start(plans);
@@ -140,6 +150,7 @@ struct RuntimeFixture : ArenaFixture {
   std::unique_ptr<worker::Orders> orders;
   std::vector<worker::ActorPlan> plans;
   Incarnation incarnation = 0;
+  std::string last_death;
   std::unique_ptr<worker::Runtime> runtime;
 };
 

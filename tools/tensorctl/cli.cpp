@@ -94,6 +94,7 @@ class Definition {
     app_.add_option("-t,--timeout", timeout_, "Give up after this long (5s; call: 30s)")->type_name("TIME");
     add_looking();
     add_call();
+    add_letters();
     add_steering();
   }
 
@@ -101,7 +102,7 @@ class Definition {
     std::vector<std::string> words;  // last one first, as CLI11 wants them
     for (int i = argc - 1; i > 0; --i) words.push_back(hidden(argv[i]));
     app_.parse(std::move(words));
-    if (!verb_) throw mistake(std::string(arena_->parsed() ? "what about the arena?" : "no verb is given") + hint("", verbs()));
+    if (!verb_) throw mistake((group() ? "what about the " + group()->get_name() + "?" : "no verb is given") + hint("", verbs()));
     options_.verb = *verb_;
     for (auto* text : {&options_.runtime_dir, &options_.name, &options_.method, &options_.save}) *text = plain(*text);
     for (auto& argument : options_.arguments) argument = plain(argument);
@@ -110,6 +111,8 @@ class Definition {
     if (!kind_.empty()) options_.kind = parse_kind(plain(kind_), *verb_ == Verb::kList);
     options_.signal = parse_signal_or_throw(plain(signal_));
     if (!options_.save.empty()) check_save(options_.save);
+    if (*verb_ == Verb::kLettersPurge && all_ == (options_.letter != 0))
+      throw mistake("dead-letters purge: expected the ID of a letter or --all" + std::string(all_ ? ", not both" : ""));
     if (options_.kind != Kind::kObject && (options_.named || options_.limit)) throw mistake("--named and --limit go with objects only");
     return options_;
   }
@@ -122,7 +125,7 @@ class Definition {
     const std::string word = rest.empty() ? "" : plain(rest.front());
     if (word.starts_with('-'))
       return "there is no option \"" + word + "\" here" + (app_.got_subcommand("call") ? "; after -- it would be an argument" : "");
-    bool has_verb = arena_->parsed() ? !arena_->get_subcommands().empty() : !app_.get_subcommands().empty();
+    bool has_verb = !(group() ? *group() : app_).get_subcommands().empty();
     if (!has_verb) return "there is no verb \"" + word + "\"" + hint(word, verbs());
     return "\"" + word + "\" is too much";
   }
@@ -164,6 +167,25 @@ class Definition {
     call->add_option("--save", options_.save, "Write the tensors of the result to FILE.npy or FILE.safetensors")->type_name("FILE");
   }
 
+  CLI::App* letter_verb(const char* name, const char* description, Verb v) {
+    auto* sub = verb(*letters_, name, description, help::kDeadLetters, v);
+    sub->add_option("id", options_.letter, "Of the letter, as the list has it")
+        ->required(v != Verb::kLettersPurge)
+        ->check(CLI::PositiveNumber)
+        ->type_name("ID");
+    return sub;
+  }
+
+  void add_letters() {
+    letters_ = app_.add_subcommand("dead-letters", "Messages that were given up because they killed their workers");
+    letters_->footer(std::string(help::kDeadLetters));
+    letters_->require_subcommand(0, 1);
+    verb(*letters_, "list", "All of them, the oldest first", help::kDeadLetters, Verb::kLettersList);
+    letter_verb("show", "Everything about one, with its arguments", Verb::kLettersShow);
+    letter_verb("replay", "Send one to its actor again; nobody waits for its answer", Verb::kLettersReplay);
+    letter_verb("purge", "Drop one, or all", Verb::kLettersPurge)->add_flag("--all", all_, "All of them");
+  }
+
   void add_steering() {
     auto* kill = named_verb("kill", "Send a signal to a worker's process", help::kKill, Verb::kKill, "Of the worker");
     kill->add_option("-s,--signal", signal_, "Name or number (KILL)")->type_name("SIGNAL");
@@ -174,9 +196,16 @@ class Definition {
     verb(app_, "shutdown", "End the daemon in an orderly way", help::kShutdown, Verb::kShutdown);
   }
 
+  // The verb that has verbs of its own, if it is one.
+  CLI::App* group() {
+    for (auto* app : {arena_, letters_})
+      if (app->parsed()) return app;
+    return nullptr;
+  }
+
   std::vector<std::string> verbs() {
     std::vector<std::string> names;
-    auto& parent = arena_->parsed() ? *arena_ : app_;
+    auto& parent = group() ? *group() : app_;
     for (auto* sub : parent.get_subcommands([](CLI::App*) { return true; })) names.push_back(sub->get_name());
     return names;
   }
@@ -186,6 +215,8 @@ class Definition {
   std::optional<Verb> verb_;
   std::string output_ = "table", timeout_, kind_, signal_ = "KILL";
   CLI::App* arena_ = nullptr;
+  CLI::App* letters_ = nullptr;
+  bool all_ = false;
 };
 
 Parsed misuse(const std::string& message) {

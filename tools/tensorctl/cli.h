@@ -18,7 +18,23 @@ inline constexpr int kMisuse = 2;
 inline constexpr int kNotRunning = 3;
 inline constexpr int kNoSuchThing = 4;
 
-enum class Verb { kStatus, kList, kDescribe, kCall, kKill, kRestart, kStop, kShutdown, kArenaStats, kArenaFsck, kVersion };
+enum class Verb {
+  kStatus,
+  kList,
+  kDescribe,
+  kCall,
+  kKill,
+  kRestart,
+  kStop,
+  kShutdown,
+  kArenaStats,
+  kArenaFsck,
+  kLettersList,
+  kLettersShow,
+  kLettersReplay,
+  kLettersPurge,
+  kVersion
+};
 enum class Output { kTable, kWide, kJson };
 enum class Kind { kWorker, kActor, kPool, kObject, kParticipant };
 
@@ -33,6 +49,7 @@ struct Options {
   std::uint32_t limit = 0;    // list objects; 0: the supervisor's default
   bool named = false;         // list objects
   int signal = 9;             // kill
+  std::uint64_t letter = 0;   // dead-letters; purge: 0 means all
   std::string method;         // call
   std::vector<std::string> arguments;
   std::string save;  // call: file for the tensors of the result

@@ -13,6 +13,7 @@ inline constexpr std::string_view kProgram = R"(Examples:
   tensorctl call counter add 5                    call a method; prints its result as JSON
   tensorctl call classifier classify @images.npy --save scores.npy
   tensorctl kill cpu/0                            SIGKILL; the worker comes back with its actors
+  tensorctl dead-letters list                     messages that killed their workers too often
   tensorctl arena fsck                            do the books of the shared memory balance?
   tensorctl VERB --help                           examples of one verb
 
@@ -75,6 +76,15 @@ inline constexpr std::string_view kArena = R"(Examples:
   tensorctl arena stats                           blocks, objects, memory
   tensorctl arena stats -o json
   tensorctl arena fsck                            exit code 1 and a list when something does not balance)";
+
+inline constexpr std::string_view kDeadLetters = R"(Examples:
+  tensorctl dead-letters list
+  tensorctl dead-letters show 3                   actor, caller, cause and arguments
+  tensorctl dead-letters replay 3                 once what killed the worker has been mended; nobody gets an answer
+  tensorctl dead-letters purge 3
+  tensorctl dead-letters purge --all
+
+A message goes here when it has been begun max_deliveries times and its worker died each time.)";
 
 inline constexpr std::string_view kVersion = R"(Examples:
   tensorctl version

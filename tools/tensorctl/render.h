@@ -22,6 +22,7 @@ std::string render(Actors actors, const View& view);
 std::string render(Pools pools, const View& view);
 std::string render(wire::ObjectList::Reader objects, const View& view);
 std::string render(Participants participants, const View& view);
+std::string render(wire::DeadLetterList::Reader letters, const View& view);
 std::string render(wire::ArenaInfo::Reader arena, const View& view);
 std::string render(wire::FsckInfo::Reader fsck, const View& view);
 std::string render_done(const std::string& text, const View& view);
@@ -31,5 +32,6 @@ std::string describe(wire::WorkerInfo::Reader worker, Actors actors, const View&
 std::string describe(wire::PoolInfo::Reader pool, Actors actors, const View& view);
 std::string describe(wire::ActorInfo::Reader actor, const View& view);
 std::string describe(wire::ObjectInfo::Reader object, const View& view);
+std::string describe(wire::DeadLetterInfo::Reader letter, const View& view);
 
 }  // namespace tv::ctl

@@ -10,7 +10,7 @@ using P = wire::PoolInfo::Reader;
 
 std::int64_t last_commit(A r, const Now& now) { return r.getLastCommitNs() ? now.realtime_of(r.getLastCommitNs()) : 0; }
 
-const std::array<Field<A>, 13> kActorFields = {{
+const std::array<Field<A>, 16> kActorFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getName())); }},
     {"type", "TYPE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getType())); }},
     {"worker", "WORKER", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getWorker())); }},
@@ -29,6 +29,12 @@ const std::array<Field<A>, 13> kActorFields = {{
      [](A r, const Now& now) { return Cell{ago_text(last_commit(r, now), now)}; }},
     {"state_bytes", "STATE-SIZE", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getStateBytes()); },
      [](A r, const Now&) { return size_cell(r.getStateBytes()); }},
+    {"dead_letters", "DEAD-LETTERS", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getDeadLetters()); },
+     [](A r, const Now&) {
+       return Cell{std::to_string(r.getDeadLetters()), r.getDeadLetters() ? Tone::kWarning : Tone::kPlain};
+     }},
+    {"expired", "EXPIRED", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getExpired()); }},
+    {"cancelled", "CANCELLED", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getCancelled()); }},
     {"message", "MESSAGE", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getMessage())); }},
 }};
 

@@ -168,6 +168,26 @@ std::vector<std::string> known_names(Admin& admin, bool workers_only) {
   return names;
 }
 
+Text letters(Admin& admin, const Options& options, const View& view) {
+  auto done = [&](Reply r) -> Text { return render_done(str(r.getDone()), view); };
+  switch (options.verb) {
+    case Verb::kLettersList:
+      return admin.ask(
+          Which::DEAD_LETTERS, [](Request r) { r.setListDeadLetters(); },
+          [&](Reply r) -> Text { return render(r.getDeadLetters(), view); });
+    case Verb::kLettersShow:
+      return admin.ask(
+          Which::DEAD_LETTER, [&](Request r) { r.setShowDeadLetter(options.letter); },
+          [&](Reply r) -> Text { return describe(r.getDeadLetter(), view); });
+    case Verb::kLettersReplay:
+      return admin.ask(
+          Which::DONE, [&](Request r) { r.setReplayDeadLetter(options.letter); }, done);
+    default:
+      return admin.ask(
+          Which::DONE, [&](Request r) { r.setPurgeDeadLetters(options.letter); }, done);
+  }
+}
+
 Text order(Admin& admin, const Options& options, const View& view) {
   auto fill = [&](Request r) {
     switch (options.verb) {
@@ -217,6 +237,11 @@ Text answer(Admin& admin, const Options& options, const View& view) {
       return list(admin, options, view);
     case Verb::kDescribe:
       return describe_verb(admin, options, view);
+    case Verb::kLettersList:
+    case Verb::kLettersShow:
+    case Verb::kLettersReplay:
+    case Verb::kLettersPurge:
+      return letters(admin, options, view);
     case Verb::kArenaStats:
       return admin.ask(
           Which::ARENA, [](Request r) { r.setArenaStats(); }, [&](Reply r) -> Text { return render(r.getArena(), view); });

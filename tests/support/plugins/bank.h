@@ -48,6 +48,8 @@ struct Counter {
   static constexpr Method<Counter, void(std::string)> crash{"crash"};
   // Adds and crashes before the answer, the first time in the actor's first incarnation; later it only adds.
   static constexpr Method<Counter, std::int64_t(std::int64_t)> add_and_crash_once{"add_and_crash_once"};
+  // Notes in `path`.runs that it has begun, then kills its process by SIGKILL unless there is a file `path`. Else adds the tensor's sum.
+  static constexpr Method<Counter, std::int64_t(std::string, shm::Tensor)> poison{"poison"};
   static constexpr Method<Counter, shm::Tensor(std::int64_t)> put_tensor{"put_tensor"};  // float32[n]: 0, 1, ...
   static constexpr Method<Counter, double(shm::Tensor)> sum{"sum"};                      // of a contiguous float32 tensor
   static constexpr Method<Counter, Echoed(Echoed)> echo{"echo"};
