@@ -40,6 +40,7 @@ class RingWriter {
 
  private:
   RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to);
+  void follow_reader();
   bool wait_for_space(std::uint64_t needed, Deadline deadline);
 
   std::shared_ptr<Arena> arena_;
@@ -86,6 +87,7 @@ class RingReader {
   RingCursors* cursors_;
   const std::byte* data_;
   std::uint64_t bytes_;
+  RingPosition head_;  // mirrors the shared word, which only we should write: it is not believed
   RingPosition scan_;
   std::deque<Pending> pending_;
 };
