@@ -128,7 +128,9 @@ class Script {
         auto ring = arena_->ring_data(kDead, i % 2 != 0 ? kSelf : kOther);
         return {ring.data(), 256};
       }
-      default: {  // what a creator wrote: in memory that the mapping of its process may still write
+      default: {
+        // What a creator wrote, while it is attached: whoever cleans up after it closes its memory to writing.
+        if (recovered_) return all_of(arena_->slot(0));
         const shm::Tensor& tensor = tensors_[index(std::min<std::size_t>(tensors_.size(), kCreated))];
         return {const_cast<void*>(tensor.data()), std::min<std::size_t>(tensor.bytes(), 64)};
       }
@@ -279,6 +281,7 @@ class Script {
   void recover(Input& input) {
     ActorId actors[] = {0, 1};
     auto who = input.take<std::uint8_t>() % 4 == 0 ? kOther : kDead;
+    recovered_ = true;
     (void)custody_->recover(who, actors);
   }
 
@@ -324,6 +327,7 @@ class Script {
   std::vector<shm::Tensor> tensors_;
   std::optional<shm::Draft> draft_;
   bool checked_ = false;
+  bool recovered_ = false;
 
   std::shared_ptr<shm::Store> self_;
   std::shared_ptr<ipc::RingChannel> channel_;

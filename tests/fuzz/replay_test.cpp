@@ -17,7 +17,7 @@ namespace {
 using Bytes = std::vector<std::uint8_t>;
 using Random = std::mt19937_64;
 
-constexpr int kMutations = 2000;
+constexpr int kMutations = TV_FUZZ_MUTATIONS;
 constexpr std::size_t kMaxBytes = 4096;
 
 std::vector<Bytes> corpus() {
