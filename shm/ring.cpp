@@ -19,6 +19,7 @@ bool plausible(const RecordHeader& header, std::uint64_t available, std::uint64_
 }
 
 // Positions are multiples of 8; one that is not is nonsense, and both sides go on at the next that is.
+constexpr RingPosition kFarAhead = RingPosition{1} << 62;
 constexpr RingPosition aligned(RingPosition position) { return (position + 7) & ~RingPosition{7}; }
 
 }  // namespace
@@ -126,7 +127,10 @@ RingReader::RingReader(std::shared_ptr<Arena> arena, ParticipantId from, Partici
       scan_(head_) {}
 
 Error RingReader::skip_all(const char* what) {
-  head_ = scan_ = aligned(cursors_->tail.load(std::memory_order_acquire));
+  // To where the tail says, if that can be ahead; the writer follows. Else we stay, and it comes back here.
+  skipped_tail_ = aligned(cursors_->tail.load(std::memory_order_acquire));
+  if (skipped_tail_ - scan_ < kFarAhead) scan_ = skipped_tail_;
+  head_ = scan_;
   pending_.clear();
   cursors_->head.store(head_, std::memory_order_release);
   return Error{Errc::kCorrupt, std::string("a ring holds nonsense (") + what + "); its unread mail has been skipped"};
@@ -135,6 +139,7 @@ Error RingReader::skip_all(const char* what) {
 Result<std::optional<Record>> RingReader::next() {
   // Judged by our own positions: what others can write is looked at once, and copied before it is checked.
   RingPosition tail = aligned(cursors_->tail.load(std::memory_order_acquire));
+  if (tail == skipped_tail_) return std::optional<Record>{};  // told already
   if (tail < scan_ || tail - head_ > bytes_) return skip_all("cursors that cannot be");
   while (scan_ != tail) {
     std::uint64_t available = tail - scan_;

@@ -89,6 +89,7 @@ class RingReader {
   std::uint64_t bytes_;
   RingPosition head_;  // mirrors the shared word, which only we should write: it is not believed
   RingPosition scan_;
+  RingPosition skipped_tail_ = ~RingPosition{0};  // what the shared word said when mail was skipped last; no position at first
   std::deque<Pending> pending_;
 };
 

@@ -48,23 +48,43 @@ class Script {
 
   void step(Input& input) {
     switch (input.take<std::uint8_t>() % 20) {
-      case 0: case 1: case 2: case 3: return scribble(input);
-      case 4: return attach();
-      case 5: return get(input);
-      case 6: return drop(input);
-      case 7: return hold(input);
-      case 8: return create(input);
-      case 9: return look_up(input);
-      case 10: return receive();
-      case 11: return call(input);
-      case 12: return inspect();
-      case 13: return check();
-      case 14: return recover(input);
-      case 15: return supervise(input);
-      case 16: return publish(input);
-      case 17: return state(input);
-      case 18: return self_ ? self_->collect() : void();
-      case 19: return places();
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        return scribble(input);
+      case 4:
+        return attach();
+      case 5:
+        return get(input);
+      case 6:
+        return drop(input);
+      case 7:
+        return hold(input);
+      case 8:
+        return create(input);
+      case 9:
+        return look_up(input);
+      case 10:
+        return receive();
+      case 11:
+        return call(input);
+      case 12:
+        return inspect();
+      case 13:
+        return check();
+      case 14:
+        return recover(input);
+      case 15:
+        return supervise(input);
+      case 16:
+        return publish(input);
+      case 17:
+        return state(input);
+      case 18:
+        return self_ ? self_->collect() : void();
+      case 19:
+        return places();
     }
   }
 
@@ -103,7 +123,9 @@ class Script {
     std::size_t size;
   };
   template <class T>
-  static Place all_of(T& entry) { return {const_cast<std::remove_const_t<T>*>(&entry), sizeof entry}; }
+  static Place all_of(T& entry) {
+    return {const_cast<std::remove_const_t<T>*>(&entry), sizeof entry};
+  }
 
   // An entry that is in use, mostly; any other sometimes.
   Place place(Input& input) {
@@ -112,18 +134,30 @@ class Script {
     const shm::Geometry& g = arena_->geometry();
     auto index = [&](std::size_t size) { return static_cast<std::uint32_t>(i % size); };
     switch (table) {
-      case 0: return all_of(arena_->header());
-      case 1: return all_of(arena_->participant(index(8)));
-      case 2: return all_of(arena_->ring(index(4), i / 4 % 4));
-      case 3: return all_of(arena_->actor(index(4)));
-      case 4: return all_of(arena_->cell(index(4)));
-      case 5: return all_of(arena_->pool(index(3)));
-      case 6: return all_of(arena_->name(named_[index(named_.size())]));
-      case 7: return all_of(arena_->name(input.take<std::uint16_t>() % limits::kMaxNames));
-      case 8: return all_of(arena_->chunk(index(g.chunks)));
-      case 9: return all_of(arena_->slot(index(16)));
-      case 10: return all_of(arena_->slot(handles_[index(handles_.size())].index()));
-      case 11: return all_of(arena_->block_word(index(g.blocks)));
+      case 0:
+        return all_of(arena_->header());
+      case 1:
+        return all_of(arena_->participant(index(8)));
+      case 2:
+        return all_of(arena_->ring(index(4), i / 4 % 4));
+      case 3:
+        return all_of(arena_->actor(index(4)));
+      case 4:
+        return all_of(arena_->cell(index(4)));
+      case 5:
+        return all_of(arena_->pool(index(3)));
+      case 6:
+        return all_of(arena_->name(named_[index(named_.size())]));
+      case 7:
+        return all_of(arena_->name(input.take<std::uint16_t>() % limits::kMaxNames));
+      case 8:
+        return all_of(arena_->chunk(index(g.chunks)));
+      case 9:
+        return all_of(arena_->slot(index(16)));
+      case 10:
+        return all_of(arena_->slot(handles_[index(handles_.size())].index()));
+      case 11:
+        return all_of(arena_->block_word(index(g.blocks)));
       case 12: {
         auto ring = arena_->ring_data(kDead, i % 2 != 0 ? kSelf : kOther);
         return {ring.data(), 256};
@@ -252,7 +286,8 @@ class Script {
     auto which = input.take<std::uint8_t>();
     ipc::TargetId target{which % 2 == 0, which < 200 ? which / 2u % 4 : input.take<std::uint32_t>()};
     CallOptions options{.timeout = 0ns, .wait_when_full = false};
-    auto call = caller_->start(target, "method", [](wire::Value::Builder out, ipc::Encoder&) { out.initList(1); }, options);
+    auto call = caller_->start(
+        target, "method", [](wire::Value::Builder out, ipc::Encoder&) { out.initList(1); }, options);
     caller_->check();
     FUZZ_CHECK(call->ready());  // its time was over from the beginning
   }
@@ -287,11 +322,21 @@ class Script {
 
   void supervise(Input& input) {
     switch (input.take<std::uint8_t>() % 5) {
-      case 0: (void)custody_->settle(); return;
-      case 1: custody_->release_state(input.take<std::uint8_t>() % 4); return;
-      case 2: custody_->discard_inbox(input.take<std::uint8_t>() % 4); return;
-      case 3: (void)custody_->outbox_empty(input.take<std::uint8_t>() % 4); return;
-      case 4: supervisor_->collect(); return;
+      case 0:
+        (void)custody_->settle();
+        return;
+      case 1:
+        custody_->release_state(input.take<std::uint8_t>() % 4);
+        return;
+      case 2:
+        custody_->discard_inbox(input.take<std::uint8_t>() % 4);
+        return;
+      case 3:
+        (void)custody_->outbox_empty(input.take<std::uint8_t>() % 4);
+        return;
+      case 4:
+        supervisor_->collect();
+        return;
     }
   }
 

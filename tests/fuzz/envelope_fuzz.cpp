@@ -26,14 +26,21 @@ struct Inner {
   std::vector<std::string> words;
   std::optional<double> weight;
   template <class V>
-  void fields(V& v) { v("words", words); v("weight", weight); }
+  void fields(V& v) {
+    v("words", words);
+    v("weight", weight);
+  }
 };
 struct Outer {
   std::int32_t count = 0;
   std::map<std::string, Inner> parts;
   shm::Tensor tensor;
   template <class V>
-  void fields(V& v) { v("count", count); v("parts", parts); v("tensor", tensor); }
+  void fields(V& v) {
+    v("count", count);
+    v("parts", parts);
+    v("tensor", tensor);
+  }
 };
 
 // A process that has an arena, for all inputs: each leaves it as it was.
@@ -66,8 +73,8 @@ void look(wire::Value::Reader value, const ipc::Decoder& decoder) {
   decode_all<bool, std::int8_t, std::uint32_t, std::int64_t, double, std::string, std::vector<std::byte>, shm::Tensor>(value, decoder);
   decode_all<std::vector<std::int64_t>, std::vector<std::vector<std::vector<std::string>>>, std::map<std::string, std::vector<double>>,
              std::optional<std::map<std::string, shm::Tensor>>>(value, decoder);
-  decode_all<std::tuple<>, std::tuple<std::int64_t>, std::tuple<std::string, shm::Tensor>, std::tuple<Inner, std::vector<Outer>, bool>, Inner,
-             Outer>(value, decoder);
+  decode_all<std::tuple<>, std::tuple<std::int64_t>, std::tuple<std::string, shm::Tensor>, std::tuple<Inner, std::vector<Outer>, bool>,
+             Inner, Outer>(value, decoder);
   auto text = ipc::guard([&] {
     if (value.isMap()) (void)ipc::find_entry(value, "count");
     auto json = ctl::read_json(value, [](wire::Value::Reader tensor, const std::string& path) -> Result<ctl::Json> {

@@ -12,12 +12,12 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 // Ends the process: libFuzzer keeps the input, and the replay test fails.
-#define FUZZ_CHECK(expression)                                                                 \
-  do {                                                                                         \
-    if (!(expression)) {                                                                       \
-      std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #expression);     \
-      std::abort();                                                                            \
-    }                                                                                          \
+#define FUZZ_CHECK(expression)                                                             \
+  do {                                                                                     \
+    if (!(expression)) {                                                                   \
+      std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #expression); \
+      std::abort();                                                                        \
+    }                                                                                      \
   } while (false)
 
 namespace tv::fuzz {

@@ -22,7 +22,8 @@ constexpr std::size_t kMaxBytes = 4096;
 
 std::vector<Bytes> corpus() {
   std::vector<std::filesystem::path> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(TV_SOURCE_DIR "/tests/fuzz/corpus/" TV_FUZZ_TARGET)) paths.push_back(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(TV_SOURCE_DIR "/tests/fuzz/corpus/" TV_FUZZ_TARGET))
+    paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   std::vector<Bytes> inputs;
   for (const auto& path : paths) {
@@ -45,10 +46,18 @@ void mutate(Bytes& bytes, const Bytes& other, Random& random) {
     case 1:
       for (std::size_t i = 0; i < length; ++i) first[static_cast<std::ptrdiff_t>(i)] = static_cast<std::uint8_t>(random());
       break;
-    case 2: bytes.erase(first, first + static_cast<std::ptrdiff_t>(length)); break;
-    case 3: bytes.insert(first, other.begin(), other.begin() + static_cast<std::ptrdiff_t>(below(random, other.size()))); break;
-    case 4: std::fill_n(first, length, static_cast<std::uint8_t>(random() % 2 * 0xff)); break;
-    case 5: bytes.resize(at + 1 + random() % 64, static_cast<std::uint8_t>(random())); break;
+    case 2:
+      bytes.erase(first, first + static_cast<std::ptrdiff_t>(length));
+      break;
+    case 3:
+      bytes.insert(first, other.begin(), other.begin() + static_cast<std::ptrdiff_t>(below(random, other.size())));
+      break;
+    case 4:
+      std::fill_n(first, length, static_cast<std::uint8_t>(random() % 2 * 0xff));
+      break;
+    case 5:
+      bytes.resize(at + 1 + random() % 64, static_cast<std::uint8_t>(random()));
+      break;
   }
   if (bytes.size() > kMaxBytes) bytes.resize(kMaxBytes);
 }

@@ -36,22 +36,40 @@ class Script {
 
   void step(Input& input) {
     switch (input.take<std::uint8_t>() % 16) {
-      case 0: return header(input, input.below(kRingBytes / 8 - 1) * 8);
-      case 1: return header(input, cursors_.tail.load() / 8 * 8 % (kRingBytes - sizeof(shm::RecordHeader)));
-      case 2: return cursors_.tail.store(position(input));
-      case 3: return cursors_.head.store(position(input));
-      case 4: return scribble(input);
-      case 5: return write(input);
-      case 6: return next();
-      case 7: return done(input);
-      case 8: reader_->done(input.take<std::uint64_t>()); return;
-      case 9: return unread();
-      case 10: reader_.emplace(arena_, kSender, kReceiver); return ends_.clear();
-      case 11: return receive(input);
-      case 12: return finish(input);
-      case 13: return send();
-      case 14: return words(input);
-      case 15: return drain();
+      case 0:
+        return header(input, input.below(kRingBytes / 8 - 1) * 8);
+      case 1:
+        return header(input, cursors_.tail.load() / 8 * 8 % (kRingBytes - sizeof(shm::RecordHeader)));
+      case 2:
+        return cursors_.tail.store(position(input));
+      case 3:
+        return cursors_.head.store(position(input));
+      case 4:
+        return scribble(input);
+      case 5:
+        return write(input);
+      case 6:
+        return next();
+      case 7:
+        return done(input);
+      case 8:
+        reader_->done(input.take<std::uint64_t>());
+        return;
+      case 9:
+        return unread();
+      case 10:
+        reader_.emplace(arena_, kSender, kReceiver);
+        return ends_.clear();
+      case 11:
+        return receive(input);
+      case 12:
+        return finish(input);
+      case 13:
+        return send();
+      case 14:
+        return words(input);
+      case 15:
+        return drain();
     }
   }
 
@@ -69,10 +87,14 @@ class Script {
     auto how = input.take<std::uint8_t>();
     auto step = std::uint64_t{input.take<std::uint16_t>()} * (how & 1 ? 8 : 1);
     switch (how >> 1 & 3) {
-      case 0: return cursors_.tail.load() + step;
-      case 1: return cursors_.head.load() + step;
-      case 2: return cursors_.tail.load() - step;
-      default: return input.take<std::uint64_t>();
+      case 0:
+        return cursors_.tail.load() + step;
+      case 1:
+        return cursors_.head.load() + step;
+      case 2:
+        return cursors_.tail.load() - step;
+      default:
+        return input.take<std::uint64_t>();
     }
   }
 
