@@ -5,7 +5,9 @@
 
 #include "ipc/caller.h"
 #include "shm/fsck.h"
+#include "shm/place.h"
 #include "shm/recover.h"
+#include "shm/usage.h"
 #include "tests/fuzz/arena_under_fuzz.h"
 
 namespace tv::fuzz {

@@ -1,8 +1,6 @@
 // The arena of a fuzz target: the one place that knows how an arena is made, attached to and scribbled upon.
 #pragma once
 
-#include <fcntl.h>
-
 #include <memory>
 #include <string>
 
@@ -22,7 +20,7 @@ inline std::shared_ptr<shm::Arena> make_arena() {
 
 // A mapping of its own, as another process would have it.
 inline Result<std::shared_ptr<shm::Arena>> attach_again(const shm::Arena& arena) {
-  return shm::Arena::attach(Fd(::fcntl(arena.fd(), F_DUPFD_CLOEXEC, 0)));
+  return shm::Arena::attach(TV_TRY(arena.share(shm::Arena::Access::kWorker)));
 }
 
 inline std::shared_ptr<shm::Store> join(const std::shared_ptr<shm::Arena>& arena, ParticipantId id) {
