@@ -85,7 +85,7 @@ Result<TargetId> Caller::resolve(const std::string& name, const std::string& typ
 }
 
 std::string Caller::name_of(TargetId target) const {
-  if (target.pool && target.index < directory_.pool_count()) return directory_.pool(target.index).name;
+  if (target.pool && target.index < directory_.pool_count()) return std::string(directory_.pool(target.index).name);
   std::string name(target.pool ? "" : directory_.actor_name(target.index));
   return name.empty() ? std::to_string(target.index) : name;
 }
@@ -107,10 +107,10 @@ Result<ActorId> Caller::pick(TargetId target) {
 
 Result<ActorId> Caller::pick_member(std::uint32_t pool) {
   if (pool >= directory_.pool_count()) return Error{Errc::kNotDelivered, "there is no pool number " + std::to_string(pool)};
-  const auto& entry = directory_.pool(pool);
+  const shm::PoolView entry = directory_.pool(pool);
   std::vector<Member> members;
   members.reserve(entry.size);
-  for (ActorId id = entry.first; id < entry.first + entry.size && id < limits::kMaxActors; ++id)
+  for (ActorId id = entry.first; id < entry.first + entry.size; ++id)
     members.push_back({directory_.where(id).state, outstanding_[id]});
   random_ ^= random_ << 13;  // xorshift64, Marsaglia 2003
   random_ ^= random_ >> 7;

@@ -179,8 +179,11 @@ struct Codec<std::tuple<T...>> {
     std::apply([&](const auto&... item) { (Codec<std::decay_t<decltype(item)>>::write(list[i++], item, encoder), ...); }, v);
   }
   static std::tuple<T...> read(wire::Value::Reader in, const Decoder& decoder) {
-    if (!in.isList() || in.getList().size() != sizeof...(T)) wrong_kind(("a list of " + std::to_string(sizeof...(T))).c_str(), in);
-    return read_items(in.getList(), decoder, std::index_sequence_for<T...>{});
+    auto expected = [] { return "a list of " + std::to_string(sizeof...(T)); };
+    if (!in.isList()) wrong_kind(expected().c_str(), in);
+    auto list = in.getList();  // once: its sender may still write where it lies
+    if (list.size() != sizeof...(T)) wrong_kind(expected().c_str(), in);
+    return read_items(list, decoder, std::index_sequence_for<T...>{});
   }
 
  private:

@@ -37,6 +37,12 @@ Error malformed(const kj::Exception& exception) {
   return refused(std::string(text.begin(), text.size()));
 }
 
+kj::Array<capnp::word> copy_words(kj::ArrayPtr<const capnp::word> words) {
+  auto copy = kj::heapArray<capnp::word>(words.size());
+  if (words.size() > 0) std::memcpy(copy.begin(), words.begin(), words.size() * sizeof(capnp::word));
+  return copy;
+}
+
 Result<Message> Message::parse(std::span<const std::byte> bytes, std::size_t max_bytes) {
   if (bytes.size() > max_bytes)
     return refused(std::to_string(bytes.size()) + " bytes, where at most " + std::to_string(max_bytes) + " are allowed");

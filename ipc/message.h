@@ -51,6 +51,9 @@ auto guard(Body&& body) {
   }
 }
 
+// A copy of words, which have no copy constructor.
+kj::Array<capnp::word> copy_words(kj::ArrayPtr<const capnp::word> words);
+
 // A received message: owns an aligned copy of the bytes. root<T>() must run inside guard().
 class Message {
  public:

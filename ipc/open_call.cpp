@@ -162,7 +162,7 @@ Result<void> OpenCall::copy(const Mail& mail) {
   });
   if (!error) return error.error();
   if (*error) return **error;
-  words_ = kj::heapArray(mail.words());
+  words_ = copy_words(mail.words());
   segment_ = words_;
   for (auto bits : mail.handles()) {
     auto handle = shm::Handle::from_bits(bits);

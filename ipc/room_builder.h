@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/result.h"
+#include "ipc/message.h"
 
 namespace tv::ipc {
 
@@ -45,13 +46,13 @@ class RoomBuilder : public capnp::MessageBuilder {
 template <class Root>
 kj::Array<capnp::word> RoomBuilder::flatten() {
   auto segments = getSegmentsForOutput();
-  if (segments.size() == 1) return kj::heapArray(segments[0]);
+  if (segments.size() == 1) return copy_words(segments[0]);
   auto root = getRoot<Root>().asReader();
   capnp::MallocMessageBuilder whole(static_cast<unsigned>(root.totalSize().wordCount) + 1, capnp::AllocationStrategy::FIXED_SIZE);
   whole.setRoot(root);
   auto one = whole.getSegmentsForOutput();
   TV_ASSERT(one.size() == 1);  // a copy takes what totalSize() says, and the root pointer
-  return kj::heapArray(one[0]);
+  return copy_words(one[0]);
 }
 
 }  // namespace tv::ipc

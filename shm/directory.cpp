@@ -25,6 +25,11 @@ void set_text(char (&field)[N], std::string_view text) {
   std::memset(field + n, 0, N - n);
 }
 
+// A look at a plain word that is not repeated: what is checked is what is used.
+std::uint32_t once(const std::uint32_t& word) {
+  return std::atomic_ref<std::uint32_t>(const_cast<std::uint32_t&>(word)).load(std::memory_order_relaxed);
+}
+
 // Text under a sequence lock is copied by words: release stores stay behind the odd sequence number, acquire loads before the second
 // look at it, and nobody reads torn memory that the language calls a race.
 template <std::size_t N>
@@ -55,21 +60,30 @@ std::uint32_t slot_for(std::string_view name) {
   return static_cast<std::uint32_t>(hash % limits::kMaxNames);
 }
 
-// Far beyond the time of a write, whose writer may have lost its core in the middle.
-constexpr int kReadAttempts = 10'000;
+// How often one call looks again, at all entries together: far beyond the time of a write, whose writer may have lost its core in the
+// middle, and an end where a table was scribbled upon.
+class Patience {
+ public:
+  bool again() {
+    ::sched_yield();
+    return left_-- > 0;
+  }
+
+ private:
+  int left_ = 10'000;
+};
 
 // Reads a sequence-locked entry: `read` copies, and runs again if the writer was at work. False if it stays at work: the supervisor has
 // died in the middle, and nobody waits for the dead.
 template <class Read>
-[[nodiscard]] bool read_locked(const HalfWord& sequence, Read read) {
-  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+[[nodiscard]] bool read_locked(const HalfWord& sequence, Patience& patience, Read read) {
+  do {
     std::uint32_t before = sequence.load(std::memory_order_acquire);
     if ((before & 1) == 0) {
       read();
       if (sequence.load(std::memory_order_relaxed) == before) return true;
     }
-    ::sched_yield();
-  }
+  } while (patience.again());
   return false;
 }
 
@@ -92,9 +106,9 @@ struct NameCopy {
   NamedHandle value;
 };
 
-NameCopy copy_of(const NameEntry& entry) {
+NameCopy copy_of(const NameEntry& entry, Patience& patience) {
   NameCopy copy{};
-  bool whole = read_locked(entry.sequence, [&] {
+  bool whole = read_locked(entry.sequence, patience, [&] {
     get_shared_text(copy.name, entry.name);
     copy.value = {Handle::from_bits(entry.handle.load(std::memory_order_acquire)), entry.version.load(std::memory_order_acquire)};
   });
@@ -158,8 +172,17 @@ std::string Directory::actor_message(ActorId id) const {
   if (id >= limits::kMaxActors) return {};
   const ActorEntry& entry = arena_->actor(id);
   char copy[sizeof entry.message];
-  if (!read_locked(entry.message_sequence, [&] { get_shared_text(copy, entry.message); })) return {};
+  Patience patience;
+  if (!read_locked(entry.message_sequence, patience, [&] { get_shared_text(copy, entry.message); })) return {};
   return std::string(text_of(copy));
+}
+
+PoolView Directory::pool(std::uint32_t index) const {
+  if (index >= limits::kMaxPools || arena_->pool(index).published.load(std::memory_order_acquire) == 0) return {};
+  const PoolEntry& entry = arena_->pool(index);
+  ActorId first = std::min<ActorId>(once(entry.first), limits::kMaxActors);
+  std::uint32_t size = std::min<std::uint32_t>(once(entry.size), limits::kMaxActors - first);
+  return {text_of(entry.name), text_of(entry.type), first, size, once(entry.routing)};
 }
 
 std::string Directory::participant_name(ParticipantId id) const {
@@ -169,12 +192,13 @@ std::string Directory::participant_name(ParticipantId id) const {
 
 std::optional<NamedHandle> Directory::find_name(std::string_view name) const {
   std::uint32_t start = slot_for(name);
+  Patience patience;
   for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
     const NameEntry& entry = arena_->name((start + i) % limits::kMaxNames);
     std::uint32_t state = entry.state.load(std::memory_order_acquire);
     if (state == kNeverUsed) return std::nullopt;
     if (state != kUsed) continue;
-    NameCopy copy = copy_of(entry);
+    NameCopy copy = copy_of(entry, patience);
     if (copy.value.handle && text_of(copy.name) == name) return copy.value;
   }
   return std::nullopt;
@@ -182,10 +206,11 @@ std::optional<NamedHandle> Directory::find_name(std::string_view name) const {
 
 std::vector<std::pair<std::string, NamedHandle>> Directory::names() const {
   std::vector<std::pair<std::string, NamedHandle>> all;
+  Patience patience;
   for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
     const NameEntry& entry = arena_->name(i);
     if (entry.state.load(std::memory_order_acquire) != kUsed) continue;
-    NameCopy copy = copy_of(entry);
+    NameCopy copy = copy_of(entry, patience);
     if (copy.value.handle) all.emplace_back(std::string(text_of(copy.name)), copy.value);
   }
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

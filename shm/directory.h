@@ -20,6 +20,15 @@ struct NamedHandle {
   std::uint64_t version = 0;  // 1 for the first publication
 };
 
+// A pool as its entry says, in bounds whatever it says: members are ActorIds below kMaxActors.
+struct PoolView {
+  std::string_view name;
+  std::string_view type;
+  ActorId first = 0;
+  std::uint32_t size = 0;
+  std::uint32_t routing = 0;  // config::Routing
+};
+
 // Readers. Thread-safe, wait-free but for retries while the supervisor writes the same entry.
 class Directory {
  public:
@@ -33,7 +42,7 @@ class Directory {
   std::string_view actor_type(ActorId id) const;
   ActorWhere where(ActorId id) const;             // kUnused for an unknown one
   std::string actor_message(ActorId id) const;
-  const PoolEntry& pool(std::uint32_t index) const { return arena_->pool(index); }
+  PoolView pool(std::uint32_t index) const;       // of size 0 for an unknown one
   std::string participant_name(ParticipantId id) const;
 
   std::optional<NamedHandle> find_name(std::string_view name) const;

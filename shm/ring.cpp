@@ -34,6 +34,14 @@ bool plausible(const RecordHeader& header, std::uint64_t available, std::uint64_
   return header.payload_bytes % 8 == 0 && header.handles <= limits::kMaxHandlesPerMessage && size <= available && size <= room;
 }
 
+// Positions are multiples of 8; one that is not is nonsense, and both sides go on at the next that is.
+constexpr RingPosition kFarAhead = RingPosition{1} << 62;
+constexpr RingPosition aligned(RingPosition position) { return (position + 7) & ~RingPosition{7}; }
+
+// A reader wakes senders when half of the ring is free. One that leaves more than that unread for long must not keep a small message out.
+constexpr Nanoseconds kLookAgain = 10ms;
+Deadline look_again(Deadline deadline) { return Deadline{std::min(deadline.ns, Deadline::in(kLookAgain).ns)}; }
+
 }  // namespace
 
 RingWriter::RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane)
@@ -42,7 +50,7 @@ RingWriter::RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, Partici
       data_(arena_->ring_data(from, to, lane).data()),
       bytes_(arena_->ring_bytes(lane)),
       lane_(lane),
-      tail_(cursors_->tail.load(std::memory_order_relaxed)) {}
+      tail_(aligned(cursors_->tail.load(std::memory_order_relaxed))) {}
 
 Result<RingWriter> RingWriter::open(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane) {
   TV_ASSERT(from < limits::kMaxParticipants && to < limits::kMaxParticipants);
@@ -62,18 +70,24 @@ bool RingWriter::wait_for_reader(RingPosition seen, Deadline deadline) const {
     if (cursors_->head.load(std::memory_order_acquire) != seen) return true;
     if (deadline.passed()) return false;
     cursors_->space_waiters.store(1, std::memory_order_seq_cst);
-    if (cursors_->head.load(std::memory_order_seq_cst) == seen) futex_wait(cursors_->head, static_cast<std::uint32_t>(seen), deadline);
+    futex_wait(cursors_->head, static_cast<std::uint32_t>(seen), look_again(deadline));
   }
+}
+
+// A reader that met nonsense has skipped to where the tail seemed to be, which may be ahead of ours: messages begin there.
+void RingWriter::follow_reader() {
+  RingPosition head = aligned(cursors_->head.load(std::memory_order_acquire));
+  if (head > tail_) tail_ = head;
 }
 
 bool RingWriter::wait_for_space(std::uint64_t needed, Deadline deadline) {
   for (;;) {
     auto seen = cursors_->head.load(std::memory_order_acquire);
-    if (tail_ - seen + needed <= bytes_) return true;
+    std::uint64_t unread = tail_ - seen;
+    if (unread <= bytes_ && needed <= bytes_ - unread) return true;
     if (deadline.passed()) return false;
     cursors_->space_waiters.store(1, std::memory_order_seq_cst);
-    auto again = cursors_->head.load(std::memory_order_seq_cst);
-    if (again == seen) futex_wait(cursors_->head, static_cast<std::uint32_t>(seen), deadline);
+    futex_wait(cursors_->head, static_cast<std::uint32_t>(seen), look_again(deadline));
   }
 }
 
@@ -85,6 +99,7 @@ Result<std::span<std::byte>> RingWriter::reserve(std::uint64_t payload_bytes, st
   if (payload_bytes + handles * 8 > max_payload())
     return Error{Errc::kLimit, "a message of " + std::to_string(payload_bytes) + " bytes: at most " + std::to_string(max_payload()) +
                                    " fit, half of " + name_of(lane_) + "; pass large data as a tensor"};
+  follow_reader();
   std::uint64_t size = record_bytes(payload_bytes, handles);
   std::uint64_t room = bytes_ - tail_ % bytes_;
   std::uint64_t padding = room < size ? room : 0;
@@ -143,30 +158,33 @@ RingReader::RingReader(std::shared_ptr<Arena> arena, ParticipantId from, Partici
       cursors_(&arena_->ring(from, to, lane)),
       data_(arena_->ring_data(from, to, lane).data()),
       bytes_(arena_->ring_bytes(lane)),
-      scan_(cursors_->head.load(std::memory_order_relaxed)),
+      head_(aligned(cursors_->head.load(std::memory_order_relaxed))),
+      scan_(head_),
       begun_(cursors_->begun.load(std::memory_order_relaxed)) {}
 
 Error RingReader::skip_all(const char* what) {
-  RingPosition tail = cursors_->tail.load(std::memory_order_acquire);
-  scan_ = tail;
+  // To where the tail says, if that can be ahead; the writer follows. Else we stay, and it comes back here.
+  skipped_tail_ = aligned(cursors_->tail.load(std::memory_order_acquire));
+  if (skipped_tail_ - scan_ < kFarAhead) scan_ = skipped_tail_;
+  head_ = scan_;
   pending_.clear();
-  cursors_->head.store(tail, std::memory_order_release);
+  publish_head();
   return Error{Errc::kCorrupt, std::string("a ring holds nonsense (") + what + "); its unread mail has been skipped"};
 }
 
 Result<std::optional<Record>> RingReader::next() {
-  for (;;) {
-    RingPosition tail = cursors_->tail.load(std::memory_order_acquire);
-    if (tail == scan_) return std::optional<Record>{};
+  // Judged by our own positions: what others can write is looked at once, and copied before it is checked.
+  RingPosition tail = aligned(cursors_->tail.load(std::memory_order_acquire));
+  if (tail == skipped_tail_) return std::optional<Record>{};  // told already
+  if (tail < scan_ || tail - head_ > bytes_) return skip_all("cursors that cannot be");
+  while (scan_ != tail) {
     std::uint64_t available = tail - scan_;
-    RingPosition head = pending_.empty() ? scan_ : cursors_->head.load(std::memory_order_relaxed);
-    if (tail - head > bytes_ || scan_ % 8 != 0 || available % 8 != 0) return skip_all("cursors that cannot be");
     std::uint64_t at = scan_ % bytes_;
     std::uint64_t room = bytes_ - at;
     RecordHeader header{};
     if (room >= kHeader) header = read_header(data_ + at);
     if (room < kHeader || (header.flags & kRecordPadding) != 0) {
-      if (available < room) return skip_all("padding beyond the tail");
+      if (available <= room) return skip_all("padding with nothing behind it");
       scan_ += room;
       continue;
     }
@@ -181,6 +199,7 @@ Result<std::optional<Record>> RingReader::next() {
     pending_.push_back({end, false, header.handles > 0});
     return std::optional<Record>{record};
   }
+  return std::optional<Record>{};
 }
 
 bool RingReader::begin(const Record& record) {
@@ -195,20 +214,26 @@ bool RingReader::done(RingPosition end) {
   auto found = std::lower_bound(pending_.begin(), pending_.end(), end, [](const Pending& p, RingPosition e) { return p.end < e; });
   if (found == pending_.end() || found->end != end) return false;  // skipped with a corrupt ring
   found->done = true;
-  RingPosition head = 0;
+  if (!pending_.front().done) return false;
   bool handles = false;
   while (!pending_.empty() && pending_.front().done) {
-    head = pending_.front().end;
+    head_ = pending_.front().end;
     handles |= pending_.front().handles;
     pending_.pop_front();
   }
-  if (head == 0) return false;
-  cursors_->head.store(head, std::memory_order_seq_cst);
-  if (cursors_->space_waiters.load(std::memory_order_seq_cst) != 0) {
-    cursors_->space_waiters.store(0, std::memory_order_relaxed);
-    futex_wake(cursors_->head, 1 << 20);
-  }
+  publish_head();
   return handles;
+}
+
+// The flag is taken before the head moves and looked at again afterwards: a sender that sets it in between, and has seen the old head,
+// sleeps on a value that has changed; one that has seen the new head has to wait on, and its flag stays. Senders are woken when half of
+// the ring is free, not for each record: else both sides make a system call a message.
+void RingReader::publish_head() {
+  bool worth_it = skipped_tail_ == head_ || cursors_->tail.load(std::memory_order_relaxed) - head_ <= bytes_ / 2;
+  bool waits = worth_it && cursors_->space_waiters.load(std::memory_order_relaxed) != 0 &&
+               cursors_->space_waiters.exchange(0, std::memory_order_seq_cst) != 0;
+  cursors_->head.store(head_, std::memory_order_seq_cst);
+  if (waits || (worth_it && cursors_->space_waiters.load(std::memory_order_seq_cst) != 0)) futex_wake(cursors_->head, 1 << 20);
 }
 
 std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane) {
@@ -217,9 +242,9 @@ std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from
   if (cursors.made.load(std::memory_order_acquire) == 0) return found;
   const std::byte* data = arena.ring_data(from, to, lane).data();
   std::uint64_t bytes = arena.ring_bytes(lane);
-  RingPosition position = cursors.head.load(std::memory_order_acquire);
-  RingPosition tail = cursors.tail.load(std::memory_order_acquire);
-  if (tail - position > bytes || position % 8 != 0 || tail % 8 != 0) return found;
+  RingPosition position = aligned(cursors.head.load(std::memory_order_acquire));
+  RingPosition tail = aligned(cursors.tail.load(std::memory_order_acquire));
+  if (tail < position || tail - position > bytes) return found;
   while (position != tail) {
     std::uint64_t at = position % bytes;
     std::uint64_t room = bytes - at;

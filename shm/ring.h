@@ -54,6 +54,7 @@ class RingWriter {
 
  private:
   RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane);
+  void follow_reader();
   bool wait_for_space(std::uint64_t needed, Deadline deadline);
 
   std::shared_ptr<Arena> arena_;
@@ -106,13 +107,16 @@ class RingReader {
     bool handles;
   };
   Error skip_all(const char* what);
+  void publish_head();
 
   std::shared_ptr<Arena> arena_;
   RingCursors* cursors_;
   const std::byte* data_;
   std::uint64_t bytes_;
+  RingPosition head_;  // mirrors the shared word, which only we should write: it is not believed
   RingPosition scan_;
   RingPosition begun_;  // mirrors the shared word, which only we write
+  RingPosition skipped_tail_ = ~RingPosition{0};  // what the shared word said when mail was skipped last; no position at first
   std::deque<Pending> pending_;
 };
 

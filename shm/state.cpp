@@ -21,10 +21,24 @@ Result<ManifestHeader> read_manifest_header(const Tensor& manifest) {
   ManifestHeader header;
   if (manifest.bytes() < sizeof header) return no_manifest();
   std::memcpy(&header, manifest.data(), sizeof header);
-  if (header.magic != kManifestMagic || header.tensors > kMaxStateTensors ||
-      header.opaque_bytes != manifest.bytes() - sizeof header - std::uint64_t{header.tensors} * 8)
+  std::uint64_t behind = manifest.bytes() - sizeof header;
+  if (header.magic != kManifestMagic || header.tensors > kMaxStateTensors || header.tensors > behind / 8 ||
+      header.opaque_bytes != behind - std::uint64_t{header.tensors} * 8)
     return no_manifest();
   return header;
+}
+
+// `header` has been checked; it is not read again from memory that the manifest's creator can still write.
+std::vector<Handle> handles_behind(const ManifestHeader& header, const Tensor& manifest) {
+  std::vector<Handle> handles;
+  handles.reserve(header.tensors);
+  const auto* at = static_cast<const std::byte*>(manifest.data()) + sizeof header;
+  for (std::uint32_t i = 0; i < header.tensors; ++i, at += 8) {
+    std::uint64_t bits;
+    std::memcpy(&bits, at, 8);
+    handles.push_back(Handle::from_bits(bits));
+  }
+  return handles;
 }
 
 }  // namespace
@@ -48,21 +62,13 @@ Result<Tensor> put_manifest(Store& store, const State& state, ActorId actor) {
 }
 
 Result<std::vector<Handle>> manifest_handles(const Tensor& manifest) {
-  ManifestHeader header = TV_TRY(read_manifest_header(manifest));
-  std::vector<Handle> handles;
-  const auto* at = static_cast<const std::byte*>(manifest.data()) + sizeof header;
-  for (std::uint32_t i = 0; i < header.tensors; ++i, at += 8) {
-    std::uint64_t bits;
-    std::memcpy(&bits, at, 8);
-    handles.push_back(Handle::from_bits(bits));
-  }
-  return handles;
+  return handles_behind(TV_TRY(read_manifest_header(manifest)), manifest);
 }
 
 Result<State> open_manifest(Store& store, const Tensor& manifest) {
   ManifestHeader header = TV_TRY(read_manifest_header(manifest));
   State state;
-  for (Handle handle : TV_TRY(manifest_handles(manifest))) state.tensors.push_back(TV_TRY(store.get(handle)));
+  for (Handle handle : handles_behind(header, manifest)) state.tensors.push_back(TV_TRY(store.get(handle)));
   const auto* end = static_cast<const std::byte*>(manifest.data()) + manifest.bytes();
   state.opaque.assign(end - header.opaque_bytes, end);
   return state;

@@ -40,6 +40,11 @@ bool overlaps(const TensorSpec& spec) {
   return false;
 }
 
+bool is_empty(const TensorSpec& spec) {
+  auto shape = spec.shape_span();
+  return std::find(shape.begin(), shape.end(), 0) != shape.end();
+}
+
 }  // namespace
 
 std::string_view dtype_name(DType type) {
@@ -86,15 +91,16 @@ Result<TensorSpec> TensorSpec::contiguous(DType dtype, std::span<const std::int6
 }
 
 std::int64_t TensorSpec::elements() const {
+  if (is_empty(*this)) return 0;  // the product of the other sizes may overflow
   std::int64_t product = 1;
   for (auto size : shape_span()) product *= size;
   return product;
 }
 
 bool TensorSpec::is_contiguous() const {
+  if (is_empty(*this)) return true;
   std::int64_t expected = 1;
   for (std::size_t d = dims; d-- > 0;) {
-    if (shape[d] == 0) return true;
     if (shape[d] != 1 && strides[d] != expected) return false;
     expected *= shape[d];
   }

@@ -1,4 +1,4 @@
-# Sourced by tools/run, tools/test and tools/format: packages, configuration, build. Each step says what it does, shows progress
+# Sourced by tools/run, tools/test, tools/fuzz and tools/format: packages, configuration, build. Each step says what it does, shows progress
 # while it is long, and ends the script with one line that names the step and its log when it fails.
 # shellcheck shell=bash
 

@@ -1,5 +1,7 @@
 #include "shm/directory.h"
 
+#include <cstring>
+
 #include "tests/support/arena_fixture.h"
 
 using namespace tv;
@@ -24,6 +26,24 @@ TEST_CASE("actors and pools are found by name, with where they are", "[shm]") {
   CHECK(directory.actor_message(*a) == "it would not");
   CHECK(directory.where(77).state == ActorState::kUnused);
   CHECK(directory.actor_name(77).empty());
+}
+
+// Their sizes were believed: a caller reserved memory for four thousand million members, and took names for terminated.
+TEST_CASE("a pool whose entry holds nonsense has members within the table, and a name within its field", "[shm]") {
+  test::ArenaFixture fixture;
+  Directory directory(fixture.arena);
+  REQUIRE(fixture.directory->add_pool("p", "demo.b", 0, 1, 2).ok());
+  PoolEntry& entry = fixture.arena->pool(0);
+  entry.first = limits::kMaxActors - 3;
+  entry.size = 0xffff'ffff;
+  std::memset(entry.name, 'x', sizeof entry.name);
+  CHECK(directory.pool(0).first == limits::kMaxActors - 3);
+  CHECK(directory.pool(0).size == 3);
+  CHECK(directory.pool(0).name == std::string(sizeof entry.name, 'x'));
+  entry.first = 0xffff'fff0;
+  CHECK(directory.pool(0).size == 0);
+  CHECK(directory.pool(1).size == 0);
+  CHECK(directory.pool(0xffff'ffff).name.empty());
 }
 
 TEST_CASE("a published name leads to the newest tensor and counts its versions over withdrawals", "[shm]") {

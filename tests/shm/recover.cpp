@@ -194,6 +194,22 @@ TEST_CASE("a manifest of nonsense is refused", "[shm]") {
   CHECK(manifest_handles(make_tensor(*store, 400, 0xff)).error().code == Errc::kCorrupt);
 }
 
+// The size that its handles leave wrapped around below zero, and was believed: a million handles were read behind the tensor.
+TEST_CASE("a manifest that names more handles than it has room for is refused", "[shm]") {
+  RecoverFixture fixture;
+  auto store = fixture.attach(1);
+  auto manifest = *put_manifest(*store, State{}, 0);
+  std::uint32_t tensors = 1u << 20;
+  std::uint64_t opaque_bytes = 0 - std::uint64_t{tensors} * 8;
+  std::vector<std::byte> bytes(manifest.bytes());
+  std::memcpy(bytes.data(), manifest.data(), bytes.size());
+  std::memcpy(bytes.data() + 4, &tensors, 4);
+  std::memcpy(bytes.data() + 8, &opaque_bytes, 8);
+  auto forged = *store->put(manifest.spec(), bytes);
+  CHECK(manifest_handles(forged).error().code == Errc::kCorrupt);
+  CHECK(open_manifest(*store, forged).error().code == Errc::kCorrupt);
+}
+
 TEST_CASE("slots and blocks of participants that come and go can be used for ever", "[shm]") {
   RecoverFixture fixture;
   for (Incarnation life = 1; life < 100; ++life) {

@@ -150,6 +150,26 @@ TEST_CASE("a hostile writer's ring is skipped with an error, whatever it holds",
   }
 }
 
+// The writer measured its room against a cursor ahead of it, found it full and waited for ever.
+TEST_CASE("a ring whose cursors were scribbled upon is an error once, and then carries mail again", "[shm]") {
+  test::ArenaFixture fixture(16 * test::kMiB, 16 << 10);
+  auto writer = *RingWriter::open(fixture.arena, 1, 2);
+  RingReader reader(fixture.arena, 1, 2);
+  send(writer, 1, 4);
+  RingCursors& cursors = fixture.arena->ring(1, 2);
+  for (std::uint64_t nonsense : {std::uint64_t{123'457}, std::uint64_t{1} << 60, std::uint64_t{3}}) {
+    cursors.tail.store(nonsense);
+    auto record = reader.next();
+    REQUIRE_FALSE(record.ok());
+    CHECK(record.error().code == Errc::kCorrupt);
+    CHECK(is_empty(reader));
+    send(writer, 2, 4);
+    auto mail = take(reader);
+    CHECK(value_of(mail) == 2);
+    reader.done(mail.end);
+  }
+}
+
 TEST_CASE("two threads exchange through a small ring and its doorbell without losing or reordering anything", "[shm]") {
   test::ArenaFixture fixture(16 * test::kMiB, 16 << 10);
   fixture.attach(1);

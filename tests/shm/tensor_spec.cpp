@@ -66,6 +66,14 @@ TEST_CASE("impossible shapes and strides are refused with the reason", "[shm]") 
     spec.shape[0] = std::numeric_limits<std::int64_t>::max() / 2;
     CHECK(refusal(spec).find("overflows") != std::string::npos);
   }
+  SECTION("overflow beside a size of zero, which is nothing after all") {
+    spec.shape = {0, std::numeric_limits<std::int64_t>::max() / 2, 3};
+    spec.strides = {1, 1, 1};
+    spec.dims = 3;
+    CHECK(spec.storage_bytes().value_or(1) == 0);
+    CHECK(spec.elements() == 0);
+    CHECK(spec.is_contiguous());
+  }
   SECTION("nine dimensions") {
     std::int64_t nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     auto made = TensorSpec::contiguous(DType::kUInt8, std::span<const std::int64_t>(nine));
