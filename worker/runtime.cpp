@@ -101,7 +101,8 @@ bool Runtime::turn(Deadline latest) {
 
 void Runtime::sleep(Deadline latest) {
   bool busy = monotonic_ns() < busy_until_ns_;
-  check_calls(channel_->wait(std::min(latest, next_wake(), [](Deadline a, Deadline b) { return a.ns < b.ns; }), busy ? kSpin : 0ns));
+  check_calls(channel_->wait(std::min(latest, next_wake(), [](Deadline a, Deadline b) { return a.ns < b.ns; }),
+                             options_.spin.value_or(busy ? kSpin : 0ns)));
 }
 
 void Runtime::follow_orders() {
@@ -185,7 +186,7 @@ Result<void> Runtime::pump_until(const std::function<bool()>& ready, Deadline de
       continue;
     }
     auto until = Deadline::at(std::min(deadline.ns, caller_->next_deadline().ns));
-    check_calls(channel_->wait(until, kSpin));
+    check_calls(channel_->wait(until, options_.spin.value_or(kSpin)));
   }
   return {};
 }

@@ -31,6 +31,8 @@ class Runtime {
     Incarnation incarnation = 1;
     std::string device = "cpu";
     int threads = 1;
+    // How long the loop spins for the next mail before it sleeps. Nothing: a little, and only after mail.
+    std::optional<Nanoseconds> spin = std::nullopt;
   };
   // The thread that makes it is the loop's.
   Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, ControlPort& control, Orders& orders, Devices& devices);
