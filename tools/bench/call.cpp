@@ -148,13 +148,25 @@ class CallDuplex : public Duplex {
   std::optional<BenchWorker> worker_;
 };
 
-Row measure(const std::string& name, const Setting& setting, const Setting& limit_setting, std::optional<Nanoseconds> spin, bool commits,
-            bool with_peer, const WorkDir& dir, const Rounds& rounds) {
-  Contenders contenders;
-  contenders.ours = make_pair("call", setting, std::make_shared<CallDuplex>(spin, commits), rounds.samples);
-  contenders.limit = futex_limit(limit_setting, rounds.samples);
-  if (with_peer) contenders.peers.emplace_back("zmq", zmq_pair(dir, setting, 64, rounds.samples));
-  return measure_round_trips("call/" + name, std::move(contenders), rounds);
+// What one row measures.
+struct Kind {
+  std::string name;
+  Setting setting;
+  Setting limit_setting;
+  std::optional<Nanoseconds> spin;
+  bool commits = false;
+  bool with_peer = false;
+};
+
+std::vector<Kind> kinds() {
+  std::vector<Kind> kinds;
+  auto settings = latency_settings();
+  for (const auto& setting : settings)
+    kinds.push_back({"call/" + setting.name, setting, setting, setting.spinning ? kSpinOn : 0ns, false, !setting.spinning});
+  if (settings.size() > 1) kinds.push_back({"call/two-cores/defaults", settings[1], settings.back(), std::nullopt});
+  kinds.push_back({"call/one-core/defaults", settings[0], settings[0], std::nullopt});
+  kinds.push_back({"call/one-core/blocking/a-commit-each", settings[0], settings[0], 0ns, true});
+  return kinds;
 }
 
 }  // namespace
@@ -164,13 +176,14 @@ Report call(const Options& options) {
   report.notes.push_back("the peer zmq sends and answers 64 bytes and has no actors");
   WorkDir dir;
   auto rounds = latency_rounds(options);
-  auto settings = latency_settings();
-  for (const auto& setting : settings)
-    report.rows.push_back(measure(setting.name, setting, setting, setting.spinning ? kSpinOn : 0ns, false, !setting.spinning, dir, rounds));
-  if (settings.size() > 1)
-    report.rows.push_back(measure("two-cores/defaults", settings[1], settings.back(), std::nullopt, false, false, dir, rounds));
-  report.rows.push_back(measure("one-core/defaults", settings[0], settings[0], std::nullopt, false, false, dir, rounds));
-  report.rows.push_back(measure("one-core/blocking/a-commit-each", settings[0], settings[0], 0ns, true, false, dir, rounds));
+  for (const auto& kind : kinds()) {
+    if (!options.wants(kind.name)) continue;
+    Contenders contenders;
+    contenders.ours = make_pair("call", kind.setting, std::make_shared<CallDuplex>(kind.spin, kind.commits), rounds.samples);
+    contenders.limit = futex_limit(kind.limit_setting, rounds.samples);
+    if (kind.with_peer) contenders.peers.emplace_back("zmq", zmq_pair(dir, kind.setting, 64, rounds.samples));
+    report.rows.push_back(measure_round_trips(kind.name, std::move(contenders), rounds));
+  }
   return report;
 }
 

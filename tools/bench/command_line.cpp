@@ -20,7 +20,7 @@ constexpr Benchmark kBenchmarks[] = {
 
 std::string usage() {
   std::string text =
-      "usage: tv-bench NAME... [--json] [--quick | --full]\n"
+      "usage: tv-bench NAME... [--json] [--quick | --full] [--only=TEXT]\n"
       "       tv-bench all | list\n\n"
       "Measures this build on this machine, in the same run as what the machine can do (the limit) and, where they are installed, as "
       "others\n"
@@ -29,10 +29,11 @@ std::string usage() {
     text += "  " + std::string(benchmark.name) + std::string(15 - std::string(benchmark.name).size(), ' ') + benchmark.what + "\n";
   return text +
          "\nOptions:\n"
-         "  --json    a JSON object instead of a table; of several benchmarks, a list of them\n"
-         "  --quick   a look whether it works: too few samples for figures\n"
-         "  --full    the long form of what is measured over time\n"
-         "  --help    this text\n\n"
+         "  --json       a JSON object instead of a table; of several benchmarks, a list of them\n"
+         "  --quick      a look whether it works: too few samples for figures\n"
+         "  --full       the long form of what is measured over time\n"
+         "  --only=TEXT  rows whose name contains TEXT; of handoff, call, throughput and fanout\n"
+         "  --help       this text\n\n"
          "Examples:\n"
          "  tv-bench handoff\n"
          "  tv-bench all --json > figures.json\n";
@@ -66,6 +67,8 @@ Parsed parse_command_line(int argc, const char* const* argv) {
       options.json = true;
     else if (word == "--quick")
       options.quick = true;
+    else if (word.starts_with("--only="))
+      options.only = word.substr(7);
     else if (word == "--full")
       options.full = true;
     else if (word.starts_with("-"))

@@ -81,11 +81,12 @@ Report fanout(const Options& options) {
   Rounds rounds = options.quick ? Rounds{1, 50} : Rounds{5, 1000};
   for (const auto& size : kSizes) {
     for (std::size_t receivers : kReceivers) {
+      std::string name = "fanout/" + std::string(size.name) + "/" + std::to_string(receivers);
+      if (!options.wants(name)) continue;
       Contenders contenders;
       contenders.ours = fan(receivers, size.bytes, rounds.samples);
       contenders.limit = futex_fan_limit(receivers, rounds.samples);
-      report.rows.push_back(
-          measure_round_trips("fanout/" + std::string(size.name) + "/" + std::to_string(receivers), std::move(contenders), rounds));
+      report.rows.push_back(measure_round_trips(name, std::move(contenders), rounds));
     }
   }
   return report;

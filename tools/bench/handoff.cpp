@@ -148,6 +148,8 @@ Report handoff(const Options& options) {
   auto rounds = latency_rounds(options);
   for (const auto& size : kSizes) {
     for (const auto& setting : latency_settings()) {
+      std::string name = "handoff/" + std::string(size.name) + "/" + setting.name;
+      if (!options.wants(name)) continue;
       Contenders contenders;
       contenders.ours =
           make_pair("handoff", setting, std::make_shared<RingDuplex>(size.bytes, setting.spinning ? kSpinOn : 0ns), rounds.samples);
@@ -155,19 +157,20 @@ Report handoff(const Options& options) {
       if (iceoryx.ready()) contenders.peers.emplace_back("iceoryx", iceoryx.pair(setting, size.bytes, rounds.samples));
       // It copies, and so is measured with little to copy only; it has no way to spin.
       if (size.bytes == 64 && !setting.spinning) contenders.peers.emplace_back("zmq", zmq_pair(dir, setting, size.bytes, rounds.samples));
-      report.rows.push_back(measure_round_trips("handoff/" + std::string(size.name) + "/" + setting.name, std::move(contenders), rounds));
+      report.rows.push_back(measure_round_trips(name, std::move(contenders), rounds));
     }
   }
   auto settings = latency_settings();
-  if (settings.size() > 1) {
+  if (settings.size() > 1 && options.wants("handoff/64B/two-cores/defaults")) {
     Contenders contenders;
     contenders.ours = make_pair("handoff, defaults", settings[1], std::make_shared<ChannelDuplex>(64), rounds.samples);
     contenders.limit = futex_limit(settings.back(), rounds.samples);
     report.rows.push_back(measure_round_trips("handoff/64B/two-cores/defaults", std::move(contenders), rounds));
-  } else {
+  }
+  if (settings.size() == 1) {
     report.notes.push_back("one processor: the settings with two cores are left out");
   }
-  report.rows.push_back(idle(settings.back(), options));
+  if (options.wants("handoff/idle")) report.rows.push_back(idle(settings.back(), options));
   return report;
 }
 

@@ -15,6 +15,9 @@ struct Options {
   bool json = false;
   bool quick = false;  // a look whether it works: too few samples for figures
   bool full = false;   // longer where time itself is measured
+  std::string only;    // measure rows whose name contains this; of handoff, call, throughput and fanout
+
+  bool wants(const std::string& row) const { return row.find(only) != std::string::npos; }
 };
 
 struct Row {

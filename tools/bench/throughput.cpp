@@ -180,6 +180,7 @@ Report throughput(const Options& options) {
   std::vector<std::pair<std::string, std::vector<int>>> places{{"one-core", {allowed_cpus()[0], allowed_cpus()[0]}}};
   if (allowed_cpus().size() > 1) places.push_back({"two-cores", spread_cpus(1)});
   for (const auto& [place, cpus] : places) {
+    if (!options.wants("throughput/64B/" + place)) continue;
     Stream ring{fan_in(1, cpus), messages, messages};
     Stream envelope{envelopes(cpus), messages, messages};
     Stream zmq{zmq_stream(dir, place, cpus[1], cpus[0], kMessageBytes), messages, messages};
@@ -188,6 +189,7 @@ Report throughput(const Options& options) {
     report.rows.push_back({"throughput/64B/" + place + "/envelopes", "msg/s", true, rate(envelope), std::nullopt, {{"zmq", rate(zmq)}}});
   }
   for (std::size_t others : kCounts) {
+    if (!options.wants("throughput/64B/fan")) continue;
     std::size_t each = std::max<std::size_t>(messages / others, 1);
     Stream in{fan_in(others, spread_cpus(others)), each, each * others};
     Stream out{fan_out(others, spread_cpus(others)), each, each * others};
