@@ -78,7 +78,7 @@ void Crew::kill_all() {
 
 void Crew::run_side(const Side& side, bool first) {
   int status = 0;
-  ::prctl(PR_SET_NAME, name_.substr(0, 15).c_str());  // so that perf and top tell contenders apart
+  ::prctl(PR_SET_NAME, name_.substr(0, name_.find(' ')).substr(0, 15).c_str());  // so that perf and top tell contenders apart
   try {
     if (side.cpu >= 0) pin_to(side.cpu);
     side.open();
