@@ -27,6 +27,8 @@ shm::TensorSpec bytes_spec(std::uint64_t bytes);
 shm::Tensor make_tensor(shm::Store& store, std::uint64_t bytes);
 
 inline constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+// What a worker's loop spins after mail, before it sleeps.
+inline constexpr Nanoseconds kDefaultSpin = 20us;
 // What spinning means where nobody is to sleep.
 inline constexpr Nanoseconds kSpinOn = 20s;
 

@@ -11,8 +11,6 @@ namespace tv::bench {
 namespace {
 
 constexpr ParticipantId kPing = 1, kPong = 2;
-// What a worker's loop spins after mail, before it sleeps.
-constexpr Nanoseconds kDefaultSpin = 20us;
 
 struct Size {
   const char* name;
