@@ -4,7 +4,7 @@
 #include <bit>
 #include <cmath>
 
-#include "shm/fsck.h"
+#include "shm/usage.h"
 
 namespace tv::bench {
 namespace {

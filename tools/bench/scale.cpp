@@ -6,6 +6,7 @@
 #include <random>
 
 #include "shm/fsck.h"
+#include "shm/usage.h"
 #include "tools/bench/bench_arena.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/local.h"
