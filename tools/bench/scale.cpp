@@ -1,5 +1,4 @@
 // The cost of an operation with 1,000, 100,000 and 1,000,000 objects alive, and what a supervisor's process takes then.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -78,7 +77,7 @@ Row supervisor_memory(std::size_t objects) {
   sides[0].round = [=](Turn turn) {
     if (turn.count == 0) return;  // the first round is the maker's
     turn.samples[0] = micro(resident_mib());
-    auto arena = must(shm::Arena::attach(Fd(::fcntl(populated->arena()->fd(), F_DUPFD_CLOEXEC, 0))));
+    auto arena = must(shm::Arena::attach(must(populated->arena()->share(shm::Access::kWorker))));
     auto store = must(shm::Store::open(arena, kSupervisor));
     auto report = shm::fsck(*arena);
     if (!report.problems.empty()) throw Failure("fsck: " + report.problems.front());
