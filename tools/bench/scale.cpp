@@ -77,7 +77,7 @@ Row supervisor_memory(std::size_t objects) {
   sides[0].round = [=](Turn turn) {
     if (turn.count == 0) return;  // the first round is the maker's
     turn.samples[0] = micro(resident_mib());
-    auto arena = must(shm::Arena::attach(must(populated->arena()->share(shm::Access::kWorker))));
+    auto arena = must(shm::Arena::attach(must(populated->arena()->share(shm::Arena::Access::kWorker))));
     auto store = must(shm::Store::open(arena, kSupervisor));
     auto report = shm::fsck(*arena);
     if (!report.problems.empty()) throw Failure("fsck: " + report.problems.front());
