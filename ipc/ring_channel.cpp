@@ -282,7 +282,7 @@ std::uint64_t RingChannel::wait(Deadline deadline) {
   if (rung_ == 0) {
     auto began = monotonic_ns();
     auto left = Nanoseconds{std::max<std::int64_t>(deadline.ns - began, 0)};
-    auto rung = shm::wait_doorbell(*store_->arena(), store_->self(), deadline, std::min(spin_.budget(), left));
+    auto rung = shm::wait_doorbell(*store_->arena(), store_->self(), deadline, std::min(fixed_spin_.value_or(spin_.budget()), left));
     spin_.waited(Nanoseconds{monotonic_ns() - began}, rung != 0);
     look_at(rung);
   }

@@ -86,6 +86,8 @@ class RingChannel {
   void done(std::unique_ptr<Mail> mail);
   // Sleeps until a doorbell rings or the deadline; the bits of those who rang. Spins before it sleeps as recent traffic suggests.
   std::uint64_t wait(Deadline deadline);
+  // How long wait() looks before it sleeps, instead of what it learns. By the thread that receives.
+  void fix_spin(Nanoseconds spin) { fixed_spin_ = spin; }
   // Wakes our own wait(), from another thread.
   void wake();
   // Drops tensors of messages that have been read. Called by send, receive and wait; and by whoever has been idle for long.
@@ -143,6 +145,7 @@ class RingChannel {
   // Of the thread that receives.
   std::array<Inbox, shm::kLanes> inboxes_;
   std::uint64_t rung_ = 0;  // bits that receive() has taken and wait() has not yet reported
+  std::optional<Nanoseconds> fixed_spin_;
   shm::SpinPolicy spin_ = shm::SpinPolicy::of_this_process();
 };
 

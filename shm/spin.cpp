@@ -1,6 +1,6 @@
 #include "shm/spin.h"
 
-#include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -17,16 +17,14 @@ constexpr Nanoseconds kMin = 5us;
 constexpr Nanoseconds kNear = 150us;
 constexpr Nanoseconds kIdle = 1ms;
 constexpr int kSteady = 16;
-constexpr int kMaxPenalty = 64;
+constexpr int kMaxPenalty = 1024;
 
 }  // namespace
 
 SpinPolicy SpinPolicy::of_this_process() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  // Fails on machines with more processors than the set has bits for: these have more than one.
-  bool one = ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) == 1;
-  return SpinPolicy(!one);
+  // Not what this process may run on: one that is pinned to a core of its own waits for others on theirs. Where they share one core, no
+  // look ever finds anything, and the policy learns that.
+  return SpinPolicy(::sysconf(_SC_NPROCESSORS_ONLN) > 1);
 }
 
 void SpinPolicy::waited(Nanoseconds span, bool rang) {

@@ -9,7 +9,7 @@ namespace tv::shm {
 
 class SpinPolicy {
  public:
-  // Never spins where the process may run on one processor only: whoever we wait for could not run meanwhile.
+  // Never spins on a machine with one processor: whoever we wait for could not run meanwhile.
   static SpinPolicy of_this_process();
   explicit SpinPolicy(bool may_spin) : may_spin_(may_spin) {}
 

@@ -18,6 +18,7 @@ Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, Con
           channel_, options_.incarnation,
           [this](const std::function<bool()>& ready, Deadline deadline) { return wait_for(ready, deadline); })),
       services_{channel_->store(), caller_, control, orders, options_.device, options_.threads, &at_hand_} {
+  if (options_.spin) channel_->fix_spin(*options_.spin);
   caller_->set_wait_check([this](ActorId target) { return check_wait(target); });
 }
 

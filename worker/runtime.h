@@ -33,6 +33,8 @@ class Runtime {
     std::string device = "cpu";
     int threads = 1;
     std::string last_death;  // how the worker's last process ended; empty: there was none
+    // How long the loop spins for the next mail before it sleeps. Nothing: what the channel has learnt (shm/spin.h).
+    std::optional<Nanoseconds> spin = std::nullopt;
   };
   // The thread that makes it is the loop's.
   Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, ControlPort& control, Orders& orders, Devices& devices);

@@ -12,7 +12,8 @@ ipc:config shm
 systemd:config
 supervisor:config shm ipc systemd
 worker:config shm ipc
-tools:config shm ipc
+tools/tensorctl:config shm ipc
+tools/bench:config shm ipc worker
 END
 }
 
@@ -31,7 +32,7 @@ while IFS=: read -r folder allowed; do
       *) continue ;;
     esac
     seen=$((seen + 1))
-    [[ $target == "$folder" || " $allowed " == *" $target "* ]] || complain "$file:$line: $folder/ must not include $target/"
+    [[ $target == "${folder%%/*}" || " $allowed " == *" $target "* ]] || complain "$file:$line: $folder/ must not include $target/"
   done < <(grep -rnE '^#include "[a-z]+/' --include='*.h' --include='*.cpp' "$folder")
 done < <(rules)
 
@@ -44,7 +45,7 @@ only() {
 }
 only 'toml' '^config/toml'
 only '(torch|ATen|c10)/' '^worker/torch/'
-only 'zmq' '^ipc/'
+only 'zmq' '^(ipc|tools/bench)/'
 only 'boost/' '^shm/'
 only 'systemd/sd-event' '^supervisor/'
 only 'systemd/sd-(daemon|journal)' '^systemd/'
