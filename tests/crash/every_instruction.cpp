@@ -1,0 +1,338 @@
+// Kills a participant after every instruction of every operation, and checks after each death all that must hold.
+//
+//   crash_every_instruction [--all | --sample N] [--seed N] [--jobs N] [--operation NAME [--at K]] [--list]
+//
+// Without options it kills wherever a kill may make a difference to others: before and after every instruction that changed shared memory
+// or was a system call. Between two such instructions nothing that the victim does can be seen by anybody, so that one kill stands for
+// all. --all kills after every single instruction nevertheless. Exit status: 0, 1 with violations, 77 without ptrace.
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <random>
+#include <string_view>
+
+#include "tests/crash/operations.h"
+#include "tests/crash/stepper.h"
+#include "tests/crash/watch.h"
+
+using namespace tv;
+using namespace tv::test;
+
+namespace {
+
+// An episode takes milliseconds; one that takes this long waits for the dead.
+constexpr unsigned kHangSeconds = 60;
+// More is no operation but an endless loop.
+constexpr std::size_t kMaxSteps = 2'000'000;
+constexpr std::size_t kMaxShown = 20;
+
+struct Options {
+  bool all = false;
+  std::size_t sample = 0;
+  std::uint64_t seed = std::random_device{}();
+  unsigned jobs = 1;
+  std::string_view operation;
+  std::optional<std::size_t> at;
+};
+
+// Of one operation; in memory that all jobs share.
+struct Tally {
+  std::atomic<std::uint64_t> steps{0}, places{0}, kills{0}, violations{0}, astray{0};
+};
+
+// The way through an operation, from one sleep to the next.
+struct Leg {
+  Route route;
+  std::vector<std::size_t> places;  // where a kill may make a difference
+};
+// After `steps` of leg `leg`; or in the sleep behind it.
+struct Moment {
+  std::size_t leg = 0;
+  std::size_t steps = 0;
+  bool asleep = false;
+};
+
+// What a hang is reported with, from a signal handler.
+char g_doing[128];
+
+void on_alarm(int) {
+  static constexpr char kText[] = "crash: hangs: ";
+  (void)!::write(STDERR_FILENO, kText, sizeof kText - 1);
+  (void)!::write(STDERR_FILENO, g_doing, std::strlen(g_doing));
+  (void)!::write(STDERR_FILENO, "\n", 1);
+  ::_exit(1);
+}
+
+class Driver {
+ public:
+  explicit Driver(const Operation& operation) : operation_(operation) {
+    void* memory = ::mmap(nullptr, sizeof(Notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    notes_ = new (memory) Notes{};
+  }
+  ~Driver() { ::munmap(notes_, sizeof(Notes)); }
+
+  // Goes through the operation once, noting every step and whether it may be seen by others.
+  std::vector<Leg> explore() {
+    doing("explores");
+    std::vector<Leg> legs(1);
+    begin();
+    Watch watch(*scene_->arena);
+    RouteRecorder recorder;
+    recorder.add(*victim_);
+    legs.back().places.push_back(0);
+    for (std::size_t steps = 0; !victim_->is_over(); ++steps) {
+      if (steps == kMaxSteps) give_up("it does not end");
+      bool system_call = victim_->at_system_call();
+      auto at = victim_->step();
+      if (at == Stepper::At::kAsleep) {
+        legs.back().route = recorder.take();
+        legs.emplace_back();
+        if (!operation_.wake) give_up("it sleeps and nobody is to wake it");
+        operation_.wake(*scene_);
+        at = victim_->finish_step();
+        recorder = RouteRecorder();
+      }
+      if (at == Stepper::At::kGone) give_up(victim_->why_not());
+      recorder.add(*victim_);
+      std::size_t k = recorder.size() - 1;
+      if (watch.changed() || system_call || k == 0) {
+        auto& places = legs.back().places;
+        if (k > 0 && (places.empty() || places.back() != k - 1)) places.push_back(k - 1);
+        places.push_back(k);
+      }
+    }
+    legs.back().route = recorder.take();
+    victim_->kill();
+    return legs;
+  }
+
+  // Kills at that moment, cleans up and checks. The violations.
+  std::vector<std::string> kill_at(const std::vector<Leg>& legs, const Moment& moment) {
+    std::snprintf(g_doing, sizeof g_doing, "%s, killed after step %zu of leg %zu%s", operation_.name, moment.steps, moment.leg,
+                  moment.asleep ? ", asleep" : "");
+    ::alarm(kHangSeconds);
+    for (bool step_all_the_way : {false, true}) {
+      begin();
+      auto at = bring_to(legs, moment, step_all_the_way);
+      if (at == Stepper::At::kGone) scene_->violation("the victim: " + victim_->why_not());
+      if (at != Stepper::At::kAstray) break;
+      ++astray_;
+    }
+    if (operation_.meanwhile) operation_.meanwhile(*scene_);
+    victim_->kill();
+    scene_->bury_and_check();
+    ::alarm(0);
+    auto violations = std::move(scene_->violations);
+    victim_.reset();
+    scene_.reset();
+    return violations;
+  }
+
+  // Runs that had to be repeated because the breakpoint was not met.
+  std::uint64_t astray() const { return astray_; }
+
+ private:
+  void doing(const char* what) { std::snprintf(g_doing, sizeof g_doing, "%s %s", operation_.name, what); }
+
+  [[noreturn]] void give_up(const std::string& why) {
+    std::fprintf(stderr, "crash: %s: %s\n", operation_.name, why.c_str());
+    std::exit(1);
+  }
+
+  // A fresh scene, with the victim before the first instruction of the operation.
+  void begin() {
+    scene_ = std::make_unique<Scene>(*notes_);
+    scene_->may_read = operation_.may_read;
+    scene_->may_write = operation_.may_write;
+    scene_->check = operation_.check;
+    if (operation_.before) operation_.before(*scene_);
+    victim_ = std::make_unique<Stepper>([this] {
+      Victim victim(*scene_);
+      begin_stepping();
+      if (operation_.prepare) operation_.prepare(victim);
+      begin_stepping();
+      operation_.act(victim);
+      finish_stepping();
+    });
+    if (!victim_->run_to_mark()) give_up(victim_->why_not());
+    scene_->keep(*scene_->witness, notes_->shared[0], kSharedFill);
+    scene_->keep(*scene_->bystander, notes_->shared[1], kSharedFill);
+    for (const auto& meeting : operation_.meetings) {
+      if (!victim_->run_to_mark()) give_up(victim_->why_not());
+      meeting(*scene_);
+    }
+    if (!victim_->run_to_mark()) give_up(victim_->why_not());
+    if (operation_.ready) operation_.ready(*scene_);
+  }
+
+  Stepper::At bring_to(const std::vector<Leg>& legs, const Moment& moment, bool step_all_the_way) {
+    using At = Stepper::At;
+    for (std::size_t leg = 0;; ++leg) {
+      bool last = leg == moment.leg;
+      std::size_t steps = last && !moment.asleep ? moment.steps : legs[leg].route.size() - 1;
+      At at = victim_->go_to(legs[leg].route, steps, step_all_the_way);
+      if (at == At::kGone || at == At::kAstray || (last && !moment.asleep)) return at;
+      if (at != At::kAsleep) at = victim_->step();
+      if (last || at == At::kGone) return at;
+      operation_.wake(*scene_);
+      if (at == At::kAsleep && victim_->finish_step() == At::kGone) return At::kGone;
+    }
+  }
+
+  std::uint64_t astray_ = 0;
+  const Operation& operation_;
+  Notes* notes_;
+  std::unique_ptr<Scene> scene_;
+  std::unique_ptr<Stepper> victim_;
+};
+
+std::vector<Moment> moments_of(const std::vector<Leg>& legs, bool all) {
+  std::vector<Moment> moments;
+  for (std::size_t leg = 0; leg < legs.size(); ++leg) {
+    if (all) {
+      for (std::size_t k = 0; k < legs[leg].route.size(); ++k) moments.push_back({leg, k, false});
+    } else {
+      for (std::size_t k : legs[leg].places) moments.push_back({leg, k, false});
+      auto end = legs[leg].route.size() - 1;
+      if (legs[leg].places.empty() || legs[leg].places.back() != end) moments.push_back({leg, end, false});
+    }
+    if (leg + 1 < legs.size()) moments.push_back({leg, legs[leg].route.size() - 1, true});
+  }
+  return moments;
+}
+
+// A seeded choice, half of the places where a kill may make a difference, half of all.
+std::vector<Moment> choose(const std::vector<Leg>& legs, std::size_t count, std::mt19937_64& random) {
+  std::vector<Moment> chosen;
+  for (bool all : {false, true}) {
+    auto from = moments_of(legs, all);
+    std::vector<Moment> some;
+    std::sample(from.begin(), from.end(), std::back_inserter(some), all ? count / 2 : count - count / 2, random);
+    chosen.insert(chosen.end(), some.begin(), some.end());
+  }
+  return chosen;
+}
+
+// The tracer and the traced take turns: on one processor a turn costs least.
+void stay_on_processor(unsigned job) {
+  cpu_set_t allowed, one;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  unsigned count = CPU_COUNT(&allowed), skip = job % count;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || skip-- > 0) continue;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    (void)::sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+}
+
+void run_job(const Options& options, unsigned job, Tally* tallies) {
+  stay_on_processor(job);
+  std::size_t shown = 0;
+  for (std::size_t i = 0; i < operations().size(); ++i) {
+    const Operation& operation = operations()[i];
+    if (!options.operation.empty() && options.operation != operation.name) continue;
+    Driver driver(operation);
+    auto t0=monotonic_ns();
+    auto legs = driver.explore();
+    auto t1=monotonic_ns();
+    auto moments = moments_of(legs, options.all);
+    std::size_t steps = 0;
+    for (const auto& leg : legs) steps += leg.route.size() - 1;
+    tallies[i].steps = steps + legs.size() - 1;
+    tallies[i].places = moments_of(legs, false).size();
+    if (options.sample > 0) {
+      std::mt19937_64 random(options.seed + i);
+      moments = choose(legs, options.sample, random);
+    }
+    for (std::size_t m = job; m < moments.size(); m += options.jobs) {
+      if (options.at && m != *options.at) continue;
+      auto violations = driver.kill_at(legs, moments[m]);
+      ++tallies[i].kills;
+      tallies[i].violations += violations.size();
+      for (const auto& violation : violations)
+        if (++shown <= kMaxShown) std::fprintf(stderr, "%s: %s\n", g_doing, violation.c_str());
+    }
+    tallies[i].astray += driver.astray();
+    fprintf(stderr,"%s explore %ld ms, %lu kills %ld ms, astray %lu\n",operation.name,(t1-t0)/1000000,tallies[i].kills.load(),(monotonic_ns()-t1)/1000000,driver.astray());
+  }
+}
+
+void print(const Options& options, const Tally* tallies) {
+  std::printf("%-26s %8s %8s %8s %10s\n", "operation", "steps", "seen", "kills", "violations");
+  std::uint64_t steps = 0, places = 0, kills = 0, violations = 0;
+  for (std::size_t i = 0; i < operations().size(); ++i) {
+    const Tally& t = tallies[i];
+    if (t.steps == 0) continue;
+    std::printf("%-26s %8lu %8lu %8lu %10lu %lu\n", operations()[i].name, t.steps.load(), t.places.load(), t.kills.load(), t.violations.load(), t.astray.load());
+    steps += t.steps, places += t.places, kills += t.kills, violations += t.violations;
+  }
+  std::printf("%-26s %8lu %8lu %8lu %10lu\n", "total", steps, places, kills, violations);
+  if (options.sample > 0) std::printf("seed %lu\n", options.seed);
+}
+
+int usage() {
+  std::fprintf(stderr, "usage: crash_every_instruction [--all | --sample N] [--seed N] [--jobs N] [--operation NAME [--at K]] [--list]\n");
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    std::string_view argument = argv[i];
+    if (argument == "--all") {
+      options.all = true;
+    } else if (argument == "--list") {
+      for (const auto& operation : operations()) std::puts(operation.name);
+      return 0;
+    } else if (i + 1 == argc) {
+      return usage();
+    } else if (argument == "--operation") {
+      options.operation = argv[++i];
+    } else if (argument == "--sample") {
+      options.sample = std::strtoull(argv[++i], nullptr, 10);
+    } else if (argument == "--seed") {
+      options.seed = std::strtoull(argv[++i], nullptr, 10);
+    } else if (argument == "--jobs") {
+      options.jobs = std::max(1, std::atoi(argv[++i]));
+    } else if (argument == "--at") {
+      options.at = std::strtoull(argv[++i], nullptr, 10);
+    } else {
+      return usage();
+    }
+  }
+  ::signal(SIGALRM, on_alarm);
+  std::size_t bytes = sizeof(Tally) * operations().size();
+  auto* tallies = static_cast<Tally*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  for (std::size_t i = 0; i < operations().size(); ++i) new (&tallies[i]) Tally{};
+  std::vector<pid_t> jobs;
+  for (unsigned job = 1; job < options.jobs; ++job) {
+    pid_t pid = ::fork();
+    if (pid == 0) {
+      run_job(options, job, tallies);
+      std::exit(0);
+    }
+    jobs.push_back(pid);
+  }
+  run_job(options, 0, tallies);
+  bool failed = false;
+  for (pid_t pid : jobs) {
+    int status = 0;
+    failed |= ::waitpid(pid, &status, 0) != pid || status != 0;
+  }
+  print(options, tallies);
+  for (std::size_t i = 0; i < operations().size(); ++i) failed |= tallies[i].violations > 0;
+  return failed ? 1 : 0;
+}
