@@ -46,7 +46,7 @@ struct Options {
 
 // Of one operation; in memory that all jobs share.
 struct Tally {
-  std::atomic<std::uint64_t> steps{0}, places{0}, kills{0}, violations{0}, astray{0};
+  std::atomic<std::uint64_t> steps{0}, places{0}, kills{0}, violations{0};
 };
 
 // The way through an operation, from one sleep to the next.
@@ -125,7 +125,6 @@ class Driver {
       auto at = bring_to(legs, moment, step_all_the_way);
       if (at == Stepper::At::kGone) scene_->violation("the victim: " + victim_->why_not());
       if (at != Stepper::At::kAstray) break;
-      ++astray_;
     }
     if (operation_.meanwhile) operation_.meanwhile(*scene_);
     victim_->kill();
@@ -136,9 +135,6 @@ class Driver {
     scene_.reset();
     return violations;
   }
-
-  // Runs that had to be repeated because the breakpoint was not met.
-  std::uint64_t astray() const { return astray_; }
 
  private:
   void doing(const char* what) { std::snprintf(g_doing, sizeof g_doing, "%s %s", operation_.name, what); }
@@ -188,7 +184,6 @@ class Driver {
     }
   }
 
-  std::uint64_t astray_ = 0;
   const Operation& operation_;
   Notes* notes_;
   std::unique_ptr<Scene> scene_;
@@ -242,10 +237,11 @@ void run_job(const Options& options, unsigned job, Tally* tallies) {
   for (std::size_t i = 0; i < operations().size(); ++i) {
     const Operation& operation = operations()[i];
     if (!options.operation.empty() && options.operation != operation.name) continue;
+    // Samples are too short to be divided.
+    bool divided = options.sample == 0;
+    if (!divided && i % options.jobs != job) continue;
     Driver driver(operation);
-    auto t0=monotonic_ns();
     auto legs = driver.explore();
-    auto t1=monotonic_ns();
     auto moments = moments_of(legs, options.all);
     std::size_t steps = 0;
     for (const auto& leg : legs) steps += leg.route.size() - 1;
@@ -255,7 +251,7 @@ void run_job(const Options& options, unsigned job, Tally* tallies) {
       std::mt19937_64 random(options.seed + i);
       moments = choose(legs, options.sample, random);
     }
-    for (std::size_t m = job; m < moments.size(); m += options.jobs) {
+    for (std::size_t m = divided ? job : 0; m < moments.size(); m += divided ? options.jobs : 1) {
       if (options.at && m != *options.at) continue;
       auto violations = driver.kill_at(legs, moments[m]);
       ++tallies[i].kills;
@@ -263,8 +259,6 @@ void run_job(const Options& options, unsigned job, Tally* tallies) {
       for (const auto& violation : violations)
         if (++shown <= kMaxShown) std::fprintf(stderr, "%s: %s\n", g_doing, violation.c_str());
     }
-    tallies[i].astray += driver.astray();
-    fprintf(stderr,"%s explore %ld ms, %lu kills %ld ms, astray %lu\n",operation.name,(t1-t0)/1000000,tallies[i].kills.load(),(monotonic_ns()-t1)/1000000,driver.astray());
   }
 }
 
@@ -274,7 +268,7 @@ void print(const Options& options, const Tally* tallies) {
   for (std::size_t i = 0; i < operations().size(); ++i) {
     const Tally& t = tallies[i];
     if (t.steps == 0) continue;
-    std::printf("%-26s %8lu %8lu %8lu %10lu %lu\n", operations()[i].name, t.steps.load(), t.places.load(), t.kills.load(), t.violations.load(), t.astray.load());
+    std::printf("%-26s %8lu %8lu %8lu %10lu\n", operations()[i].name, t.steps.load(), t.places.load(), t.kills.load(), t.violations.load());
     steps += t.steps, places += t.places, kills += t.kills, violations += t.violations;
   }
   std::printf("%-26s %8lu %8lu %8lu %10lu\n", "total", steps, places, kills, violations);
