@@ -15,6 +15,7 @@
 #include "shm/ring.h"
 #include "shm/state.h"
 #include "shm/store.h"
+#include "tests/crash/fill.h"
 #include "tests/crash/sleeper.h"
 
 namespace tv::test {
@@ -43,9 +44,6 @@ struct Notes {
   std::uint64_t letters;  // written to the witness so far
 };
 
-shm::TensorSpec bytes_of(std::uint64_t bytes);
-std::optional<shm::Tensor> filled_tensor(shm::Store& store, std::uint64_t bytes, std::uint8_t fill);
-bool has_fill(const shm::Tensor& tensor, std::uint8_t fill);
 shm::State state_of(const shm::Tensor& tensor, std::uint8_t fill);
 
 class Scene {
