@@ -1,10 +1,11 @@
 // Kills a participant after every instruction of every operation, and checks after each death all that must hold.
 //
-//   crash_every_instruction [--all | --sample N] [--seed N] [--jobs N] [--operation NAME [--at K]] [--list]
+//   crash_every_instruction [--all | --sample N] [--seed N] [--jobs N] [--operation NAME [--at LEG:STEP]] [--list]
 //
 // Without options it kills wherever a kill may make a difference to others: before and after every instruction that changed shared memory
 // or was a system call. Between two such instructions nothing that the victim does can be seen by anybody, so that one kill stands for
-// all. --all kills after every single instruction nevertheless. Exit status: 0, 1 with violations, 77 without ptrace.
+// all. --all kills after every single instruction nevertheless. A leg is the way to where the victim sleeps; most operations have one.
+// Exit status: 0, 1 with violations, 77 without ptrace.
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -18,6 +19,7 @@
 #include <cstring>
 #include <new>
 #include <random>
+#include <string>
 #include <string_view>
 
 #include "tests/crash/operations.h"
@@ -41,7 +43,7 @@ struct Options {
   std::uint64_t seed = std::random_device{}();
   unsigned jobs = 1;
   std::string_view operation;
-  std::optional<std::size_t> at;
+  std::string_view at;  // a Moment's text
 };
 
 // Of one operation; in memory that all jobs share.
@@ -59,6 +61,8 @@ struct Moment {
   std::size_t leg = 0;
   std::size_t steps = 0;
   bool asleep = false;
+
+  std::string text() const { return std::to_string(leg) + ":" + (asleep ? "asleep" : std::to_string(steps)); }
 };
 
 // What a hang is reported with, from a signal handler.
@@ -117,8 +121,7 @@ class Driver {
 
   // Kills at that moment, cleans up and checks. The violations.
   std::vector<std::string> kill_at(const std::vector<Leg>& legs, const Moment& moment) {
-    std::snprintf(g_doing, sizeof g_doing, "%s, killed after step %zu of leg %zu%s", operation_.name, moment.steps, moment.leg,
-                  moment.asleep ? ", asleep" : "");
+    std::snprintf(g_doing, sizeof g_doing, "--operation '%s' --at %s", operation_.name, moment.text().c_str());
     ::alarm(kHangSeconds);
     for (bool step_all_the_way : {false, true}) {
       begin();
@@ -242,7 +245,7 @@ void run_job(const Options& options, unsigned job, Tally* tallies) {
     if (!divided && i % options.jobs != job) continue;
     Driver driver(operation);
     auto legs = driver.explore();
-    auto moments = moments_of(legs, options.all);
+    auto moments = moments_of(legs, options.all || !options.at.empty());
     std::size_t steps = 0;
     for (const auto& leg : legs) steps += leg.route.size() - 1;
     tallies[i].steps = steps + legs.size() - 1;
@@ -252,7 +255,7 @@ void run_job(const Options& options, unsigned job, Tally* tallies) {
       moments = choose(legs, options.sample, random);
     }
     for (std::size_t m = divided ? job : 0; m < moments.size(); m += divided ? options.jobs : 1) {
-      if (options.at && m != *options.at) continue;
+      if (!options.at.empty() && moments[m].text() != options.at) continue;
       auto violations = driver.kill_at(legs, moments[m]);
       ++tallies[i].kills;
       tallies[i].violations += violations.size();
@@ -276,7 +279,8 @@ void print(const Options& options, const Tally* tallies) {
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: crash_every_instruction [--all | --sample N] [--seed N] [--jobs N] [--operation NAME [--at K]] [--list]\n");
+  std::fprintf(stderr,
+               "usage: crash_every_instruction [--all | --sample N] [--seed N] [--jobs N] [--operation NAME [--at LEG:STEP]] [--list]\n");
   return 2;
 }
 
@@ -302,7 +306,7 @@ int main(int argc, char** argv) {
     } else if (argument == "--jobs") {
       options.jobs = std::max(1, std::atoi(argv[++i]));
     } else if (argument == "--at") {
-      options.at = std::strtoull(argv[++i], nullptr, 10);
+      options.at = argv[++i];
     } else {
       return usage();
     }

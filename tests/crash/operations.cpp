@@ -97,15 +97,16 @@ std::vector<Operation> make_table() {
              if (v.tensors.back().handle().index() / limits::kSlotsPerChunk != first) std::abort();
            },
        .act = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(8))); }});
-  add({.name = "allocate small", .prepare = warm_up, .act = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(kSmallBytes))); }});
-  add({.name = "allocate large", .prepare = warm_up, .act = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(kLargeBytes))); }});
-  add({.name = "put a tensor",
-       .prepare = warm_up,
-       .act =
-           [](Victim& v) {
-             std::byte bytes[64]{};
-             v.tensors.push_back(*v.store->put(bytes_of(sizeof bytes), bytes));
-           }});
+  add({.name = "allocate small", .prepare = warm_up, .act = [](Victim& v) {
+         v.drafts.push_back(*v.store->create(bytes_of(kSmallBytes)));
+       }});
+  add({.name = "allocate large", .prepare = warm_up, .act = [](Victim& v) {
+         v.drafts.push_back(*v.store->create(bytes_of(kLargeBytes)));
+       }});
+  add({.name = "put a tensor", .prepare = warm_up, .act = [](Victim& v) {
+         std::byte bytes[64]{};
+         v.tensors.push_back(*v.store->put(bytes_of(sizeof bytes), bytes));
+       }});
   add({.name = "seal",
        .prepare = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(kSmallBytes))); },
        .act = [](Victim& v) { v.tensors.push_back(std::move(v.drafts.back()).seal()); }});
@@ -114,10 +115,9 @@ std::vector<Operation> make_table() {
        .act = [](Victim& v) { v.drafts.clear(); }});
 
   // Holding.
-  add({.name = "hold another's",
-       .before = witness_makes,
-       .prepare = warm_up,
-       .act = [](Victim& v) { v.tensors.push_back(*v.store->get(v.notes.passed[0])); }});
+  add({.name = "hold another's", .before = witness_makes, .prepare = warm_up, .act = [](Victim& v) {
+         v.tensors.push_back(*v.store->get(v.notes.passed[0]));
+       }});
   add({.name = "hold, holder lets go",
        .before = witness_makes,
        .prepare = warm_up,
@@ -128,10 +128,9 @@ std::vector<Operation> make_table() {
              s.witness->collect();
            },
        .check = must_be_gone});
-  add({.name = "hold by stale handle",
-       .before = witness_reuses_slot,
-       .prepare = warm_up,
-       .act = [](Victim& v) { v.result = v.store->get(v.notes.passed[1]).ok(); }});
+  add({.name = "hold by stale handle", .before = witness_reuses_slot, .prepare = warm_up, .act = [](Victim& v) {
+         v.result = v.store->get(v.notes.passed[1]).ok();
+       }});
   add({.name = "stale, holder lets go",
        .before = witness_reuses_slot,
        .prepare = warm_up,
@@ -218,9 +217,7 @@ std::vector<Operation> make_table() {
        .act = [](Victim& v) { v.result = wait_doorbell(*v.arena, kVictim, Deadline::in(60s)); },
        .wake = [](Scene& s) { ring_doorbell(*s.arena, kVictim, kWitness); }});
   add({.name = "wait in vain", .act = [](Victim& v) { v.result = wait_doorbell(*v.arena, kVictim, Deadline::in(1ns)); }});
-  add({.name = "read and be done",
-       .act = [](Victim& v) { v.from_witness->done(v.read_letter().end); },
-       .may_read = 1});
+  add({.name = "read and be done", .act = [](Victim& v) { v.from_witness->done(v.read_letter().end); }, .may_read = 1});
   add({.name = "done, wake the sender",
        .before = [](Scene& s) { s.fill_ring_to_victim(); },
        .prepare = [](Victim& v) { v.record = v.read_letter(); },
@@ -248,13 +245,11 @@ std::vector<Operation> make_table() {
        .may_read = 1});
 
   // Coming and being found.
-  add({.name = "attach",
-       .act =
-           [](Victim& v) {
-             auto again = Store::open(v.arena, kVictim);
-             auto writer = RingWriter::open(v.arena, kVictim, kBystander);
-             v.result = again.ok() && writer.ok();
-           }});
+  add({.name = "attach", .act = [](Victim& v) {
+         auto again = Store::open(v.arena, kVictim);
+         auto writer = RingWriter::open(v.arena, kVictim, kBystander);
+         v.result = again.ok() && writer.ok();
+       }});
   // The supervisor's own writes: those who read must not wait for it, and its successor writes the entry anew.
   add({.name = "publish a name",
        .before = two_named,
@@ -272,7 +267,10 @@ std::vector<Operation> make_table() {
        .check = published_or_not});
   add({.name = "say where an actor is",
        .prepare = [](Victim& v) { v.directory.emplace(v.arena); },
-       .act = [](Victim& v) { v.directory->set_actor(kActor, {kVictim, ActorState::kFailed, 0, 7}, "it failed"); },
+       .act =
+           [](Victim& v) {
+             v.directory->set_actor(kActor, {kVictim, ActorState::kFailed, 0, 7}, "it failed");
+           },
        .check =
            [](Scene& s) {
              Directory directory(s.arena);

@@ -190,14 +190,15 @@ void Scene::read_letter(Store& store, const Record& record, std::uint64_t number
   Letter letter{};
   if (record.payload.size() < sizeof letter) return violation(std::string("a letter ") + whose + " is too short");
   std::memcpy(&letter, record.payload.data(), sizeof letter);
-  expect(letter.number == number, std::string("letter ") + std::to_string(letter.number) + " " + whose + " came where " +
-                                      std::to_string(number) + " was due");
+  expect(letter.number == number,
+         std::string("letter ") + std::to_string(letter.number) + " " + whose + " came where " + std::to_string(number) + " was due");
   for (std::size_t i = 0; i < record.handles.size() && i < std::size(letter.fills); ++i) {
     auto tensor = store.get(Handle::from_bits(record.handles[i]));
     if (!tensor) {
       violation(std::string("a tensor of letter ") + std::to_string(number) + " " + whose + ": " + tensor.error().message);
     } else {
-      expect(has_fill(*tensor, letter.fills[i]), std::string("a tensor of letter ") + std::to_string(number) + " " + whose + " has other bytes");
+      expect(has_fill(*tensor, letter.fills[i]),
+             std::string("a tensor of letter ") + std::to_string(number) + " " + whose + " has other bytes");
     }
   }
 }
@@ -214,8 +215,10 @@ void Scene::read_from_victim() {
 
 void Scene::check_mail_of_victim() {
   read_from_victim();
-  expect(read_ >= notes.letters, "of the victim's " + std::to_string(notes.letters) + " letters only " + std::to_string(read_) + " arrived");
-  expect(read_ <= notes.letters + may_write, "the victim wrote " + std::to_string(notes.letters) + " letters, " + std::to_string(read_) + " arrived");
+  expect(read_ >= notes.letters,
+         "of the victim's " + std::to_string(notes.letters) + " letters only " + std::to_string(read_) + " arrived");
+  expect(read_ <= notes.letters + may_write,
+         "the victim wrote " + std::to_string(notes.letters) + " letters, " + std::to_string(read_) + " arrived");
   expect(!custody->settle(), "the supervisor keeps mail that has been read");
 }
 
@@ -225,7 +228,8 @@ void Scene::check_commit(Store& successor) {
   if (!manifest) return violation("the last commit: " + manifest.error().message);
   auto state = open_manifest(successor, *manifest);
   if (!state) return violation("the last commit: " + state.error().message);
-  bool whole = state->tensors.size() == 1 && state->opaque.size() == 8 && has_fill(state->tensors[0], static_cast<std::uint8_t>(state->opaque[0]));
+  bool whole =
+      state->tensors.size() == 1 && state->opaque.size() == 8 && has_fill(state->tensors[0], static_cast<std::uint8_t>(state->opaque[0]));
   expect(whole, "the last commit has other bytes");
   custody->release_state(kActor);
   expect(whole && has_fill(state->tensors[0], static_cast<std::uint8_t>(state->opaque[0])), "the last commit changed in its heir's hands");

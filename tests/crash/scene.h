@@ -29,7 +29,8 @@ inline constexpr std::uint64_t kSmallBytes = 1000;
 inline constexpr std::uint64_t kLargeBytes = 3 << 20;
 
 // What a tensor is filled with says whose it is.
-inline constexpr std::uint8_t kWitnessFill = 0x11, kSharedFill = 0x22, kMailFill = 0x33, kStateFill = 0x44, kNewStateFill = 0x55, kOtherFill = 0x66;
+inline constexpr std::uint8_t kWitnessFill = 0x11, kSharedFill = 0x22, kMailFill = 0x33, kStateFill = 0x44, kNewStateFill = 0x55,
+                              kOtherFill = 0x66;
 
 // What a message of these tests says: its number, and what the tensors are filled with that it carries.
 struct Letter {
@@ -81,8 +82,8 @@ class Scene {
   std::vector<std::string> violations;
 
   // How far the operation may have come, for the checks.
-  std::uint64_t may_read = 0;   // letters to the victim that it may have read
-  std::uint64_t may_write = 0;  // letters that it may have written beyond those it noted
+  std::uint64_t may_read = 0;         // letters to the victim that it may have read
+  std::uint64_t may_write = 0;        // letters that it may have written beyond those it noted
   std::function<void(Scene&)> check;  // the operation's own, after the clean-up and before the end
 
  private:
@@ -102,9 +103,9 @@ class Scene {
   void check_end();
   void read_letter(shm::Store& store, const shm::Record& record, std::uint64_t number, const char* whose);
 
-  std::vector<Kept> kept_;  // everything that the driver's participants hold
-  std::uint64_t sent_ = 0;  // letters to the victim
-  std::uint64_t read_ = 0;  // letters of the victim
+  std::vector<Kept> kept_;                  // everything that the driver's participants hold
+  std::uint64_t sent_ = 0;                  // letters to the victim
+  std::uint64_t read_ = 0;                  // letters of the victim
   std::function<bool()> has_been_told_of_;  // what the sleeper waits for has happened
   std::atomic<bool> sleep_no_more_{false};
   std::unique_ptr<Sleeper> sleeper_;

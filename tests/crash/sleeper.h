@@ -1,4 +1,5 @@
-// A thread that sleeps as one of the driver's participants: on its doorbell, or until a reader has made room. Deaths must not leave it asleep.
+// A thread that sleeps as one of the driver's participants: on its doorbell, or until a reader has made room. Deaths must not leave it
+// asleep.
 #pragma once
 
 #include <atomic>

@@ -31,6 +31,7 @@ tv_test_operation_is_over:
 namespace tv::test {
 namespace {
 
+constexpr int kNoPtrace = 77;  // exit status: ctest takes it as skipped
 constexpr std::uint64_t kTrapByte = 0xcc;
 constexpr std::uint16_t kSystemCall = 0x050f;
 // A breakpoint costs as much as this many single steps: it is written, met, taken out and stepped over.
@@ -38,7 +39,7 @@ constexpr std::size_t kBreakpointSteps = 4;
 
 [[noreturn]] void no_ptrace(const char* what) {
   std::fprintf(stderr, "crash: %s: %s; processes under test are single-stepped, which needs ptrace\n", what, std::strerror(errno));
-  std::exit(77);
+  std::exit(kNoPtrace);
 }
 
 std::uint64_t peek_user(pid_t pid, std::size_t offset) {
@@ -63,7 +64,9 @@ class Breakpoint {
   Breakpoint(pid_t pid, std::uint64_t address) : pid_(pid), address_(address), text_(peek_text(pid, address)) {
     set_ = ::ptrace(PTRACE_POKETEXT, pid_, address_, (text_ & ~std::uint64_t{0xff}) | kTrapByte) == 0;
   }
-  ~Breakpoint() { if (set_) ::ptrace(PTRACE_POKETEXT, pid_, address_, text_); }
+  ~Breakpoint() {
+    if (set_) ::ptrace(PTRACE_POKETEXT, pid_, address_, text_);
+  }
   explicit operator bool() const { return set_; }
 
  private:
@@ -126,6 +129,7 @@ Stepper::At Stepper::wait_for_stop(bool may_sleep) {
   if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP) return At::kNext;
   if (WIFSTOPPED(status)) why_not_ = "it met signal " + std::to_string(WSTOPSIG(status));
   if (WIFSIGNALED(status)) why_not_ = "it was killed by signal " + std::to_string(WTERMSIG(status));
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNoPtrace) std::exit(kNoPtrace);
   if (WIFEXITED(status)) why_not_ = "it exited with " + std::to_string(WEXITSTATUS(status));
   if (!WIFSTOPPED(status)) pid_ = -1;
   return At::kGone;

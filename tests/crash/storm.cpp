@@ -123,7 +123,8 @@ class Storm {
     int status = 0;
     ::waitpid(pids_[id], &status, 0);
     pids_[id] = -1;
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) ledger_.violation("participant %u ended by itself, with status %x", id, status);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+      ledger_.violation("participant %u ended by itself, with status %x", id, status);
     std::vector<ActorId> actors;
     if (id <= kWorkers) actors.push_back(actor_of(id));
     custody_.recover(id, actors);
@@ -211,7 +212,8 @@ int main(int argc, char** argv) {
   for (std::uint64_t i = 0; i < kills && storm.ledger().violations == 0; ++i) storm.kill_one();
   storm.finish();
   const Ledger& ledger = storm.ledger();
-  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(ledger.violations, Ledger::kShown); ++i) std::fprintf(stderr, "%s\n", ledger.texts[i]);
+  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(ledger.violations, Ledger::kShown); ++i)
+    std::fprintf(stderr, "%s\n", ledger.texts[i]);
   std::printf("kills %lu, messages %lu, objects at most %lu, violations %u, leaked bytes %lu\n", storm.kills(), ledger.messages.load(),
               storm.peak(), ledger.violations.load(), storm.leaked());
   return ledger.violations == 0 ? 0 : 1;

@@ -12,7 +12,7 @@
 
 namespace tv::test {
 
-inline constexpr std::uint32_t kMaxMembers = 16;    // participants 1 to 15
+inline constexpr std::uint32_t kMaxMembers = 16;     // participants 1 to 15
 inline constexpr std::uint32_t kMaxLives = 1 << 14;  // of one participant
 
 // Each life of a sender numbers its letters to one receiver from 0.

@@ -272,8 +272,6 @@ class Participant {
 
 }  // namespace
 
-void take_part(const std::shared_ptr<Arena>& arena, Ledger& ledger, const StormMember& member) {
-  Participant(arena, ledger, member).run();
-}
+void take_part(const std::shared_ptr<Arena>& arena, Ledger& ledger, const StormMember& member) { Participant(arena, ledger, member).run(); }
 
 }  // namespace tv::test

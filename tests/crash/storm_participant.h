@@ -14,7 +14,7 @@ struct StormMember {
   std::uint32_t members = 0;  // participants 1 to this take part
   ActorId actor = kNoActor;   // of a worker
   std::uint64_t seed = 0;
-  std::size_t objects = 0;    // how many it keeps, about
+  std::size_t objects = 0;  // how many it keeps, about
 };
 
 // In a process of its own. Returns when the ledger says stop.
