@@ -152,6 +152,7 @@ class Driver {
     scene_ = std::make_unique<Scene>(*notes_);
     scene_->may_read = operation_.may_read;
     scene_->may_write = operation_.may_write;
+    scene_->reason = operation_.reason;
     scene_->check = operation_.check;
     if (operation_.before) operation_.before(*scene_);
     victim_ = std::make_unique<Stepper>([this] {

@@ -11,6 +11,8 @@ using namespace tv::shm;
 
 namespace {
 
+constexpr std::uint64_t kRoomBytes = 12 << 20;
+
 // What the heap, the lazy binding of functions and the like do the first time is not what is tested.
 void warm_up(Victim& v) {
   for (int i = 0; i < 2; ++i) {
@@ -76,6 +78,26 @@ void published_or_not(Scene& s) {
   s.expect(s.directory->withdraw("weights").ok() && !directory.find_name("weights"), "the next supervisor cannot withdraw the name");
 }
 
+// A draft whose handle the witness has, who sleeps until it is sealed.
+void prepare_draft_for_others(Victim& v) {
+  v.drafts.reserve(4);
+  v.tensors.reserve(4);
+  v.drafts.push_back(*v.store->create(bytes_of(kSmallBytes)));
+  std::memset(v.drafts[0].data(), kOtherFill, kSmallBytes);
+  v.notes.passed[0] = v.drafts[0].handle();
+}
+void witness_awaits_asleep(Scene& s) {
+  s.await(*s.witness, s.notes.passed[0], kOtherFill);
+  s.witness_sleeps_for_seal();
+}
+
+// A draft of the witness whose handle the victim has.
+void witness_makes_draft(Scene& s) {
+  s.draft.emplace(*s.witness->create(bytes_of(kSmallBytes)));
+  std::memset(s.draft->data(), kOtherFill, kSmallBytes);
+  s.notes.passed[0] = s.draft->handle();
+}
+
 void two_named(Scene& s) {
   s.notes.passed[0] = s.make_and_keep(*s.witness, kSmallBytes, kOtherFill);
   s.notes.passed[1] = s.make_and_keep(*s.witness, kSmallBytes, kOtherFill);
@@ -110,6 +132,25 @@ std::vector<Operation> make_table() {
   add({.name = "seal",
        .prepare = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(kSmallBytes))); },
        .act = [](Victim& v) { v.tensors.push_back(std::move(v.drafts.back()).seal()); }});
+  add({.name = "seal, wake a waiter",
+       .prepare = prepare_draft_for_others,
+       .ready = witness_awaits_asleep,
+       .act = [](Victim& v) { v.tensors.push_back(std::move(v.drafts.back()).seal()); }});
+  add({.name = "fail a draft",
+       .prepare = prepare_draft_for_others,
+       .ready = witness_awaits_asleep,
+       .act = [](Victim& v) { std::move(v.drafts.back()).fail(Error{Errc::kActorError, "no such layer"}); },
+       .reason = "no such layer"});
+  add({.name = "give a draft up",
+       .prepare = prepare_draft_for_others,
+       .ready = witness_awaits_asleep,
+       .act = [](Victim& v) { v.drafts.clear(); },
+       .reason = "gave up"});
+  add({.name = "wait for a seal",
+       .before = witness_makes_draft,
+       .prepare = warm_up,
+       .act = [](Victim& v) { v.tensors.push_back(*v.store->wait(v.notes.passed[0], Deadline::in(60s))); },
+       .wake = [](Scene& s) { s.seal_draft(kOtherFill); }});
   add({.name = "drop a draft",
        .prepare = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(kSmallBytes))); },
        .act = [](Victim& v) { v.drafts.clear(); }});
@@ -150,6 +191,17 @@ std::vector<Operation> make_table() {
            },
        .act = [](Victim& v) { v.tensors.clear(); },
        .check = must_be_gone});
+  add({.name = "drop if sole",
+       .prepare =
+           [](Victim& v) {
+             v.tensors.push_back(v.make(kSmallBytes));
+             v.notes.passed[0] = v.tensors[0].handle();
+             // A count that is not a Tensor's, which would drop it once more.
+             (void)v.store->hold(v.notes.passed[0]);
+             v.tensors.clear();
+           },
+       .act = [](Victim& v) { v.result = v.store->drop_if_sole(v.notes.passed[0]); },
+       .check = must_be_gone});
   add({.name = "drop to zero, another's",
        .before = witness_makes,
        .prepare = [](Victim& v) { v.tensors.push_back(v.get(v.notes.passed[0])); },
@@ -184,6 +236,28 @@ std::vector<Operation> make_table() {
            [](Victim& v) {
              v.tensors.clear();
              v.store->collect();
+           }});
+
+  add({.name = "make room",
+       .prepare =
+           [](Victim& v) {
+             v.tensors.push_back(v.make(kLargeBytes));
+             v.tensors.clear();
+           },
+       .ready = [](Scene& s) { s.arena->header().wanted_bytes = kLargeBytes; },
+       .act = [](Victim& v) { v.store->make_room(); },
+       .meanwhile = [](Scene& s) { s.arena->header().wanted_bytes = 0; }});
+  add({.name = "wait for memory",
+       .before = [](Scene& s) { s.notes.passed[0] = s.make_and_keep(*s.witness, kRoomBytes, kOtherFill); },
+       .prepare =
+           [](Victim& v) {
+             while (auto draft = v.store->create(bytes_of(kLargeBytes), kNoActor, Deadline{0})) v.drafts.push_back(*std::move(draft));
+           },
+       .act = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(kRoomBytes), kNoActor, Deadline::in(60s))); },
+       .wake =
+           [](Scene& s) {
+             s.let_go(s.notes.passed[0]);
+             s.witness->make_room();
            }});
 
   // Mail.

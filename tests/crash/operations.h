@@ -25,6 +25,7 @@ struct Operation {
   std::function<void(Scene&)> meanwhile;
   // How far it may have come.
   std::uint64_t may_read = 0, may_write = 0;
+  std::string reason;  // with which it may have failed what others await
   // The driver, after the clean-up: what must hold beyond what always must.
   std::function<void(Scene&)> check;
 };

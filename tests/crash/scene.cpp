@@ -6,6 +6,7 @@
 
 #include "shm/doorbell.h"
 #include "shm/fsck.h"
+#include "shm/usage.h"
 
 namespace tv::test {
 
@@ -48,7 +49,7 @@ State state_of(const Tensor& tensor, std::uint8_t fill) {
   return state;
 }
 
-Scene::Scene(Notes& shared) : notes(shared), arena(need(Arena::create(kArenaBytes, kRingBytes, kObjects))) {
+Scene::Scene(Notes& shared) : notes(shared), arena(need(Arena::create({.bytes = kArenaBytes, .ring_bytes = kRingBytes, .objects = kObjects, .client_bytes = kArenaBytes / 4}))) {
   notes = Notes{};
   directory = std::make_unique<DirectoryWriter>(arena);
   directory->set_participant(kSupervisor, ParticipantKind::kSupervisor, 0, 1, "supervisor");
@@ -78,6 +79,13 @@ void Scene::keep(Store& store, Handle handle, std::uint8_t fill) { kept_.push_ba
 Handle Scene::make_and_keep(Store& store, std::uint64_t bytes, std::uint8_t fill) {
   kept_.push_back({filled_tensor(store, bytes, fill).value(), fill});
   return kept_.back().tensor.handle();
+}
+
+void Scene::await(Store& store, Handle handle, std::uint8_t fill) { awaited_.push_back({need(store.pending(handle)), fill}); }
+
+void Scene::seal_draft(std::uint8_t fill) {
+  kept_.push_back({std::move(*draft).seal(), fill});
+  draft.reset();
 }
 
 void Scene::let_go(Handle handle) {
@@ -110,6 +118,14 @@ void Scene::witness_sleeps_on_doorbell() {
   });
 }
 
+void Scene::witness_sleeps_for_seal() {
+  has_been_told_of_ = [] { return true; };  // one way or the other, once the producer is dead
+  sleeper_ = std::make_unique<Sleeper>([pending = awaited_.front().pending] {
+    auto tensor = pending.wait(Deadline::in(2 * kPatience));
+    return tensor.ok() || tensor.error().code != Errc::kDeadlineExceeded;
+  });
+}
+
 void Scene::witness_sleeps_for_room() {
   auto seen = to_victim->read_position();
   has_been_told_of_ = [this, seen] { return to_victim->read_position() != seen; };
@@ -118,12 +134,14 @@ void Scene::witness_sleeps_for_room() {
 
 void Scene::bury_and_check() {
   ActorId actors[] = {kActor};
-  custody->recover(kVictim, actors);
+  custody->recover(kVictim, actors, "killed by the test");
   check_sleeper(false);
   check_fsck("after the clean-up");
   check_kept("after the clean-up");
   if (check) check(*this);
   check_objects("after the clean-up");
+  check_awaited();
+  expect(arena->header().wanted_bytes.load() == 0, "everybody is asked to make room, although nobody waits for it");
   check_mail_of_victim();
   directory->set_participant(kVictim, ParticipantKind::kWorker, 0, 2, "victim");
   if (auto successor = Store::open(arena, kVictim)) {
@@ -161,10 +179,27 @@ void Scene::check_kept(const char* when) {
     expect(has_fill(kept.tensor, kept.fill), "the bytes of " + to_string(kept.tensor.handle()) + " changed, " + when);
 }
 
+// What was awaited of the victim is there, or will never be, and it says why.
+void Scene::check_awaited() {
+  for (const auto& awaited : awaited_) {
+    auto tensor = awaited.pending.wait(Deadline::in(kPatience));
+    if (tensor) {
+      expect(has_fill(*tensor, awaited.fill), "a tensor that was awaited has other bytes");
+    } else {
+      const std::string& why = tensor.error().message;
+      bool told = why.find("\"victim\" died: killed by the test") != std::string::npos || (!reason.empty() && why.find(reason) != std::string::npos);
+      expect(told, "a tensor that was awaited fails without saying why: " + why);
+    }
+  }
+  awaited_.clear();
+}
+
 // The objects that live are those that somebody holds, refers to in unread mail, or has committed; and no other.
 void Scene::check_objects(const char* when) {
   std::set<std::uint64_t> expected;
   for (const auto& kept : kept_) expected.insert(kept.tensor.handle().bits());
+  for (const auto& awaited : awaited_) expected.insert(awaited.pending.handle().bits());
+  if (draft) expected.insert(draft->handle().bits());
   for (const auto& record : unread_handles(*arena, kVictim, kWitness))
     for (Handle handle : record.handles) expected.insert(handle.bits());
   std::uint64_t bytes_expected = 0;
@@ -175,9 +210,9 @@ void Scene::check_objects(const char* when) {
         for (Handle handle : *handles) expected.insert(handle.bits());
   }
   for (std::uint64_t bits : expected) {
-    auto tensor = supervisor->get(Handle::from_bits(bits));
-    if (tensor) bytes_expected += tensor->bytes();
-    expect(tensor.ok(), std::string(when) + " an object is not there: " + (tensor ? "" : tensor.error().message));
+    auto object = find_object(*arena, Handle::from_bits(bits));
+    if (object) bytes_expected += object->bytes;
+    expect(object.has_value(), std::string(when) + " an object is not there: " + to_string(Handle::from_bits(bits)));
   }
   std::uint64_t bytes = 0;
   auto live = live_objects(*arena, bytes);
@@ -287,6 +322,7 @@ void Scene::check_life(Store& successor) {
 void Scene::check_end() {
   arena->cell(kActor).committed.store(0);
   check_objects("at the end");
+  draft.reset();
   kept_.clear();
   for (ParticipantId id : {kWitness, kBystander}) custody->recover(id, {});
   for (ParticipantId id : {kVictim, kWitness, kBystander}) directory->set_participant(id, ParticipantKind::kNone, 0, 0, "");

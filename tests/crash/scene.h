@@ -56,6 +56,8 @@ class Scene {
 
   // The driver's participants act.
   void keep(shm::Store& store, shm::Handle handle, std::uint8_t fill);  // it holds the tensor from now on
+  void await(shm::Store& store, shm::Handle handle, std::uint8_t fill);  // the same for one that is yet unsealed
+  void seal_draft(std::uint8_t fill);                                   // and keep it
   void let_go(shm::Handle handle);                                      // whoever keeps it drops it
   shm::Handle make_and_keep(shm::Store& store, std::uint64_t bytes, std::uint8_t fill);
   void write_to_victim(shm::Handle handle, std::uint8_t fill, std::uint64_t more_bytes = 0);
@@ -63,6 +65,7 @@ class Scene {
   void read_from_victim();  // all there is, as the witness
   void witness_sleeps_on_doorbell();
   void witness_sleeps_for_room();
+  void witness_sleeps_for_seal();  // of the first that is awaited
 
   // The victim is dead: clean-up, every check, and the end of it all.
   void bury_and_check();
@@ -84,6 +87,8 @@ class Scene {
   // How far the operation may have come, for the checks.
   std::uint64_t may_read = 0;         // letters to the victim that it may have read
   std::uint64_t may_write = 0;        // letters that it may have written beyond those it noted
+  std::string reason;                 // with which it may have failed what is awaited
+  std::optional<shm::Draft> draft;    // of the witness, that the victim waits for
   std::function<void(Scene&)> check;  // the operation's own, after the clean-up and before the end
 
  private:
@@ -96,6 +101,7 @@ class Scene {
   void check_fsck(const char* when);
   void check_kept(const char* when);
   void check_objects(const char* when);
+  void check_awaited();
   void check_mail_of_victim();
   void check_commit(shm::Store& successor);
   void check_mail_for_victim(shm::Store& successor);
@@ -103,7 +109,13 @@ class Scene {
   void check_end();
   void read_letter(shm::Store& store, const shm::Record& record, std::uint64_t number, const char* whose);
 
-  std::vector<Kept> kept_;                  // everything that the driver's participants hold
+  struct Awaited {
+    shm::Pending pending;
+    std::uint8_t fill;
+  };
+
+  std::vector<Kept> kept_;  // everything that the driver's participants hold
+  std::vector<Awaited> awaited_;
   std::uint64_t sent_ = 0;                  // letters to the victim
   std::uint64_t read_ = 0;                  // letters of the victim
   std::function<bool()> has_been_told_of_;  // what the sleeper waits for has happened

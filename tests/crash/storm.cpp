@@ -22,6 +22,7 @@
 #include "shm/doorbell.h"
 #include "shm/fsck.h"
 #include "shm/recover.h"
+#include "shm/usage.h"
 #include "tests/crash/storm_participant.h"
 
 using namespace tv;
@@ -50,7 +51,7 @@ class Storm {
       : random_(seed),
         objects_(objects),
         ledger_(*new (::mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) Ledger),
-        arena_(need(Arena::create(kArenaBytes, kRingBytes, kSlots))),
+        arena_(need(Arena::create({.bytes = kArenaBytes, .ring_bytes = kRingBytes, .objects = kSlots, .client_bytes = kArenaBytes / 3}))),
         directory_(arena_),
         store_(start_supervisor()),
         custody_(store_) {

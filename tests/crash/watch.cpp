@@ -28,9 +28,12 @@ bool Watch::changed() {
         if (rings_.size() == ring) rings_.emplace_back();
         any |= compare(rings_[ring++], arena_.ring_offset(from, to, lane), arena_.ring_bytes(lane));
       }
+  headers_.resize(g.chunks);
+  for (std::uint32_t c = 0; c < g.chunks; ++c)
+    if (arena_.chunk(c).owner.load() != 0) any |= compare(headers_[c], arena_.chunk_headers_offset(c), kChunkHeaderBytes);
   blocks_.resize(g.blocks);
   for (std::uint32_t b = 0; b < g.blocks; ++b)
-    if (arena_.block_word(b).load() != BlockWord{}) any |= compare(blocks_[b], arena_.block_offset(b), kBlockBytesWatched);
+    if (arena_.block_word(b).load().owner_plus_1 != 0) any |= compare(blocks_[b], arena_.block_offset(b), kBlockBytesWatched);
   return any;
 }
 
