@@ -139,6 +139,8 @@ Custody::Report Custody::recover(ParticipantId dead, std::span<const ActorId> ac
   arena.participant(kSupervisor).freed.store(1, std::memory_order_seq_cst);
   store_->collect();
   announce_for(arena, dead);
+  // The dead one may have waited for room: nobody else would take its wish back. Others who wait say theirs again.
+  arena.header().wanted_bytes.store(0, std::memory_order_relaxed);
   announce_room(arena);
   arena.header().restarts.fetch_add(1, std::memory_order_relaxed);
   return report;

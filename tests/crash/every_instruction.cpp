@@ -4,8 +4,8 @@
 //
 // Without options it kills wherever a kill may make a difference to others: before and after every instruction that changed shared memory
 // or was a system call. Between two such instructions nothing that the victim does can be seen by anybody, so that one kill stands for
-// all. --all kills after every single instruction nevertheless. A leg is the way to where the victim sleeps; most operations have one.
-// Exit status: 0, 1 with violations, 77 without ptrace.
+// all. --all kills after every single instruction nevertheless. A leg is the way to where somebody wakes the victim; most operations have
+// one. Exit status: 0, 1 with violations, 77 without ptrace.
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -22,6 +22,7 @@
 #include <string>
 #include <string_view>
 
+#include "tests/crash/instruction.h"
 #include "tests/crash/operations.h"
 #include "tests/crash/stepper.h"
 #include "tests/crash/watch.h"
@@ -51,10 +52,11 @@ struct Tally {
   std::atomic<std::uint64_t> steps{0}, places{0}, kills{0}, violations{0};
 };
 
-// The way through an operation, from one sleep to the next.
+// The way through an operation, from one act of the driver to the next.
 struct Leg {
   Route route;
   std::vector<std::size_t> places;  // where a kill may make a difference
+  bool asleep = false;              // it ends in a sleep, else where the driver does its part
 };
 // After `steps` of leg `leg`; or in the sleep behind it.
 struct Moment {
@@ -86,29 +88,37 @@ class Driver {
 
   // Goes through the operation once, noting every step and whether it may be seen by others.
   std::vector<Leg> explore() {
-    doing("explores");
+    std::snprintf(g_doing, sizeof g_doing, "--operation '%s', on its way through", operation_.name);
     std::vector<Leg> legs(1);
     begin();
     Watch watch(*scene_->arena);
     RouteRecorder recorder;
     recorder.add(*victim_);
     legs.back().places.push_back(0);
+    bool woken = false;
     for (std::size_t steps = 0; !victim_->is_over(); ++steps) {
       if (steps == kMaxSteps) give_up("it does not end");
-      bool system_call = victim_->at_system_call();
+      bool system_call = is_system_call(victim_->instruction());
+      bool visible = system_call || may_write(victim_->instruction());
+      bool wake_now = !woken && operation_.wake_at && victim_->at_system_call(*operation_.wake_at);
+      if (wake_now) operation_.wake(*scene_);
       auto at = victim_->step();
       if (at == Stepper::At::kAsleep) {
-        legs.back().route = recorder.take();
-        legs.emplace_back();
         if (!operation_.wake) give_up("it sleeps and nobody is to wake it");
         operation_.wake(*scene_);
-        at = victim_->finish_step();
+      }
+      if (wake_now || at == Stepper::At::kAsleep) {
+        woken = true;
+        legs.back().asleep = at == Stepper::At::kAsleep;
+        legs.back().route = recorder.take();
+        legs.emplace_back();
         recorder = RouteRecorder();
       }
+      if (at == Stepper::At::kAsleep) at = victim_->finish_step();
       if (at == Stepper::At::kGone) give_up(victim_->why_not());
       recorder.add(*victim_);
       std::size_t k = recorder.size() - 1;
-      if (watch.changed() || system_call || k == 0) {
+      if (k == 0 || system_call || (visible && watch.changed())) {
         auto& places = legs.back().places;
         if (k > 0 && (places.empty() || places.back() != k - 1)) places.push_back(k - 1);
         places.push_back(k);
@@ -140,8 +150,6 @@ class Driver {
   }
 
  private:
-  void doing(const char* what) { std::snprintf(g_doing, sizeof g_doing, "%s %s", operation_.name, what); }
-
   [[noreturn]] void give_up(const std::string& why) {
     std::fprintf(stderr, "crash: %s: %s\n", operation_.name, why.c_str());
     std::exit(1);
@@ -181,9 +189,10 @@ class Driver {
       std::size_t steps = last && !moment.asleep ? moment.steps : legs[leg].route.size() - 1;
       At at = victim_->go_to(legs[leg].route, steps, step_all_the_way);
       if (at == At::kGone || at == At::kAstray || (last && !moment.asleep)) return at;
+      if (!legs[leg].asleep) operation_.wake(*scene_);
       if (at != At::kAsleep) at = victim_->step();
       if (last || at == At::kGone) return at;
-      operation_.wake(*scene_);
+      if (legs[leg].asleep) operation_.wake(*scene_);
       if (at == At::kAsleep && victim_->finish_step() == At::kGone) return At::kGone;
     }
   }
@@ -204,7 +213,7 @@ std::vector<Moment> moments_of(const std::vector<Leg>& legs, bool all) {
       auto end = legs[leg].route.size() - 1;
       if (legs[leg].places.empty() || legs[leg].places.back() != end) moments.push_back({leg, end, false});
     }
-    if (leg + 1 < legs.size()) moments.push_back({leg, legs[leg].route.size() - 1, true});
+    if (legs[leg].asleep) moments.push_back({leg, legs[leg].route.size() - 1, true});
   }
   return moments;
 }

@@ -1,5 +1,7 @@
 #include "tests/crash/operations.h"
 
+#include <sys/syscall.h>
+
 #include <cstring>
 
 #include "shm/doorbell.h"
@@ -132,14 +134,16 @@ std::vector<Operation> make_table() {
   add({.name = "seal",
        .prepare = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(kSmallBytes))); },
        .act = [](Victim& v) { v.tensors.push_back(std::move(v.drafts.back()).seal()); }});
-  add({.name = "seal, wake a waiter",
-       .prepare = prepare_draft_for_others,
-       .ready = witness_awaits_asleep,
-       .act = [](Victim& v) { v.tensors.push_back(std::move(v.drafts.back()).seal()); }});
+  add({.name = "seal, wake a waiter", .prepare = prepare_draft_for_others, .ready = witness_awaits_asleep, .act = [](Victim& v) {
+         v.tensors.push_back(std::move(v.drafts.back()).seal());
+       }});
   add({.name = "fail a draft",
        .prepare = prepare_draft_for_others,
        .ready = witness_awaits_asleep,
-       .act = [](Victim& v) { std::move(v.drafts.back()).fail(Error{Errc::kActorError, "no such layer"}); },
+       .act =
+           [](Victim& v) {
+             std::move(v.drafts.back()).fail(Error{Errc::kActorError, "no such layer"});
+           },
        .reason = "no such layer"});
   add({.name = "give a draft up",
        .prepare = prepare_draft_for_others,
@@ -258,7 +262,8 @@ std::vector<Operation> make_table() {
            [](Scene& s) {
              s.let_go(s.notes.passed[0]);
              s.witness->make_room();
-           }});
+           },
+       .wake_at = SYS_futex});
 
   // Mail.
   add({.name = "write a letter", .act = put_letter, .may_write = 1});

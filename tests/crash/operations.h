@@ -21,6 +21,8 @@ struct Operation {
   std::function<void(Victim&)> act;
   // The driver, when the victim sleeps in a system call and is to go on.
   std::function<void(Scene&)> wake;
+  // Or rather before this system call, of one that sleeps for too short a time to be met asleep.
+  std::optional<long> wake_at;
   // The driver, when the victim has been stopped, before it is killed: the world goes on around it.
   std::function<void(Scene&)> meanwhile;
   // How far it may have come.

@@ -49,7 +49,9 @@ State state_of(const Tensor& tensor, std::uint8_t fill) {
   return state;
 }
 
-Scene::Scene(Notes& shared) : notes(shared), arena(need(Arena::create({.bytes = kArenaBytes, .ring_bytes = kRingBytes, .objects = kObjects, .client_bytes = kArenaBytes / 4}))) {
+Scene::Scene(Notes& shared)
+    : notes(shared),
+      arena(need(Arena::create({.bytes = kArenaBytes, .ring_bytes = kRingBytes, .objects = kObjects, .client_bytes = kArenaBytes / 4}))) {
   notes = Notes{};
   directory = std::make_unique<DirectoryWriter>(arena);
   directory->set_participant(kSupervisor, ParticipantKind::kSupervisor, 0, 1, "supervisor");
@@ -187,7 +189,8 @@ void Scene::check_awaited() {
       expect(has_fill(*tensor, awaited.fill), "a tensor that was awaited has other bytes");
     } else {
       const std::string& why = tensor.error().message;
-      bool told = why.find("\"victim\" died: killed by the test") != std::string::npos || (!reason.empty() && why.find(reason) != std::string::npos);
+      bool told = why.find("\"victim\" died: killed by the test") != std::string::npos ||
+                  (!reason.empty() && why.find(reason) != std::string::npos);
       expect(told, "a tensor that was awaited fails without saying why: " + why);
     }
   }

@@ -55,10 +55,10 @@ class Scene {
   Scene& operator=(const Scene&) = delete;
 
   // The driver's participants act.
-  void keep(shm::Store& store, shm::Handle handle, std::uint8_t fill);  // it holds the tensor from now on
+  void keep(shm::Store& store, shm::Handle handle, std::uint8_t fill);   // it holds the tensor from now on
   void await(shm::Store& store, shm::Handle handle, std::uint8_t fill);  // the same for one that is yet unsealed
-  void seal_draft(std::uint8_t fill);                                   // and keep it
-  void let_go(shm::Handle handle);                                      // whoever keeps it drops it
+  void seal_draft(std::uint8_t fill);                                    // and keep it
+  void let_go(shm::Handle handle);                                       // whoever keeps it drops it
   shm::Handle make_and_keep(shm::Store& store, std::uint64_t bytes, std::uint8_t fill);
   void write_to_victim(shm::Handle handle, std::uint8_t fill, std::uint64_t more_bytes = 0);
   void fill_ring_to_victim();

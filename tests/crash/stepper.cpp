@@ -15,9 +15,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tests/crash/instruction.h"
 #include "tests/crash/sleeper.h"
 
-// x86-64: a breakpoint is the byte 0xcc, after which the process stands one byte further; a system call is 0f 05.
+// x86-64: a breakpoint is the byte 0xcc, after which the process stands one byte further.
 extern "C" void tv_test_operation_is_over();
 asm(R"(
 .text
@@ -33,7 +34,6 @@ namespace {
 
 constexpr int kNoPtrace = 77;  // exit status: ctest takes it as skipped
 constexpr std::uint64_t kTrapByte = 0xcc;
-constexpr std::uint16_t kSystemCall = 0x050f;
 // A breakpoint costs as much as this many single steps: it is written, met, taken out and stepped over.
 constexpr std::size_t kBreakpointSteps = 4;
 
@@ -148,7 +148,7 @@ bool Stepper::run_to_mark() {
 }
 
 Stepper::At Stepper::step() {
-  bool may_sleep = at_system_call();
+  bool may_sleep = is_system_call(instruction());
   if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0) return At::kGone;
   return wait_for_stop(may_sleep);
 }
@@ -157,7 +157,11 @@ Stepper::At Stepper::finish_step() { return wait_for_stop(false); }
 
 std::uint64_t Stepper::address() const { return peek_user(pid_, offsetof(user_regs_struct, rip)); }
 
-bool Stepper::at_system_call() const { return static_cast<std::uint16_t>(peek_text(pid_, address())) == kSystemCall; }
+std::uint64_t Stepper::instruction() const { return peek_text(pid_, address()); }
+
+bool Stepper::at_system_call(long number) const {
+  return is_system_call(instruction()) && peek_user(pid_, offsetof(user_regs_struct, rax)) == static_cast<std::uint64_t>(number);
+}
 
 bool Stepper::is_over() const { return address() == kEnd; }
 
@@ -204,7 +208,7 @@ Stepper::At Stepper::go_to(const Route& route, std::size_t k, bool step_all_the_
 void RouteRecorder::add(const Stepper& stepper) {
   std::uint64_t address = stepper.address();
   auto& arrivals = arrivals_[address];
-  route_.push_back({address, ++arrivals, stepper.at_system_call()});
+  route_.push_back({address, ++arrivals});
 }
 
 }  // namespace tv::test

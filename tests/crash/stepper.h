@@ -23,7 +23,6 @@ void begin_stepping();
 struct Waypoint {
   std::uint64_t address = 0;
   std::uint32_t arrival = 0;  // 1: the first
-  bool system_call = false;   // the instruction there is one
 };
 // route[k] is where the process stands after k steps; the last one is in finish_stepping().
 using Route = std::vector<Waypoint>;
@@ -49,9 +48,10 @@ class Stepper {
   At step();
   At finish_step();
 
-  // The address of the next instruction, and whether it is a system call.
+  // The next instruction: where it is, and its first bytes.
   std::uint64_t address() const;
-  bool at_system_call() const;
+  std::uint64_t instruction() const;
+  bool at_system_call(long number) const;
   bool is_over() const;
 
   // To route[k], from route[0]. kAstray if this run takes another way than the one that was recorded (the heap and the clock have their

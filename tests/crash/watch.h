@@ -1,4 +1,5 @@
-// Watch: has shared memory changed since the last look? All tables, headers of leased chunks, rings that are made, and the beginning of every leased block.
+// Watch: has shared memory changed since the last look? All tables, headers of leased chunks, rings that are made, and the beginning of
+// every leased block.
 //
 // A block's bytes beyond its first page are payload, which nobody reads before it is sealed. One thread; nobody else may write meanwhile.
 #pragma once
