@@ -67,6 +67,7 @@ class NoControl : public worker::ControlPort {
   void stopping() override {}
   Result<std::uint64_t> publish(const std::string&, shm::Handle, Deadline) override { return Error{Errc::kUnsupported, "no supervisor"}; }
   Result<void> withdraw(const std::string&, Deadline) override { return Error{Errc::kUnsupported, "no supervisor"}; }
+  Result<std::uint64_t> dead_letter(const worker::DeadLetter&, Deadline) override { return Error{Errc::kUnsupported, "no supervisor"}; }
 };
 
 class NoDevices : public worker::Devices {

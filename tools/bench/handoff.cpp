@@ -88,7 +88,7 @@ class ChannelDuplex : public Duplex {
         channel_->done(std::move(*mail));
         return;
       }
-      if (channel_->wait(Deadline::in(kPatience), kDefaultSpin) == 0) throw Failure("no mail came");
+      if (channel_->wait(Deadline::in(kPatience)) == 0) throw Failure("no mail came");
     }
   }
 

@@ -46,7 +46,7 @@ class Receiver {
   }
   void receive(std::size_t count) {
     while (count > 0) {
-      std::uint64_t rung = shm::wait_doorbell(*arena_, self_, Deadline::in(kPatience), kDefaultSpin);
+      std::uint64_t rung = shm::wait_doorbell(*arena_, self_, Deadline::in(kPatience));
       if (rung == 0) throw Failure("no message came");
       for (auto& [from, reader] : readers_)
         if ((rung & bit(from)) != 0) count -= drain(reader);
@@ -141,7 +141,7 @@ std::unique_ptr<Crew> envelopes(const std::vector<int>& cpus) {
                     keep((*mail)->envelope().getCallId());
                     (*receiver)->done(std::move(*mail));
                     ++taken;
-                  } else if ((*receiver)->wait(Deadline::in(kPatience), kDefaultSpin) == 0) {
+                  } else if ((*receiver)->wait(Deadline::in(kPatience)) == 0) {
                     throw Failure("no mail came");
                   }
                 }
