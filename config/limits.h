@@ -25,8 +25,8 @@ inline constexpr std::size_t kLargestCellBytes = 4 * kUnitBytes;
 
 // Blocks that a participant keeps leased though nothing lies in them, so that a steady coming and going of tensors makes no system
 // calls; and never more than this share of the arena. They are given back when somebody waits for room.
-inline constexpr std::uint32_t kMaxKeptBlocks = 64;
-inline constexpr std::uint32_t kKeptShare = 16;
+inline constexpr std::uint32_t kMaxKeptBlocks = 256;
+inline constexpr std::uint32_t kKeptShare = 8;
 
 // Object slots come in chunks of this many; a chunk is leased like a block.
 inline constexpr std::uint32_t kSlotsPerChunk = 512;

@@ -92,10 +92,10 @@ Result<std::shared_ptr<Store>> Store::open(std::shared_ptr<Arena> arena, Partici
 }
 
 Result<Draft> Store::create(const TensorSpec& spec, ActorId creator) {
-  return create(spec, creator, Deadline::in(Nanoseconds{arena_->header().patience_ns}));
+  return create(spec, creator, Nanoseconds{arena_->header().patience_ns});
 }
 
-Result<Draft> Store::create(const TensorSpec& spec, ActorId creator, Deadline patience) {
+Result<Draft> Store::create(const TensorSpec& spec, ActorId creator, Nanoseconds patience) {
   std::uint64_t bytes = TV_TRY(spec.storage_bytes());
   auto place = TV_TRY(allocate(bytes, patience));
 
@@ -124,11 +124,11 @@ Result<Draft> Store::create(const TensorSpec& spec, ActorId creator, Deadline pa
   return Draft(std::move(hold), spec, arena_->base() + place.offset, bytes);
 }
 
-Result<Allocator::Allocation> Store::allocate(std::uint64_t bytes, Deadline patience) {
+Result<Allocator::Allocation> Store::allocate(std::uint64_t bytes, Nanoseconds patience) {
   auto place = allocator_.allocate(bytes);
   bool never = bytes > std::uint64_t{arena_->geometry().blocks} * limits::kBlockBytes;
   if (place || never || !may_pass(place.error())) return place;
-  return wait_for_room(bytes, patience, place.error());
+  return wait_for_room(bytes, Deadline::in(patience), place.error());
 }
 
 // Asks everybody for room, and tries again whenever some has been given back.

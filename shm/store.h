@@ -134,7 +134,7 @@ class Store : public std::enable_shared_from_this<Store> {
   // participants give back what they keep and the supervisor evicts. Errors: kArenaFull (names [arena] size and who holds the most), kLimit
   // ([arena] objects), kOutOfMemory (of the machine), kInvalidArgument (a spec that cannot be). `creator`: current_origin() by default.
   Result<Draft> create(const TensorSpec& spec, ActorId creator = kNoActor);
-  Result<Draft> create(const TensorSpec& spec, ActorId creator, Deadline patience);
+  Result<Draft> create(const TensorSpec& spec, ActorId creator, Nanoseconds patience);
   // create, copy, seal. `bytes` must be what spec.storage_bytes() says.
   Result<Tensor> put(const TensorSpec& spec, std::span<const std::byte> bytes, ActorId creator = kNoActor);
   // kStaleHandle when the object is gone; kUnavailable when it is not sealed; the error that it was sealed with.
@@ -168,7 +168,7 @@ class Store : public std::enable_shared_from_this<Store> {
   friend class Draft;
   friend class Pending;
   Store(std::shared_ptr<Arena> arena, ParticipantId self);
-  Result<Allocator::Allocation> allocate(std::uint64_t bytes, Deadline patience);
+  Result<Allocator::Allocation> allocate(std::uint64_t bytes, Nanoseconds patience);
   Result<Allocator::Allocation> wait_for_room(std::uint64_t bytes, Deadline patience, Error why);
   void finish(Handle handle, SlotState state);
   Result<Tensor> sealed(Hold hold);

@@ -128,7 +128,7 @@ Result<std::uint64_t> TensorSpec::storage_bytes() const {
   std::uint64_t bytes = 0;
   if (__builtin_mul_overflow(static_cast<std::uint64_t>(last) + 1, dtype_bytes(dtype), &bytes) || bytes > kMaxTensorBytes)
     return impossible(*this, "it is larger than any arena");
-  if (overlaps(*this)) return impossible(*this, "its strides let elements overlap; make it contiguous first");
+  if (!is_contiguous() && overlaps(*this)) return impossible(*this, "its strides let elements overlap; make it contiguous first");
   return bytes;
 }
 

@@ -255,9 +255,9 @@ std::vector<Operation> make_table() {
        .before = [](Scene& s) { s.notes.passed[0] = s.make_and_keep(*s.witness, kRoomBytes, kOtherFill); },
        .prepare =
            [](Victim& v) {
-             while (auto draft = v.store->create(bytes_of(kLargeBytes), kNoActor, Deadline{0})) v.drafts.push_back(*std::move(draft));
+             while (auto draft = v.store->create(bytes_of(kLargeBytes), kNoActor, 0ns)) v.drafts.push_back(*std::move(draft));
            },
-       .act = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(kRoomBytes), kNoActor, Deadline::in(60s))); },
+       .act = [](Victim& v) { v.drafts.push_back(*v.store->create(bytes_of(kRoomBytes), kNoActor, 60s)); },
        .wake =
            [](Scene& s) {
              s.let_go(s.notes.passed[0]);

@@ -126,7 +126,7 @@ TEST_CASE("who finds the arena full waits until another lets go, and then is tol
   CHECK(refused.error().message.find("[arena] size") != std::string::npos);
 
   bool got = false;
-  std::thread waiter([&] { got = late->create(bytes_spec(4 << 20), kNoActor, Deadline::in(30s)).ok(); });
+  std::thread waiter([&] { got = late->create(bytes_spec(4 << 20), kNoActor, 30s).ok(); });
   // Until it waits: it has asked for room.
   for (Deadline until = Deadline::in(30s); arena->header().wanted_bytes.load() == 0 && !until.passed();) std::this_thread::yield();
   held.reset();

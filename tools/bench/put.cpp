@@ -28,7 +28,7 @@ Report put(const Options& options) {
   for (const auto& size : kSizes) {
     std::size_t samples = options.quick ? size.quick_samples : size.samples;
     auto figures = in_a_process("put", [&](std::vector<double>& out) {
-      BenchArena arena(2 * size.bytes + 64 * kMiB, 1);
+      BenchArena arena(16 * size.bytes + 64 * kMiB, 1);
       auto store = must(shm::Store::open(arena.arena, 1));
       auto spec = bytes_spec(size.bytes);
       std::vector<std::byte> source(size.bytes, std::byte{1});
