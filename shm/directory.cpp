@@ -265,7 +265,7 @@ void DirectoryWriter::set_participant(ParticipantId id, ParticipantKind kind, st
 }
 
 void DirectoryWriter::announce() {
-  arena_->header().directory_version.fetch_add(1, std::memory_order_acq_rel);
+  arena_->header().directory_version.fetch_add(1, std::memory_order_seq_cst);
   for (ParticipantId p = 1; p < limits::kMaxParticipants; ++p)
     if (arena_->participant(p).kind.load(std::memory_order_acquire) != 0) ring_doorbell(*arena_, p, kSupervisor);
 }

@@ -9,8 +9,11 @@
 
 namespace tv::shm {
 
-// Sets bit `from` of `to`'s doorbell and wakes it if it sleeps.
+// Sets bit `from` of `to`'s doorbell and wakes it if it sleeps. REQUIRES that the store that it announces was sequentially consistent.
 void ring_doorbell(const Arena& arena, ParticipantId to, ParticipantId from);
+
+// The same, and wakes it even if the bit is set already: the supervisor, for one that may have died between the bit and the wake.
+void ring_for_dead(const Arena& arena, ParticipantId to, ParticipantId from);
 
 // Takes the bits that have been rung; waits for one if there is none. 0 at the deadline. Spins `spin` before it sleeps.
 std::uint64_t wait_doorbell(const Arena& arena, ParticipantId self, Deadline deadline, Nanoseconds spin = Nanoseconds{0});

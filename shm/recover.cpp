@@ -111,7 +111,7 @@ void announce_for(const Arena& arena, ParticipantId dead) {
       incoming.space_waiters.store(0, std::memory_order_relaxed);
       futex_wake(incoming.head, 1 << 20);
     }
-    if (any) ring_doorbell(arena, p, dead);
+    if (any) ring_for_dead(arena, p, dead);
   }
   arena.participant(dead).doorbell.sleeping.store(0, std::memory_order_seq_cst);
 }

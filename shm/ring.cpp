@@ -50,7 +50,8 @@ RingWriter::RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, Partici
       data_(arena_->ring_data(from, to, lane).data()),
       bytes_(arena_->ring_bytes(lane)),
       lane_(lane),
-      tail_(aligned(cursors_->tail.load(std::memory_order_relaxed))) {}
+      tail_(aligned(cursors_->tail.load(std::memory_order_relaxed))),
+      head_seen_(tail_ - bytes_) {}
 
 Result<RingWriter> RingWriter::open(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane) {
   TV_ASSERT(from < limits::kMaxParticipants && to < limits::kMaxParticipants);
@@ -80,11 +81,16 @@ void RingWriter::follow_reader() {
   if (head > tail_) tail_ = head;
 }
 
+bool RingWriter::has_space(std::uint64_t needed) const {
+  std::uint64_t unread = tail_ - head_seen_;
+  return unread <= bytes_ && needed <= bytes_ - unread;
+}
+
 bool RingWriter::wait_for_space(std::uint64_t needed, Deadline deadline) {
   for (;;) {
     auto seen = cursors_->head.load(std::memory_order_acquire);
-    std::uint64_t unread = tail_ - seen;
-    if (unread <= bytes_ && needed <= bytes_ - unread) return true;
+    head_seen_ = seen;
+    if (has_space(needed)) return true;
     if (deadline.passed()) return false;
     cursors_->space_waiters.store(1, std::memory_order_seq_cst);
     futex_wait(cursors_->head, static_cast<std::uint32_t>(seen), look_again(deadline));
@@ -99,14 +105,18 @@ Result<std::span<std::byte>> RingWriter::reserve(std::uint64_t payload_bytes, st
   if (payload_bytes + handles * 8 > max_payload())
     return Error{Errc::kLimit, "a message of " + std::to_string(payload_bytes) + " bytes: at most " + std::to_string(max_payload()) +
                                    " fit, half of " + name_of(lane_) + "; pass large data as a tensor"};
-  follow_reader();
+  // Our own word, which nobody else should write: one that is not ours any more may have sent the reader elsewhere.
+  bool intact = cursors_->tail.load(std::memory_order_relaxed) == tail_;
+  if (!intact) follow_reader();
   std::uint64_t size = record_bytes(payload_bytes, handles);
   std::uint64_t room = bytes_ - tail_ % bytes_;
   std::uint64_t padding = room < size ? room : 0;
-  bool too_late = deadline.passed();
-  if (!wait_for_space(size + padding, deadline))
-    return Error{too_late ? Errc::kOverloaded : Errc::kDeadlineExceeded,
-                 "the receiver's mailbox is full (" + name_of(lane_) + " is " + std::to_string(bytes_) + " bytes)"};
+  if (!intact || !has_space(size + padding)) {
+    bool too_late = deadline.passed();
+    if (!wait_for_space(size + padding, deadline))
+      return Error{too_late ? Errc::kOverloaded : Errc::kDeadlineExceeded,
+                   "the receiver's mailbox is full (" + name_of(lane_) + " is " + std::to_string(bytes_) + " bytes)"};
+  }
   if (padding >= kHeader) {
     RecordHeader pad{};
     pad.flags = kRecordPadding;
@@ -133,8 +143,8 @@ RecordPlace RingWriter::commit(std::uint64_t payload_bytes, std::span<const Hand
     std::memcpy(at + kHeader + payload_bytes + i * 8, &bits, 8);
   }
   tail_ = place.end;
-  // The message exists from this store on.
-  cursors_->tail.store(tail_, std::memory_order_release);
+  // The message exists from this store on. Sequentially consistent, as ring_doorbell asks of what it announces.
+  cursors_->tail.store(tail_, std::memory_order_seq_cst);
   reserved_bytes_ = 0;
   reserved_handles_ = 0;
   return place;
@@ -160,6 +170,7 @@ RingReader::RingReader(std::shared_ptr<Arena> arena, ParticipantId from, Partici
       bytes_(arena_->ring_bytes(lane)),
       head_(aligned(cursors_->head.load(std::memory_order_relaxed))),
       scan_(head_),
+      tail_seen_(head_),
       begun_(cursors_->begun.load(std::memory_order_relaxed)) {}
 
 Error RingReader::skip_all(const char* what) {
@@ -167,6 +178,7 @@ Error RingReader::skip_all(const char* what) {
   skipped_tail_ = aligned(cursors_->tail.load(std::memory_order_acquire));
   if (skipped_tail_ - scan_ < kFarAhead) scan_ = skipped_tail_;
   head_ = scan_;
+  tail_seen_ = scan_;
   pending_.clear();
   publish_head();
   return Error{Errc::kCorrupt, std::string("a ring holds nonsense (") + what + "); its unread mail has been skipped"};
@@ -174,9 +186,13 @@ Error RingReader::skip_all(const char* what) {
 
 Result<std::optional<Record>> RingReader::next() {
   // Judged by our own positions: what others can write is looked at once, and copied before it is checked.
-  RingPosition tail = aligned(cursors_->tail.load(std::memory_order_acquire));
-  if (tail == skipped_tail_) return std::optional<Record>{};  // told already
-  if (tail < scan_ || tail - head_ > bytes_) return skip_all("cursors that cannot be");
+  RingPosition tail = tail_seen_;
+  if (tail == scan_) {
+    tail = aligned(cursors_->tail.load(std::memory_order_seq_cst));
+    if (tail == skipped_tail_) return std::optional<Record>{};  // told already
+    if (tail < scan_ || tail - head_ > bytes_) return skip_all("cursors that cannot be");
+    tail_seen_ = tail;
+  }
   while (scan_ != tail) {
     std::uint64_t available = tail - scan_;
     std::uint64_t at = scan_ % bytes_;

@@ -55,6 +55,7 @@ class RingWriter {
  private:
   RingWriter(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane);
   void follow_reader();
+  bool has_space(std::uint64_t needed) const;
   bool wait_for_space(std::uint64_t needed, Deadline deadline);
 
   std::shared_ptr<Arena> arena_;
@@ -63,6 +64,7 @@ class RingWriter {
   std::uint64_t bytes_;
   Lane lane_;
   RingPosition tail_;  // mirrors the shared word, which only we write
+  RingPosition head_seen_;  // the reader's cursor when we last looked: a look costs the reader's cache line
   RingPosition reserved_at_ = 0;
   std::uint64_t reserved_bytes_ = 0;
   std::size_t reserved_handles_ = 0;
@@ -115,6 +117,7 @@ class RingReader {
   std::uint64_t bytes_;
   RingPosition head_;  // mirrors the shared word, which only we should write: it is not believed
   RingPosition scan_;
+  RingPosition tail_seen_;  // the writer's cursor when we last looked, checked: a look costs the writer's cache line
   RingPosition begun_;  // mirrors the shared word, which only we write
   RingPosition skipped_tail_ = ~RingPosition{0};  // what the shared word said when mail was skipped last; no position at first
   std::deque<Pending> pending_;

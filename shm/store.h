@@ -28,6 +28,8 @@ class Hold {
   Hold() = default;
   // Takes over a count that the store has already.
   static Hold adopt(std::shared_ptr<Store> store, Handle handle) { return Hold(std::move(store), handle); }
+  // Leaves the count to the store.
+  void release() { store_.reset(); }
   Hold(const Hold& other);
   Hold(Hold&& other) noexcept = default;
   Hold& operator=(Hold other) noexcept;
