@@ -69,8 +69,11 @@ Result<Tensor> Pending::wait(Deadline deadline) const {
 Draft::~Draft() {
   if (!hold_) return;
   // Mostly nobody else has the handle, and nobody has to be told.
-  if (hold_.store()->drop_if_sole(handle())) return hold_.release();
-  std::move(*this).fail(unfinished());
+  if (hold_.store()->drop_if_sole(handle())) {
+    hold_.release();
+  } else {
+    std::move(*this).fail(unfinished());
+  }
 }
 
 Tensor Draft::seal() && {
