@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <set>
@@ -29,6 +30,7 @@ class Checker {
   Config run() {
     config_.supervisor = draft_.supervisor;
     config_.arena = draft_.arena;
+    settle_clients();
     expand_workers();
     check_backoffs();
     check_spares();
@@ -48,6 +50,7 @@ class Checker {
 
   void claim(Names& names, const std::string& name, const std::string& key);
   void claim_members(Names& names, const std::string& name, std::size_t count, const std::string& key);
+  void settle_clients();
   void expand_workers();
   void check_backoffs();
   void check_spares();
@@ -84,6 +87,20 @@ void Checker::claim_members(Names& names, const std::string& name, std::size_t c
     return problems_.add(key, "the name of its last member, " + in_quotes(longest) + ", has " + std::to_string(longest.size()) +
                                   " bytes, at most " + std::to_string(limits::kMaxName) + " are possible");
   for (std::size_t i = 0; i < count; ++i) claim(names, name + "/" + std::to_string(i), key);
+}
+
+// What clients may have of the arena, in whole blocks.
+void Checker::settle_clients() {
+  auto& arena = config_.arena;
+  std::uint64_t blocks = arena.size_bytes / limits::kBlockBytes;
+  if (blocks == 0) return;  // a problem already
+  std::uint64_t wanted = arena.client_bytes;
+  if (wanted > arena.size_bytes / 2)
+    return problems_.add("arena.clients", format_size(wanted) + " is more than half of the arena (" + format_size(arena.size_bytes) +
+                                              "); ask for less or raise arena.size");
+  if (wanted == 0) wanted = static_cast<std::uint64_t>(static_cast<double>(arena.size_bytes) * arena.client_share);
+  std::uint64_t rounded = std::max<std::uint64_t>((wanted + limits::kBlockBytes / 2) / limits::kBlockBytes, 1);
+  arena.client_bytes = std::min(rounded, blocks / 2) * limits::kBlockBytes;
 }
 
 void Checker::expand_workers() {

@@ -44,6 +44,18 @@ std::optional<Device> parse_device(const std::string& text) {
   return Device{DeviceKind::kCuda, *index};
 }
 
+std::string_view to_string(HugePages huge_pages) {
+  switch (huge_pages) {
+    case HugePages::kAuto:
+      return "auto";
+    case HugePages::kOn:
+      return "on";
+    case HugePages::kOff:
+      break;
+  }
+  return "off";
+}
+
 std::string_view to_string(RestartType type) {
   switch (type) {
     case RestartType::kPermanent:

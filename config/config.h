@@ -37,12 +37,27 @@ struct Supervisor {
   Nanoseconds start_timeout = 60s;
 };
 
+// Whether blocks are backed by huge pages.
+enum class HugePages {
+  kAuto,  // where the kernel has them; said once in the log where it has not
+  kOn,    // the daemon does not start without
+  kOff,
+};
+
 // [arena]
 struct Arena {
   // "4GiB" or a share of the machine's memory, "25%". Rounded down to whole blocks of 2 MiB.
   std::uint64_t size_bytes = 0;  // the loader fills in 25% of memory
   std::uint64_t ring_bytes = limits::kDefaultRingBytes;  // a power of two; one ring per pair of participants that talk
   std::uint32_t objects = limits::kDefaultObjects;       // most objects alive at once; rounded up to whole chunks
+  // What of `size_bytes` is for tensors that clients make: a size, or a share of it. Rounded to blocks, one at least, half at most.
+  std::uint64_t client_bytes = 0;  // the loader fills it in from the share where the file gives no size
+  double client_share = 0.125;
+  // How long making a tensor waits for room in a full arena before it says that there is none.
+  Nanoseconds patience = 1s;
+  // So much of the free memory is kept backed, so that a new tensor's first write costs what later ones do. 0: none.
+  std::uint64_t prefault_bytes = std::uint64_t{64} << 20;
+  HugePages huge_pages = HugePages::kAuto;
 };
 
 // [worker.restart]: delay before restart n is min(max, min * factor^(n-1)), the first restart immediate, the count forgotten
@@ -153,6 +168,7 @@ struct Config {
   std::vector<Pool> pools;
 };
 
+std::string_view to_string(HugePages huge_pages);
 std::string_view to_string(RestartType type);
 std::string_view to_string(Routing routing);
 std::string_view to_string(DeliveryMode mode);

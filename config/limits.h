@@ -27,6 +27,12 @@ inline constexpr std::size_t kLargestCellBytes = 4 * kUnitBytes;
 // calls; and never more than this share of the arena. They are given back when somebody waits for room.
 inline constexpr std::uint32_t kMaxKeptBlocks = 256;
 inline constexpr std::uint32_t kKeptShare = 8;
+// What an idle participant goes on keeping: enough for the first small tensors of its next work.
+inline constexpr std::uint32_t kIdleKeptBlocks = 2;
+
+// Memory that is kept ready is never more than this share of the arena, whatever [arena] prefault says: a small arena is not to be taken
+// whole from the machine before anybody needs it.
+inline constexpr std::uint32_t kPrefaultShare = 4;
 
 // Object slots come in chunks of this many; a chunk is leased like a block.
 inline constexpr std::uint32_t kSlotsPerChunk = 512;

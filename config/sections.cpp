@@ -102,7 +102,38 @@ void read_objects(const Value& value, Arena& out) {
   out.objects = chunks * limits::kSlotsPerChunk;
 }
 
-constexpr Key<Arena> kArenaKeys[] = {{"size", read_arena_size}, {"ring", read_ring}, {"objects", read_objects}};
+void read_clients(const Value& value, Arena& out) {
+  // A share is one of the arena, whose size may stand further down in the file.
+  constexpr std::uint64_t kWhole = std::uint64_t{1} << 40;
+  auto* text = value.node().as_string();
+  bool share = text && text->get().find('%') != std::string::npos;
+  auto size = value.size(kWhole);
+  if (!size) return;
+  if (!share) {
+    if (*size == 0) return value.expected("a size of more than 0, such as \"64MiB\", or a share such as \"12.5%\"");
+    out.client_bytes = *size;
+    return;
+  }
+  out.client_share = static_cast<double>(*size) / static_cast<double>(kWhole);
+  if (out.client_share > 0.5) value.problem("at most half of the arena can be clients'; write \"50%\" or less");
+}
+
+void read_prefault(const Value& value, Arena& out) { set(out.prefault_bytes, value.size()); }
+
+void read_huge_pages(const Value& value, Arena& out) {
+  static constexpr std::array kChoices = {HugePages::kAuto, HugePages::kOn, HugePages::kOff};
+  set(out.huge_pages, value.choice(kChoices, [](HugePages choice) { return to_string(choice); }));
+}
+
+constexpr Key<Arena> kArenaKeys[] = {
+    {"size", read_arena_size},
+    {"ring", read_ring},
+    {"objects", read_objects},
+    {"clients", read_clients},
+    {"patience", [](const Value& value, Arena& out) { set(out.patience, value.duration(0s, 1h)); }},
+    {"prefault", read_prefault},
+    {"huge_pages", read_huge_pages},
+};
 
 constexpr Key<Backoff> kBackoffKeys[] = {
     {"min", [](const Value& value, Backoff& out) { set(out.min, value.duration(0s, kLongest)); }},

@@ -31,6 +31,9 @@ struct AdminRequest {
     showDeadLetter @15 :UInt64;    # by its id, as the next ones
     replayDeadLetter @16 :UInt64;  # sends it to its actor again; it is no dead letter any more
     purgeDeadLetters @17 :UInt64;  # drops it; 0: all
+    arenaWho @18 :Text;         # one object, by its handle ("12.3") or name
+    arenaLeaks @19 :LeakQuery;
+    arenaTop @20 :UInt32;       # with so many of the largest objects; 0 means 10
   }
 }
 
@@ -50,12 +53,19 @@ struct AdminReply {
     participants @11 :List(ParticipantInfo);
     deadLetters @12 :DeadLetterList;
     deadLetter @13 :DeadLetterInfo;
+    object @14 :ObjectInfo;
+    leaks @15 :LeakReport;
+    top @16 :ArenaTop;
   }
 }
 
 struct ObjectQuery {
   limit @0 :UInt32;             # at most so many; 0 means 1000
   named @1 :Bool;               # only those with a name
+}
+
+struct LeakQuery {
+  olderThanNs @0 :Int64;        # 0 means one minute
 }
 
 struct KillOrder {
@@ -134,8 +144,13 @@ struct ObjectInfo {
   creator @5 :Text;             # participant
   holders @6 :List(Text);
   createdNs @7 :Int64;          # CLOCK_MONOTONIC
-  state @8 :Text;               # unsealed, sealed
+  state @8 :Text;               # unsealed, sealed, failed
   version @9 :UInt64;           # of a named object
+  incarnation @10 :UInt32;      # of the creator
+  creatorActor @11 :Text;       # whose method made it; empty: none
+  method @12 :Text;             # that method; empty when nobody said
+  explained @13 :Text;          # arenaWho only: what it is there for besides its holders: a name, an actor's state, unread mail
+  footprintBytes @14 :UInt64;
 }
 
 struct ObjectList {
@@ -173,6 +188,36 @@ struct ArenaInfo {
   names @8 :UInt64;
   rings @9 :UInt64;
   ringBytes @10 :UInt64;        # of one ring
+  blocksKept @11 :UInt64;       # leased and empty: kept by participants for their next tensors
+  blocksBacked @12 :UInt64;     # leased or free, with memory
+  footprintBytes @13 :UInt64;   # what the objects take
+  clientBlocks @14 :UInt64;     # of `blocks`, those for clients
+}
+
+# Objects that are old and that no name, no committed state and no unread mail explains, by holders and creator.
+struct LeakReport {
+  groups @0 :List(LeakGroup);   # most bytes first
+  objects @1 :UInt64;           # of all groups, those left out included
+  bytes @2 :UInt64;
+  olderThanNs @3 :Int64;        # what was asked
+}
+
+struct LeakGroup {
+  holders @0 :List(Text);
+  creator @1 :Text;
+  incarnation @2 :UInt32;
+  creatorActor @3 :Text;
+  method @4 :Text;
+  objects @5 :UInt64;
+  bytes @6 :UInt64;
+  oldestNs @7 :Int64;           # CLOCK_MONOTONIC
+  oldest @8 :UInt64;            # its handle
+}
+
+struct ArenaTop {
+  arena @0 :ArenaInfo;
+  participants @1 :List(ParticipantInfo);  # most bytes held first
+  largest @2 :List(ObjectInfo);            # largest first
 }
 
 struct FsckInfo {
@@ -192,4 +237,7 @@ struct ParticipantInfo {
   objectsHeld @5 :UInt64;
   blocksLeased @6 :UInt64;
   unreadBytes @7 :UInt64;       # mail that waits for it
+  bytesHeld @8 :UInt64;         # payload of the objects; one counts with each of its holders
+  bytesHeldAlone @9 :UInt64;    # what would be free if it let go
+  blocksKept @10 :UInt64;       # of blocksLeased, empty
 }

@@ -18,6 +18,7 @@
 #include "ipc/ring_channel.h"
 #include "ipc/seqpacket.h"
 #include "ipc/spawn.capnp.h"
+#include "shm/fault_note.h"
 
 namespace tv {
 namespace {
@@ -31,8 +32,9 @@ class Waiters {
 
   Result<void> wait(const std::function<bool()>& ready, Deadline deadline) {
     if (std::this_thread::get_id() == receiver_.load())
-      return Error{Errc::kInvalidArgument, "a continuation runs on the thread that receives answers: waiting there for one would never end; "
-                                           "use then()"};
+      return Error{Errc::kInvalidArgument,
+                   "a continuation runs on the thread that receives answers: waiting there for one would never end; "
+                   "use then()"};
     std::unique_lock lock(mutex_);
     auto until = std::chrono::steady_clock::time_point(Nanoseconds(deadline.ns));
     if (changed_.wait_until(lock, until, ready)) return {};
@@ -60,7 +62,8 @@ struct Attachment {
 
 Error failure_of(wire::Failure::Reader failure) {
   auto text = failure.getMessage();
-  return Error{static_cast<Errc>(failure.getCode()), "the supervisor refuses to attach this process: " + std::string(text.begin(), text.size())};
+  return Error{static_cast<Errc>(failure.getCode()),
+               "the supervisor refuses to attach this process: " + std::string(text.begin(), text.size())};
 }
 
 Result<void> read_reply(const PacketIn& packet, Attachment& attachment) {
@@ -103,6 +106,7 @@ Result<Attachment> attach(const std::string& runtime_dir, const ClientOptions& o
 std::shared_ptr<shm::Arena> tie(std::shared_ptr<shm::Arena> arena, std::shared_ptr<Fd> socket) {
   auto* raw = arena.get();
   return std::shared_ptr<shm::Arena>(raw, [arena = std::move(arena), socket = std::move(socket)](shm::Arena*) mutable {
+    if (arena) shm::forget_faults(*arena);
     arena.reset();
     socket.reset();
   });
@@ -117,8 +121,8 @@ class AttachedClient : public Client {
         store_(std::move(store)),
         channel_(std::move(channel)),
         waiters_(std::make_shared<Waiters>()),
-        caller_(std::make_shared<Caller>(channel_, incarnation,
-                                         [waiters = waiters_](const auto& ready, Deadline deadline) { return waiters->wait(ready, deadline); })) {
+        caller_(std::make_shared<Caller>(
+            channel_, incarnation, [waiters = waiters_](const auto& ready, Deadline deadline) { return waiters->wait(ready, deadline); })) {
     receiver_ = std::thread([this] { receive(); });
     watcher_ = std::thread([this] { watch(); });
   }
@@ -241,6 +245,7 @@ Result<std::unique_ptr<Client>> Client::connect(const ClientOptions& options) {
   auto socket = std::make_shared<Fd>(std::move(attachment.socket));
   auto store = TV_TRY(shm::Store::open(tie(std::move(arena), socket), attachment.participant));
   std::shared_ptr<RingChannel> channel = TV_TRY(RingChannel::open(store));
+  if (options.note_faults) shm::note_faults(*store->arena(), store->self(), shm::Handlers::kIfNone);
   Fd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop) return system_error("cannot make an event descriptor", errno);
   return std::unique_ptr<Client>(

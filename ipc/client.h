@@ -22,6 +22,9 @@ struct ClientOptions {
   std::string name = "client";  // for people: shows up in tensorctl
   std::string runtime_dir;      // empty: where this user's daemon is by default
   Nanoseconds connect_timeout = 5s;
+  // Where the application has no handler for SIGSEGV or SIGBUS: one that notes a stray write into the arena for the supervisor's log. The
+  // process dies of the signal all the same.
+  bool note_faults = true;
 };
 
 class Client {

@@ -104,6 +104,13 @@ void Allocator::trim() {
   trim_locked();
 }
 
+void Allocator::trim_idle() {
+  std::lock_guard lock(mutex_);
+  collect_locked();
+  for (std::uint32_t block : cells_.take_empty()) blocks_.give_up(block, 1);
+  blocks_.trim(limits::kIdleKeptBlocks);
+}
+
 void Allocator::trim_locked() {
   for (std::uint32_t block : cells_.take_empty()) blocks_.give_back(block, 1);
   blocks_.trim();

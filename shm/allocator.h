@@ -36,6 +36,9 @@ class Allocator {
   // Gives back the blocks that are kept though nothing lies in them.
   void trim();
 
+  // The same, but for a few that the next tensors find (limits::kIdleKeptBlocks).
+  void trim_idle();
+
   // Supervisor: takes over a chunk of a dead participant, whose owner words have been handed over already.
   void adopt_chunk(std::uint32_t chunk);
 

@@ -31,9 +31,7 @@ class Memfd {
   int fd_;
 };
 
-Error corrupt(const char* why) {
-  return Error{Errc::kCorrupt, std::string("this is no arena that this version can use: ") + why};
-}
+Error corrupt(const char* why) { return Error{Errc::kCorrupt, std::string("this is no arena that this version can use: ") + why}; }
 
 Result<Geometry> checked_geometry(const ArenaHeader& header) {
   if (header.magic != kArenaMagic) return corrupt("it does not begin with an arena's magic number");
@@ -43,7 +41,8 @@ Result<Geometry> checked_geometry(const ArenaHeader& header) {
   const Geometry& claimed = header.geometry;
   std::uint64_t arena_bytes = std::uint64_t{claimed.blocks} * limits::kBlockBytes;
   if (claimed.chunks > limits::kMaxObjects / limits::kSlotsPerChunk) return corrupt("its object table is larger than possible");
-  auto expected = make_geometry(arena_bytes, claimed.ring_bytes, claimed.slots(), std::uint64_t{claimed.client_blocks} * limits::kBlockBytes);
+  auto expected =
+      make_geometry(arena_bytes, claimed.ring_bytes, claimed.slots(), std::uint64_t{claimed.client_blocks} * limits::kBlockBytes);
   if (!expected || !(*expected == claimed)) return corrupt("its header contradicts itself");
   return claimed;
 }
@@ -72,8 +71,8 @@ Result<std::byte*> reserve_addresses(std::uint64_t bytes) {
   std::uint64_t with_slack = bytes + limits::kBlockBytes;
   void* memory = ::mmap(nullptr, with_slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
-    return Error{Errc::kOutOfMemory, "cannot map the arena's " + std::to_string(bytes) +
-                                         " bytes; lower [arena] size or raise the limit on address space"};
+    return Error{Errc::kOutOfMemory,
+                 "cannot map the arena's " + std::to_string(bytes) + " bytes; lower [arena] size or raise the limit on address space"};
   auto first = reinterpret_cast<std::uintptr_t>(memory);
   std::uintptr_t base = (first + limits::kBlockBytes - 1) / limits::kBlockBytes * limits::kBlockBytes;
   if (base > first) ::munmap(memory, base - first);
@@ -91,6 +90,20 @@ Result<Fd> reopen_read_only(const Fd& fd) {
   Fd copy(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!copy) return system_error("cannot open the arena read-only through " + path + " (is /proc mounted?)", errno);
   return copy;
+}
+
+// The errno, 0 when it is done.
+int populate_pages(void* address, std::uint64_t bytes) {
+  int result;
+  do {
+    result = ::madvise(address, bytes, MADV_POPULATE_WRITE);
+  } while (result != 0 && (errno == EINTR || errno == EAGAIN));
+  return result == 0 ? 0 : errno;
+}
+
+Error no_memory(std::uint64_t bytes, int reason) {
+  return Error{Errc::kOutOfMemory, "the machine has no memory for " + std::to_string(bytes) +
+                                       " more bytes of the arena: " + system_error("madvise", reason).message};
 }
 
 }  // namespace
@@ -195,15 +208,24 @@ Result<void> Arena::reserve(std::uint64_t offset, std::uint64_t bytes) const {
 }
 
 Result<void> Arena::populate(std::uint64_t offset, std::uint64_t bytes) const {
-  int result;
-  do {
-    result = ::madvise(base_ + offset, bytes, MADV_POPULATE_WRITE);
-  } while (result != 0 && (errno == EINTR || errno == EAGAIN));
-  if (result == 0) return {};
-  if (errno == EINVAL) return reserve(offset, bytes);  // an older kernel
-  int reason = errno;
-  return Error{Errc::kOutOfMemory, "the machine has no memory for " + std::to_string(bytes) + " more bytes of the arena: " +
-                                       system_error("madvise", reason).message};
+  int reason = populate_pages(base_ + offset, bytes);
+  if (reason == 0) return {};
+  if (reason == EINVAL) return reserve(offset, bytes);  // an older kernel
+  return no_memory(bytes, reason);
+}
+
+Result<void> Arena::populate_aside(std::uint64_t offset, std::uint64_t bytes) const {
+  auto [fd, begins] = file_of(offset);
+  std::byte* window = TV_TRY(reserve_addresses(bytes));
+  int reason = 0;
+  auto flags = MAP_SHARED | MAP_FIXED;
+  if (::mmap(window, bytes, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset - begins)) == MAP_FAILED) reason = errno;
+  if (reason == 0 && header().huge_pages == 1) (void)::madvise(window, bytes, MADV_HUGEPAGE);
+  if (reason == 0) reason = populate_pages(window, bytes);
+  ::munmap(window, bytes);
+  if (reason == 0) return {};
+  if (reason == EINVAL) return reserve(offset, bytes);
+  return no_memory(bytes, reason);
 }
 
 void Arena::punch(std::uint64_t offset, std::uint64_t bytes) const {

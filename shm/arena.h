@@ -93,6 +93,9 @@ class Arena {
   // The same, and the pages are zeroed and in this process's page tables afterwards: the first write costs what later ones do. In huge
   // pages where the arena has them. REQUIRES that the range is writable.
   Result<void> populate(std::uint64_t offset, std::uint64_t bytes) const;
+  // The same through a mapping that is gone afterwards: the memory counts for the arena and not for this process. For offset and bytes in
+  // whole blocks.
+  Result<void> populate_aside(std::uint64_t offset, std::uint64_t bytes) const;
   // Gives the memory of a range back; it reads as zeros afterwards.
   void punch(std::uint64_t offset, std::uint64_t bytes) const;
   Result<void> allow_writing(std::uint64_t offset, std::uint64_t bytes, bool allow) const;
@@ -105,7 +108,9 @@ class Arena {
   // The file that holds an offset, and where the file begins.
   std::pair<int, std::uint64_t> file_of(std::uint64_t offset) const;
   template <class T>
-  T* at(std::uint64_t offset) const { return reinterpret_cast<T*>(base_ + offset); }
+  T* at(std::uint64_t offset) const {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
 
   ArenaFds fds_;
   boost::interprocess::mapped_region control_;

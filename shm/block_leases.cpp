@@ -60,11 +60,15 @@ void BlockLeases::give_back(std::uint32_t first, std::uint32_t count) {
   announce_room(arena_);
 }
 
-void BlockLeases::trim() {
-  for (const Run& run : kept_) unlease(run.first, run.count);
-  bool any = !kept_.empty();
-  kept_.clear();
-  kept_blocks_ = 0;
+void BlockLeases::trim(std::uint32_t most) {
+  bool any = false;
+  while (kept_blocks_ > most) {
+    Run oldest = kept_.front();
+    kept_.erase(kept_.begin());
+    kept_blocks_ -= oldest.count;
+    unlease(oldest.first, oldest.count);
+    any = true;
+  }
   if (any) announce_room(arena_);
 }
 
@@ -157,8 +161,8 @@ Error BlockLeases::full(std::uint32_t count) const {
   std::uint64_t all = std::uint64_t{end - begin} * limits::kBlockBytes >> 20;
   const char* key = begin == 0 ? "[arena] size" : "[arena] clients";
   if (all == 0) return Error{Errc::kArenaFull, "the arena has no room for clients' tensors; raise [arena] clients"};
-  return Error{Errc::kArenaFull, "the arena is full: no " + std::to_string(wanted) + " MiB in one piece are left of " + std::to_string(all) +
-                                     " MiB (" + key + ")"};
+  return Error{Errc::kArenaFull, "the arena is full: no " + std::to_string(wanted) + " MiB in one piece are left of " +
+                                     std::to_string(all) + " MiB (" + key + ")"};
 }
 
 void announce_room(const Arena& arena) {

@@ -26,8 +26,8 @@ class BlockLeases {
   void give_up(std::uint32_t first, std::uint32_t count);
   // Gives back at once (blocks that we have adopted).
   void give_back(std::uint32_t first, std::uint32_t count);
-  // Gives back all that is kept.
-  void trim();
+  // Gives back what is kept beyond `most` blocks, oldest first.
+  void trim(std::uint32_t most = 0);
 
  private:
   struct Run {

@@ -12,7 +12,8 @@ namespace tv::shm {
 namespace {
 
 constexpr std::size_t kMaxProblems = 100;
-constexpr std::size_t kMostNoted = 10'000;  // a wrecked table must not become gigabytes of text
+// Of one look: some of them may be gone at the next. Bounded, for an arena full of nonsense must not fill the memory of who looks.
+constexpr std::size_t kMostNoted = 1000;
 // Looks at what seems wrong before it is called wrong; each yields, so that a participant in the middle of something gets on.
 constexpr int kLooks = 50;
 
@@ -32,7 +33,8 @@ bool marked_freed(const Arena& arena, std::uint32_t index) {
 
 class Checker {
  public:
-  explicit Checker(const Arena& arena) : arena_(arena), taken_(arena.geometry().blocks) {}
+  Checker(const Arena& arena, const std::function<bool(std::uint32_t)>& at_hand)
+      : arena_(arena), at_hand_(at_hand), taken_(arena.geometry().blocks) {}
 
   Problems run(FsckReport& report) {
     for (std::uint32_t c = 0; c < arena_.geometry().chunks; ++c) chunk(c, report);
@@ -114,7 +116,8 @@ class Checker {
     if (!attached(arena_, owner)) problem(name + " belongs to participant " + std::to_string(owner) + ", which is not attached");
     bool empty = taken_[b].empty();
     if (word.kind == BlockKind::kNone && !empty) problem(name + " holds an object and says that it does not");
-    if (empty && owner == kSupervisor) problem(name + " is the supervisor's, holds no object and is not given back");
+    bool moment = word.kind == BlockKind::kNone && at_hand_ && at_hand_(b);
+    if (empty && owner == kSupervisor && !moment) problem(name + " is the supervisor's, holds no object and is not given back");
     if (empty && word.kind == BlockKind::kUnits) problem(name + " holds no object and is neither kept nor given back");
   }
 
@@ -132,18 +135,19 @@ class Checker {
   }
 
   const Arena& arena_;
+  const std::function<bool(std::uint32_t)>& at_hand_;
   Problems problems_;
   std::vector<std::vector<std::uint64_t>> taken_;  // by block: a bit a cell or unit
 };
 
 }  // namespace
 
-FsckReport fsck(const Arena& arena) {
+FsckReport fsck(const Arena& arena, const std::function<bool(std::uint32_t)>& at_hand) {
   Problems wrong;
   FsckReport report;
   for (int look = 0; look < kLooks; ++look) {
     report = FsckReport{};
-    Problems seen = Checker(arena).run(report);
+    Problems seen = Checker(arena, at_hand).run(report);
     if (look == 0) {
       wrong = std::move(seen);
     } else {

@@ -1,6 +1,7 @@
 // fsck: do the arena's books balance? Reads only; works on a live arena.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,12 +11,13 @@ namespace tv::shm {
 
 struct FsckReport {
   std::uint64_t objects = 0;
-  std::uint64_t blocks = 0;        // leased
-  std::uint64_t rings = 0;         // made
+  std::uint64_t blocks = 0;  // leased
+  std::uint64_t rings = 0;   // made
   std::uint64_t unread_bytes = 0;
   std::vector<std::string> problems;  // at most 100; empty: consistent
 };
 // What looks wrong is looked at again, since live participants go on: only what stays wrong is a problem.
-FsckReport fsck(const Arena& arena);
+// `at_hand`: blocks that the supervisor has leased for a moment (FreeBlocks), where the caller is the supervisor and knows.
+FsckReport fsck(const Arena& arena, const std::function<bool(std::uint32_t block)>& at_hand = {});
 
 }  // namespace tv::shm

@@ -86,7 +86,8 @@ void mark_chunks(const Arena& arena) {
   for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
     ChunkEntry& chunk = arena.chunk(c);
     if (chunk.owner.load(std::memory_order_acquire) == 0) continue;
-    bool any = std::any_of(std::begin(chunk.freed), std::end(chunk.freed), [](const Word& w) { return w.load(std::memory_order_acquire) != 0; });
+    bool any =
+        std::any_of(std::begin(chunk.freed), std::end(chunk.freed), [](const Word& w) { return w.load(std::memory_order_acquire) != 0; });
     if (any) arena.freed_chunks(c / 64).fetch_or(std::uint64_t{1} << (c % 64), std::memory_order_seq_cst);
   }
 }
@@ -208,6 +209,18 @@ void Custody::discard_inbox(ParticipantId receiver) {
     }
   }
   settle();
+}
+
+// `made` first: dead in between, the ring has memory that nobody counts, and the next owner of the number reserves what is there already.
+void Custody::release_rings(ParticipantId sender) {
+  const Arena& arena = *store_->arena();
+  for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to) {
+    for (Lane lane : {Lane::kMail, Lane::kPriority}) {
+      RingCursors& ring = arena.ring(sender, to, lane);
+      if (ring.made.exchange(0, std::memory_order_acq_rel) == 0) continue;
+      arena.punch(arena.ring_offset(sender, to, lane), arena.ring_bytes(lane));
+    }
+  }
 }
 
 bool Custody::outbox_empty(ParticipantId sender) const {

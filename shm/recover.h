@@ -34,6 +34,9 @@ class Custody {
   void release_state(ActorId actor);
   // Throws away mail that waits for `receiver` (a client that will never come back).
   void discard_inbox(ParticipantId receiver);
+  // Gives back the memory of the rings that a participant sent by, which nobody will any more under this number's present owner.
+  // REQUIRES outbox_empty(sender) and that its process is gone.
+  void release_rings(ParticipantId sender);
   // True if nothing of `sender`'s mail is unread: its number may be given away.
   bool outbox_empty(ParticipantId sender) const;
 

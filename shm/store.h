@@ -155,6 +155,8 @@ class Store : public std::enable_shared_from_this<Store> {
 
   // Takes back what others have freed. Called by create when it needs room; by the supervisor now and then.
   void collect();
+  // Gives back all but a few of the blocks that are kept though nothing lies in them. Called by whoever has been idle for a while.
+  void trim_idle() { allocator_.trim_idle(); }
   // Gives back everything that is not used, if somebody waits for room. Called by whoever receives mail, when the supervisor rings.
   void make_room();
 

@@ -24,7 +24,6 @@ void for_each_object(const Arena& arena, Visit visit) {
   }
 }
 
-
 void count_block(const BlockWord& word, ArenaStats& s) {
   if (word.backed != 0) ++s.blocks_backed;
   if (word.owner_plus_1 == 0) return;
@@ -37,6 +36,7 @@ ObjectInfo describe(const Arena& arena, std::uint32_t index, std::uint64_t tag, 
   ObjectInfo info;
   info.handle = Handle::make(index, tag_generation(tag));
   info.bytes = slot.payload_bytes;
+  info.footprint = slot.footprint;
   info.holders = holders;
   info.creator = slot.creator;
   info.incarnation = slot.incarnation;
@@ -58,8 +58,7 @@ ArenaStats stats(const Arena& arena) {
   s.max_objects = g.slots();
   s.ring_bytes = g.ring_bytes;
   s.backed_bytes = arena.backed_bytes();
-  for (std::uint32_t b = 0; b < g.blocks; ++b)
-    count_block(arena.block_word(b).load(std::memory_order_relaxed), s);
+  for (std::uint32_t b = 0; b < g.blocks; ++b) count_block(arena.block_word(b).load(std::memory_order_relaxed), s);
   for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from)
     for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to)
       for (Lane lane : kEveryLane)
@@ -78,6 +77,49 @@ std::vector<ObjectInfo> list_objects(const Arena& arena, std::size_t limit) {
     if (all.size() < limit) all.push_back(describe(arena, index, tag, holders));
   });
   return all;
+}
+
+void visit_objects(const Arena& arena, const std::function<void(const ObjectInfo&)>& visit) {
+  for_each_object(arena, [&](std::uint32_t index, const ObjectSlot&, std::uint64_t tag, std::uint64_t holders) {
+    visit(describe(arena, index, tag, holders));
+  });
+}
+
+std::vector<ObjectInfo> largest_objects(const Arena& arena, std::size_t limit) {
+  struct Candidate {
+    std::uint64_t bytes;
+    std::uint32_t index;
+    std::uint64_t tag, holders;
+  };
+  std::vector<Candidate> heap;  // the smallest in front
+  auto larger = [](const Candidate& a, const Candidate& b) { return a.bytes > b.bytes; };
+  if (limit == 0) return {};
+  for_each_object(arena, [&](std::uint32_t index, const ObjectSlot& slot, std::uint64_t tag, std::uint64_t holders) {
+    Candidate candidate{slot.payload_bytes, index, tag, holders};
+    if (heap.size() == limit) {
+      if (!larger(candidate, heap.front())) return;
+      std::pop_heap(heap.begin(), heap.end(), larger);
+      heap.pop_back();
+    }
+    heap.push_back(candidate);
+    std::push_heap(heap.begin(), heap.end(), larger);
+  });
+  std::sort_heap(heap.begin(), heap.end(), larger);
+  std::vector<ObjectInfo> largest;
+  for (const Candidate& c : heap) largest.push_back(describe(arena, c.index, c.tag, c.holders));
+  return largest;
+}
+
+std::optional<ObjectInfo> find_object_at(const Arena& arena, std::uint64_t offset) {
+  const Geometry& g = arena.geometry();
+  bool header = offset >= g.headers_at && offset < g.headers_at + std::uint64_t{g.slots()} * sizeof(TensorHeader);
+  std::uint64_t of_header = header ? (offset - g.headers_at) / sizeof(TensorHeader) : g.slots();
+  std::optional<ObjectInfo> found;
+  for_each_object(arena, [&](std::uint32_t index, const ObjectSlot& slot, std::uint64_t tag, std::uint64_t holders) {
+    bool hit = header ? index == of_header : offset >= slot.offset && offset - slot.offset < slot.footprint;
+    if (hit && !found) found = describe(arena, index, tag, holders);
+  });
+  return found;
 }
 
 std::optional<ObjectInfo> find_object(const Arena& arena, Handle handle) {
@@ -102,8 +144,10 @@ std::vector<ParticipantUse> use_by_participant(const Arena& arena) {
     }
   });
   for (std::uint32_t b = 0; b < arena.geometry().blocks; ++b) {
-    auto owner = arena.block_word(b).load(std::memory_order_relaxed).owner_plus_1;
-    if (owner > 0 && owner <= limits::kMaxParticipants) ++use[owner - 1].blocks_leased;
+    BlockWord word = arena.block_word(b).load(std::memory_order_relaxed);
+    if (word.owner_plus_1 == 0 || word.owner_plus_1 > limits::kMaxParticipants) continue;
+    ++use[word.owner_plus_1 - 1].blocks_leased;
+    if (word.kind == BlockKind::kNone) ++use[word.owner_plus_1 - 1].blocks_kept;
   }
   for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to)
     for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from)

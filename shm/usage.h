@@ -2,6 +2,7 @@
 // a live arena, of which it is a blurred picture.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,7 +21,7 @@ struct ArenaStats {
   std::uint64_t blocks_backed = 0;  // leased or free, their memory is there
   std::uint64_t objects = 0;
   std::uint64_t max_objects = 0;
-  std::uint64_t object_bytes = 0;   // payload, as creators asked for
+  std::uint64_t object_bytes = 0;     // payload, as creators asked for
   std::uint64_t footprint_bytes = 0;  // what that takes
   std::uint64_t backed_bytes = 0;
   std::uint64_t rings = 0;
@@ -32,6 +33,7 @@ struct ObjectInfo {
   Handle handle;
   TensorSpec spec;
   std::uint64_t bytes = 0;
+  std::uint64_t footprint = 0;
   std::uint64_t holders = 0;
   ParticipantId creator = 0;
   Incarnation incarnation = 0;  // of the creator
@@ -41,14 +43,22 @@ struct ObjectInfo {
   SlotState state = SlotState::kFree;
 };
 std::vector<ObjectInfo> list_objects(const Arena& arena, std::size_t limit);
+// All of them, one after the other: for those who keep a few, of a million.
+void visit_objects(const Arena& arena, const std::function<void(const ObjectInfo&)>& visit);
+// Those with the most bytes, largest first.
+std::vector<ObjectInfo> largest_objects(const Arena& arena, std::size_t limit);
 // One object; nothing when it is gone.
 std::optional<ObjectInfo> find_object(const Arena& arena, Handle handle);
 
+// The object whose memory, or whose header, is at this offset of the arena. Looks at every slot.
+std::optional<ObjectInfo> find_object_at(const Arena& arena, std::uint64_t offset);
+
 struct ParticipantUse {
   std::uint64_t objects_held = 0;
-  std::uint64_t bytes_held = 0;       // payload of these; an object counts with each of its holders
+  std::uint64_t bytes_held = 0;        // payload of these; an object counts with each of its holders
   std::uint64_t bytes_held_alone = 0;  // that would be free if this participant let go
   std::uint64_t blocks_leased = 0;
+  std::uint64_t blocks_kept = 0;   // of these, empty
   std::uint64_t unread_bytes = 0;  // mail that waits for it
 };
 std::vector<ParticipantUse> use_by_participant(const Arena& arena);  // kMaxParticipants entries

@@ -6,6 +6,7 @@
 #include "ipc/admin.capnp.h"
 #include "supervisor/attach_server.h"
 #include "supervisor/dead_letters.h"
+#include "supervisor/memory_keeper.h"
 #include "supervisor/workers.h"
 
 namespace tv::supervisor {
@@ -17,6 +18,7 @@ struct DaemonView {
   const Actors& actors;
   const AttachServer& clients;
   Recovery& recovery;
+  const MemoryKeeper& memory;
   const shm::Arena& arena;
   const shm::Directory& directory;
   const DeadLetters& dead_letters;
@@ -35,6 +37,10 @@ void write_tensor(const DaemonView& view, const shm::Tensor& tensor, wire::Objec
 void write_dead_letters(const DaemonView& view, wire::DeadLetterList::Builder out);
 // With its arguments. REQUIRES: inside guard().
 void write_dead_letter(const DaemonView& view, const DeadLetter& letter, wire::DeadLetterInfo::Builder out);
+// An object by handle or name; kNotFound.
+Result<void> write_who(const DaemonView& view, const std::string& who, wire::AdminReply::Builder reply);
+void write_leaks(const DaemonView& view, std::int64_t older_than_ns, wire::LeakReport::Builder out);
+void write_top(const DaemonView& view, std::uint32_t limit, wire::ArenaTop::Builder out);
 void write_arena(const DaemonView& view, wire::ArenaInfo::Builder out);
 void write_fsck(const DaemonView& view, wire::FsckInfo::Builder out);
 void write_participants(const DaemonView& view, wire::AdminReply::Builder reply);

@@ -1,6 +1,7 @@
 #include "supervisor/admin_server.h"
 
 #include <capnp/message.h>
+#include <malloc.h>
 
 #include "config/log.h"
 #include "ipc/message.h"
@@ -8,6 +9,8 @@
 
 namespace tv::supervisor {
 namespace {
+
+constexpr std::size_t kLargeAnswer = std::size_t{256} << 10;
 
 void begin(wire::AdminReply::Builder reply, std::uint64_t id) {
   reply.setVersion(wire::ADMIN_VERSION);
@@ -36,8 +39,8 @@ Result<void> AdminServer::start(DaemonView view, Operations& operations, std::fu
 
 void AdminServer::take(const ipc::Router::Packet& packet) {
   auto message = ipc::Message::parse(packet.payload, limits::kMaxControlMessageBytes);
-  Result<void> answered = message ? ipc::guard([&] { answer(packet.peer, message->root<wire::AdminRequest>()); })
-                                  : Result<void>(message.error());
+  Result<void> answered =
+      message ? ipc::guard([&] { answer(packet.peer, message->root<wire::AdminRequest>()); }) : Result<void>(message.error());
   if (answered) return;
   ++malformed_;
   log::debug("admin message dropped", {{"cause", answered.error().message}});
@@ -50,30 +53,54 @@ void AdminServer::answer(const std::string& peer, wire::AdminRequest::Reader req
                                                        std::to_string(wire::ADMIN_VERSION) + ": use the tensorctl of the same release"}));
     return;
   }
-  capnp::MallocMessageBuilder message;
-  auto reply = message.initRoot<wire::AdminReply>();
-  begin(reply, id);
-  dispatch(request, reply);
-  auto bytes = ipc::serialize(message);
+  auto bytes = answer_to(request);
   if (bytes.size() > limits::kMaxAdminReplyBytes)
     bytes = failure(id, {Errc::kLimit, "the answer has " + std::to_string(bytes.size()) + " bytes, at most " +
                                            std::to_string(limits::kMaxAdminReplyBytes) + " are sent; ask for fewer"});
   if (!pump_.send(peer, bytes)) log::debug("admin answer not delivered");
+  // The heap keeps what it was given: a large answer is rare, and the supervisor is to stay small.
+  if (bytes.size() > kLargeAnswer) {
+    bytes = {};
+    ::malloc_trim(0);
+  }
+}
+
+std::vector<std::byte> AdminServer::answer_to(wire::AdminRequest::Reader request) {
+  capnp::MallocMessageBuilder message;
+  auto reply = message.initRoot<wire::AdminReply>();
+  begin(reply, request.getId());
+  dispatch(request, reply);
+  return ipc::serialize(message);
 }
 
 void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply::Builder reply) {
   const DaemonView& view = *view_;
   auto size = [](const auto& list) { return static_cast<unsigned>(list.size()); };
   switch (request.which()) {
-    case wire::AdminRequest::STATUS: return write_status(view, reply.initStatus());
-    case wire::AdminRequest::LIST_WORKERS: return write_workers(view, reply.initWorkers(size(view.workers.all())));
-    case wire::AdminRequest::LIST_ACTORS: return write_actors(view, reply.initActors(size(view.actors.all())));
-    case wire::AdminRequest::LIST_POOLS: return write_pools(view, reply.initPools(size(view.config.pools)));
+    case wire::AdminRequest::STATUS:
+      return write_status(view, reply.initStatus());
+    case wire::AdminRequest::LIST_WORKERS:
+      return write_workers(view, reply.initWorkers(size(view.workers.all())));
+    case wire::AdminRequest::LIST_ACTORS:
+      return write_actors(view, reply.initActors(size(view.actors.all())));
+    case wire::AdminRequest::LIST_POOLS:
+      return write_pools(view, reply.initPools(size(view.config.pools)));
     case wire::AdminRequest::LIST_OBJECTS:
       return write_objects(view, request.getListObjects().getLimit(), request.getListObjects().getNamed(), reply.initObjects());
-    case wire::AdminRequest::ARENA_STATS: return write_arena(view, reply.initArena());
-    case wire::AdminRequest::ARENA_FSCK: return write_fsck(view, reply.initFsck());
-    case wire::AdminRequest::LIST_PARTICIPANTS: return write_participants(view, reply);
+    case wire::AdminRequest::ARENA_STATS:
+      return write_arena(view, reply.initArena());
+    case wire::AdminRequest::ARENA_FSCK:
+      return write_fsck(view, reply.initFsck());
+    case wire::AdminRequest::ARENA_WHO: {
+      auto found = write_who(view, printable(text(request.getArenaWho()), limits::kMaxObjectName), reply);
+      return found ? void() : write_failure(found.error(), reply.initFailure());
+    }
+    case wire::AdminRequest::ARENA_LEAKS:
+      return write_leaks(view, request.getArenaLeaks().getOlderThanNs(), reply.initLeaks());
+    case wire::AdminRequest::ARENA_TOP:
+      return write_top(view, request.getArenaTop(), reply.initTop());
+    case wire::AdminRequest::LIST_PARTICIPANTS:
+      return write_participants(view, reply);
     case wire::AdminRequest::LIST_DEAD_LETTERS:
       return write_dead_letters(view, reply.initDeadLetters());
     case wire::AdminRequest::SHOW_DEAD_LETTER:
@@ -84,15 +111,18 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
       return done(operations_->purge_dead_letters(request.getPurgeDeadLetters()), reply);
     case wire::AdminRequest::KILL:
       return done(operations_->kill(name_of(request.getKill().getWorker()), request.getKill().getSignal()), reply);
-    case wire::AdminRequest::RESTART: return done(operations_->restart(name_of(request.getRestart())), reply);
-    case wire::AdminRequest::STOP: return done(operations_->stop(name_of(request.getStop())), reply);
+    case wire::AdminRequest::RESTART:
+      return done(operations_->restart(name_of(request.getRestart())), reply);
+    case wire::AdminRequest::STOP:
+      return done(operations_->stop(name_of(request.getStop())), reply);
     case wire::AdminRequest::SHUTDOWN:
       shutdown_();
       return reply.setDone("stopping");
   }
   ++malformed_;
   write_failure({Errc::kUnsupported, "a request of unknown kind " + std::to_string(static_cast<int>(request.which())) +
-                                         "; this daemon is older than the program that asks"}, reply.initFailure());
+                                         "; this daemon is older than the program that asks"},
+                reply.initFailure());
 }
 
 void AdminServer::show_dead_letter(std::uint64_t id, wire::AdminReply::Builder reply) {

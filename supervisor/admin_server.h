@@ -20,6 +20,7 @@ class AdminServer {
  private:
   void take(const ipc::Router::Packet& packet);
   void answer(const std::string& peer, wire::AdminRequest::Reader request);
+  std::vector<std::byte> answer_to(wire::AdminRequest::Reader request);
   void dispatch(wire::AdminRequest::Reader request, wire::AdminReply::Builder reply);
   void show_dead_letter(std::uint64_t id, wire::AdminReply::Builder reply);
   void done(const Result<std::string>& outcome, wire::AdminReply::Builder reply);

@@ -9,6 +9,7 @@
 
 #include "config/log.h"
 #include "ipc/spawn.capnp.h"
+#include "supervisor/fault_report.h"
 #include "supervisor/text.h"
 
 namespace tv::supervisor {
@@ -140,8 +141,9 @@ void AttachServer::attach(Fd socket, std::string name) {
   attached.setParticipant(id);
   attached.setIncarnation(client.incarnation);
   auto arena = arena_.share(shm::Arena::Access::kClient);
-  Result<void> sent = !hang_up ? Result<void>(hang_up.error()) : !arena ? Result<void>(arena.error())
-                                                                     : ipc::send_packet(client.socket.get(), message, arena->numbers());
+  Result<void> sent = !hang_up ? Result<void>(hang_up.error())
+                      : !arena ? Result<void>(arena.error())
+                               : ipc::send_packet(client.socket.get(), message, arena->numbers());
   if (hang_up) client.hang_up = std::move(*hang_up);
   log::info("client attached", {{"client", name}, {"pid", client.pid}, {"participant", id}});
   if (!sent) detach(id);
@@ -152,8 +154,13 @@ void AttachServer::detach(ParticipantId participant) {
   if (client == clients_.end()) return;
   log::info("client detached", {{"client", client->second.name}, {"pid", client->second.pid}, {"participant", participant}});
   std::string name = client->second.name;
+  std::string cause = "its process ended or it detached";
+  if (auto fault = take_fault_report(directory_view_, participant); !fault.empty()) {
+    log::warning("client died", {{"client", name}, {"pid", client->second.pid}, {"cause", fault}});
+    cause = fault;
+  }
   clients_.erase(client);
-  recovery_.clean_up(participant, {}, name, "its process ended or it detached");
+  recovery_.clean_up(participant, {}, name, cause);
   recovery_.discard_inbox(participant);
   numbers_.leave(participant);
   if (settle()) recovery_.start_ticking();
@@ -163,6 +170,7 @@ bool AttachServer::settle() {
   for (auto id : numbers_.draining()) {
     recovery_.discard_inbox(id);
     if (!recovery_.outbox_empty(id)) continue;
+    recovery_.release_rings(id);
     directory_.set_participant(id, shm::ParticipantKind::kNone, 0, numbers_.incarnation(id), "");
     numbers_.release(id);
   }

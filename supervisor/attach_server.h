@@ -26,8 +26,15 @@ struct Client {
 
 class AttachServer {
  public:
-  AttachServer(EventLoop& loop, Fd listener, ParticipantId first, const shm::Arena& arena, shm::DirectoryWriter& directory, Recovery& recovery)
-      : loop_(loop), listener_(std::move(listener)), numbers_(first), arena_(arena), directory_(directory), recovery_(recovery) {}
+  AttachServer(EventLoop& loop, Fd listener, ParticipantId first, const shm::Arena& arena, shm::DirectoryWriter& directory,
+               const shm::Directory& directory_view, Recovery& recovery)
+      : loop_(loop),
+        listener_(std::move(listener)),
+        numbers_(first),
+        arena_(arena),
+        directory_(directory),
+        directory_view_(directory_view),
+        recovery_(recovery) {}
 
   Result<void> start();
   // Lets nobody in any more; those who are in stay.
@@ -67,6 +74,7 @@ class AttachServer {
   ClientNumbers numbers_;
   const shm::Arena& arena_;
   shm::DirectoryWriter& directory_;
+  const shm::Directory& directory_view_;
   Recovery& recovery_;
   std::uint64_t malformed_ = 0;
   std::int64_t shed_logged_ns_ = 0;

@@ -9,13 +9,14 @@
 #include "config/log.h"
 #include "config/units.h"
 #include "ipc/admin_client.h"
+#include "shm/huge_pages.h"
 #include "systemd/notify.h"
 
 namespace tv::supervisor {
 namespace {
 
 constexpr int kAttachBacklog = 128;
-constexpr Nanoseconds kEndPatience = 2s;    // for the zygote and spares, whose socket has been closed
+constexpr Nanoseconds kEndPatience = 2s;     // for the zygote and spares, whose socket has been closed
 constexpr Nanoseconds kStuckPatience = 10s;  // beyond stop_grace, for processes that do not even die of SIGKILL
 
 }  // namespace
@@ -24,7 +25,8 @@ void raise_file_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::warning("limit of open files not raised", {{"cause", system_error("setrlimit", errno).message}});
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    log::warning("limit of open files not raised", {{"cause", system_error("setrlimit", errno).message}});
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config) {
@@ -47,8 +49,27 @@ Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config) {
   return daemon;
 }
 
+Result<bool> Daemon::want_huge_pages() const {
+  using config::HugePages;
+  if (config_.arena.huge_pages == HugePages::kOff) return false;
+  auto support = shm::huge_page_support();
+  if (support.offered) return true;
+  if (config_.arena.huge_pages == HugePages::kOn)
+    return Error{Errc::kUnsupported, "[arena] huge_pages = \"on\": " + support.why_not + "; or write huge_pages = \"auto\""};
+  log::notice("no huge pages", {{"cause", support.why_not}, {"next", "or write [arena] huge_pages = \"off\", which says nothing"}});
+  return false;
+}
+
 Result<void> Daemon::open_arena() {
-  arena_ = TV_TRY(shm::Arena::create(config_.arena.size_bytes, config_.arena.ring_bytes, config_.arena.objects));
+  shm::ArenaOptions options;
+  options.bytes = config_.arena.size_bytes;
+  options.ring_bytes = config_.arena.ring_bytes;
+  options.objects = config_.arena.objects;
+  options.client_bytes = config_.arena.client_bytes;
+  options.huge_pages = TV_TRY(want_huge_pages());
+  options.patience = config_.arena.patience;
+  arena_ = TV_TRY(shm::Arena::create(options));
+  memory_.emplace(arena_, config_.arena.prefault_bytes);
   directory_.emplace(arena_);
   directory_view_.emplace(arena_);
   directory_->set_participant(kSupervisor, shm::ParticipantKind::kSupervisor, ::getpid(), 1, "supervisor");
@@ -70,7 +91,7 @@ Result<void> Daemon::open_sockets() {
   admin_.emplace(*loop_, std::move(admin));
   auto listener = TV_TRY(ipc::seqpacket_listen(ipc::attach_socket(dir), kAttachBacklog));
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
-  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *recovery_);
+  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_);
   return {};
 }
 
@@ -87,11 +108,11 @@ Result<void> Daemon::catch_signals() {
 
 Result<void> Daemon::begin() {
   workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *recovery_,
-                                         *directory_, *arena_, *control_, [this] { look_soon(); }});
+                                         *directory_, *directory_view_, *arena_, *control_, [this] { look_soon(); }});
   operations_.emplace(config_, *workers_, *actors_, *control_, *dead_letters_, *replay_);
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
-  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *arena_, *directory_view_, *dead_letters_,
+  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
                                   started_ns_, [this] { return health(); }, [this] { return malformed(); }},
                        *operations_, [this] { stop("ordered by an administrator"); }));
   loop_->feed_watchdog();
@@ -159,8 +180,9 @@ void Daemon::tell_manager() {
                        std::to_string(actors_->ready_count()) + " of " + std::to_string(actors_->all().size()) + " actors ready";
   if (!ready_ && actors_->all_settled() && workers_settled()) {
     ready_ = true;
-    log::info("daemon ready", {{"workers", ready}, {"actors", actors_->ready_count()}, {"health", health()},
-                               {"ms", (realtime_ns() - started_ns_) / 1'000'000}});
+    log::info(
+        "daemon ready",
+        {{"workers", ready}, {"actors", actors_->ready_count()}, {"health", health()}, {"ms", (realtime_ns() - started_ns_) / 1'000'000}});
     systemd::notify_ready(status);
   } else if (status != told_status_) {
     systemd::notify_status(status);
@@ -192,9 +214,8 @@ bool Daemon::workers_settled() const {
 }
 
 bool Daemon::workers_well() const {
-  return std::all_of(workers_->all().begin(), workers_->all().end(), [](const Worker& worker) {
-    return worker.state == WorkerState::kReady || worker.state == WorkerState::kStopped;
-  });
+  return std::all_of(workers_->all().begin(), workers_->all().end(),
+                     [](const Worker& worker) { return worker.state == WorkerState::kReady || worker.state == WorkerState::kStopped; });
 }
 
 std::string Daemon::health() const {

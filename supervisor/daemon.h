@@ -7,6 +7,7 @@
 #include "ipc/zmq_channel.h"
 #include "supervisor/admin_server.h"
 #include "supervisor/control_server.h"
+#include "supervisor/memory_keeper.h"
 #include "supervisor/runtime_dir.h"
 
 namespace tv::supervisor {
@@ -22,6 +23,7 @@ class Daemon {
  private:
   explicit Daemon(config::Config config) : config_(std::move(config)) {}
 
+  Result<bool> want_huge_pages() const;
   Result<void> open_arena();
   Result<void> open_sockets();
   Result<void> catch_signals();
@@ -47,6 +49,7 @@ class Daemon {
   std::shared_ptr<shm::Arena> arena_;
   std::optional<shm::DirectoryWriter> directory_;
   std::optional<shm::Directory> directory_view_;
+  std::optional<MemoryKeeper> memory_;
   std::optional<Actors> actors_;
   std::optional<Recovery> recovery_;
   std::optional<Names> names_;
@@ -65,7 +68,7 @@ class Daemon {
   Source deadline_;
 
   bool look_soon_ = false;
-  bool ready_ = false;      // readiness has been told
+  bool ready_ = false;  // readiness has been told
   bool stopping_ = false;
   bool finishing_ = false;
   std::string told_status_;

@@ -7,11 +7,16 @@ namespace {
 
 std::string meaning_of(int code) {
   switch (code) {
-    case kExitActorBug: return " (actor bug)";
-    case kExitSupervisorLost: return " (lost the supervisor)";
-    case kExitDeviceError: return " (sticky device error)";
-    case kExitCannotWork: return " (cannot work with this configuration)";
-    default: return "";
+    case kExitActorBug:
+      return " (actor bug)";
+    case kExitSupervisorLost:
+      return " (lost the supervisor)";
+    case kExitDeviceError:
+      return " (sticky device error)";
+    case kExitCannotWork:
+      return " (cannot work with this configuration)";
+    default:
+      return "";
   }
 }
 
@@ -19,8 +24,7 @@ std::string meaning_of(int code) {
 
 std::string signal_name(int number) {
   if (const char* name = ::sigabbrev_np(number)) return std::string("SIG") + name;
-  if (number >= SIGRTMIN && number <= SIGRTMAX)
-    return number == SIGRTMIN ? "SIGRTMIN" : "SIGRTMIN+" + std::to_string(number - SIGRTMIN);
+  if (number >= SIGRTMIN && number <= SIGRTMAX) return number == SIGRTMIN ? "SIGRTMIN" : "SIGRTMIN+" + std::to_string(number - SIGRTMIN);
   return "signal " + std::to_string(number);
 }
 
@@ -31,9 +35,9 @@ Cause cause_of(const siginfo_t& info) {
   }
   std::string text = "killed by " + signal_name(info.si_status);
   if (info.si_code == CLD_DUMPED) text += " (core dumped)";
-  return {text, true, false};
+  return {text, true, false, info.si_status == SIGSEGV || info.si_status == SIGBUS};
 }
 
-Cause could_not_start(std::string why, bool hopeless) { return {"could not start: " + std::move(why), true, hopeless}; }
+Cause could_not_start(std::string why, bool hopeless) { return {"could not start: " + std::move(why), true, hopeless, false}; }
 
 }  // namespace tv::supervisor

@@ -14,9 +14,10 @@ inline constexpr int kExitDeviceError = 75;
 inline constexpr int kExitCannotWork = 78;
 
 struct Cause {
-  std::string text;             // "killed by SIGKILL", "exit code 70 (actor bug)"
-  bool abnormal = true;         // anything but exit code 0
-  bool hopeless = false;        // would happen again: not restarted (exit code 78)
+  std::string text;       // "killed by SIGKILL", "exit code 70 (actor bug)"
+  bool abnormal = true;   // anything but exit code 0
+  bool hopeless = false;  // would happen again: not restarted (exit code 78)
+  bool fault = false;     // by SIGSEGV or SIGBUS: the process may have left a note of what it touched
 };
 
 // `info` as waitid() fills it.

@@ -23,6 +23,7 @@ class Recovery {
   void clean_up(ParticipantId dead, std::span<const ActorId> actors, const std::string& who, const std::string& cause);
   void release_state(ActorId actor) { custody_.release_state(actor); }
   void discard_inbox(ParticipantId receiver) { custody_.discard_inbox(receiver); }
+  void release_rings(ParticipantId sender) { custody_.release_rings(sender); }
   bool outbox_empty(ParticipantId sender) const { return custody_.outbox_empty(sender); }
 
   // Called with each tick; true: go on ticking.

@@ -7,12 +7,12 @@
 #include "config/log.h"
 #include "config/units.h"
 #include "ipc/seqpacket.h"
+#include "supervisor/fault_report.h"
 
 namespace tv::supervisor {
 namespace {
 
 std::string span(std::int64_t ns) { return config::format_duration(Nanoseconds{ns}); }
-
 
 }  // namespace
 
@@ -41,14 +41,14 @@ void Workers::kill_all() {
 Result<void> Workers::signal(std::size_t index, int number) {
   Worker& worker = workers_[index];
   if (!worker.child)
-    return Error{Errc::kUnavailable, "worker \"" + worker.config->name + "\" has no process: it is " + std::string(state_name(worker.state))};
+    return Error{Errc::kUnavailable,
+                 "worker \"" + worker.config->name + "\" has no process: it is " + std::string(state_name(worker.state))};
   return worker.child->signal(number);
 }
 
 bool Workers::none_active() const {
-  return std::all_of(workers_.begin(), workers_.end(), [](const Worker& worker) {
-    return worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed;
-  });
+  return std::all_of(workers_.begin(), workers_.end(),
+                     [](const Worker& worker) { return worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed; });
 }
 
 // Events that come while one is being dealt with wait for their turn.
@@ -139,8 +139,8 @@ void Workers::arm(Worker& worker, Nanoseconds delay, WorkerEvent event) {
     Worker& late = workers_[index];
     late.timer.reset();
     if (event == WorkerEvent::kStartTimeout)
-      late.known_cause = could_not_start("not ready within " + config::format_duration(in_.config.supervisor.start_timeout) +
-                                             " ([supervisor] start_timeout)", false);
+      late.known_cause = could_not_start(
+          "not ready within " + config::format_duration(in_.config.supervisor.start_timeout) + " ([supervisor] start_timeout)", false);
     if (event == WorkerEvent::kGraceOver)
       late.known_cause = Cause{"killed by SIGKILL: did not stop within " + config::format_duration(in_.config.supervisor.stop_grace) +
                                " ([supervisor] stop_grace)"};
@@ -154,13 +154,15 @@ void Workers::report_ready(Worker& worker) {
   worker.ready_realtime_ns = realtime_ns();
   worker.message.clear();
   if (!worker.death_noticed_ns) {
-    log::info("worker ready", {{"worker", worker.config->name}, {"pid", worker.pid()}, {"start_ms", (now - worker.assigned_ns) / 1'000'000}});
+    log::info("worker ready",
+              {{"worker", worker.config->name}, {"pid", worker.pid()}, {"start_ms", (now - worker.assigned_ns) / 1'000'000}});
     return;
   }
   worker.last_restart_ns = now - *worker.death_noticed_ns;
   worker.death_noticed_ns.reset();
   double ms = static_cast<double>(worker.last_restart_ns) / 1e6;
-  log::info("worker ready", {{"worker", worker.config->name}, {"pid", worker.pid()}, {"incarnation", worker.incarnation}, {"restart_ms", ms}});
+  log::info("worker ready",
+            {{"worker", worker.config->name}, {"pid", worker.pid()}, {"incarnation", worker.incarnation}, {"restart_ms", ms}});
 }
 
 void Workers::report_stopped(Worker& worker) {
@@ -173,14 +175,19 @@ void Workers::report_stopped(Worker& worker) {
 void Workers::report_failed(Worker& worker) {
   worker.death_noticed_ns.reset();
   in_.actors.worker_failed(worker.index, worker.message);
-  log::error("worker given up", {{"worker", worker.config->name}, {"cause", worker.message},
-                                 {"next", "tensorctl restart " + worker.config->name}});
+  log::error("worker given up",
+             {{"worker", worker.config->name}, {"cause", worker.message}, {"next", "tensorctl restart " + worker.config->name}});
 }
 
 void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   pid_t pid = worker.last_pid;  // the child has forgotten it
   bool asked = worker.state == WorkerState::kStopping || worker.state == WorkerState::kCycling;
-  if (worker.known_cause) cause = *worker.known_cause;
+  std::string fault = take_fault_report(in_.directory_view, worker.participant());
+  if (worker.known_cause) {
+    cause = *worker.known_cause;
+  } else if (cause.fault && !fault.empty()) {
+    cause.text += ": " + fault;
+  }
   if (cause.hopeless && !worker.last_word.empty()) cause.text += ": " + worker.last_word;
   bool was_ready = worker.ready_realtime_ns != 0;
   Nanoseconds healthy{was_ready ? noticed_ns - worker.ready_ns : 0};
@@ -214,8 +221,8 @@ WorkerEvent Workers::decide_restart(Worker& worker, const Cause& cause, Nanoseco
   ++worker.restarts;
   ++restarts_;
   worker.message = "restart in " + config::format_duration(worker.delay) + " after " + cause.text;
-  log::notice("worker restarts", {{"worker", worker.config->name}, {"delay", config::format_duration(worker.delay)},
-                                  {"in_a_row", worker.history.in_a_row}});
+  log::notice("worker restarts",
+              {{"worker", worker.config->name}, {"delay", config::format_duration(worker.delay)}, {"in_a_row", worker.history.in_a_row}});
   return worker.delay > 0ns ? WorkerEvent::kDeathLater : WorkerEvent::kDeathNow;
 }
 
@@ -227,8 +234,9 @@ void Workers::actor_ready(std::size_t index, ActorId actor, bool restored) {
   if (!known.wanted) return in_.orders.stop_actor(workers_[index].participant(), actor);
   in_.recovery.release_state(actor);
   in_.actors.ready(actor);
-  log::info("actor ready", {{"actor", known.placed.name}, {"worker", workers_[index].config->name}, {"incarnation", known.incarnation},
-                            {"restored", restored}});
+  log::info(
+      "actor ready",
+      {{"actor", known.placed.name}, {"worker", workers_[index].config->name}, {"incarnation", known.incarnation}, {"restored", restored}});
   in_.changed();
 }
 

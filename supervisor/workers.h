@@ -25,8 +25,8 @@ struct Worker {
   Incarnation incarnation = 0;
   std::uint64_t restarts = 0;
   std::string last_death;
-  std::int64_t last_death_ns = 0;    // CLOCK_REALTIME
-  std::int64_t last_restart_ns = 0;  // from the kernel's word of the death to ready
+  std::int64_t last_death_ns = 0;      // CLOCK_REALTIME
+  std::int64_t last_restart_ns = 0;    // from the kernel's word of the death to ready
   std::int64_t ready_realtime_ns = 0;  // 0: not ready
   std::int64_t ready_ns = 0;           // CLOCK_MONOTONIC
   std::int64_t assigned_ns = 0;
@@ -35,11 +35,11 @@ struct Worker {
 
   std::unique_ptr<Child> child;
   pid_t last_pid = 0;  // of the present process, or of the last one
-  Fd socket;  // its end is how the process learns that we are gone
+  Fd socket;           // its end is how the process learns that we are gone
   Ticket ticket = 0;
   Source timer;
   DeathHistory history;
-  Nanoseconds delay{0};             // before the next restart
+  Nanoseconds delay{0};              // before the next restart
   std::optional<Cause> known_cause;  // better than the kernel's: "could not start: ..."
   std::string last_word;             // what it said before it left with exit code 78
   std::deque<WorkerEvent> events;
@@ -60,6 +60,7 @@ class Workers {
     Actors& actors;
     Recovery& recovery;
     shm::DirectoryWriter& directory;
+    const shm::Directory& directory_view;
     const shm::Arena& arena;
     WorkerOrders& orders;
     // After anything that health, readiness or the end of the daemon may depend on.
@@ -83,7 +84,7 @@ class Workers {
   void cannot_work(std::size_t index, const std::string& why);
 
   const std::vector<Worker>& all() const { return workers_; }
-  bool none_active() const;     // every worker is stopped or failed
+  bool none_active() const;  // every worker is stopped or failed
   std::uint64_t restarts() const { return restarts_; }
 
  private:

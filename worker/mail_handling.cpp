@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "config/log.h"
+#include "shm/origin.h"
 #include "worker/runtime.h"
 
 namespace tv::worker {
@@ -107,6 +108,7 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   at_hand_ = {mail.get(), Deadline::at(request.deadline_ns)};
   caller_->set_source(actor.plan().id);
   auto arguments = ipc::guard([&] { return mail->envelope().getRequest().getArgs(); });
+  shm::OriginScope origin({actor.plan().id, request.method});
   auto outcome =
       arguments ? actor.handle(request.method, *arguments, result, encoder) : Outcome{Verdict::kFailed, false, arguments.error()};
   caller_->set_source(kNoActor);

@@ -3,8 +3,15 @@
 #include <algorithm>
 
 #include "config/log.h"
+#include "shm/origin.h"
 
 namespace tv::worker {
+namespace {
+
+// Without mail for so long, what is kept for the next tensors is worth more to others.
+constexpr Nanoseconds kIdle = 1s;
+
+}  // namespace
 
 Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, ControlPort& control, Orders& orders, Devices& devices)
     : options_(std::move(options)),
@@ -43,6 +50,7 @@ void Runtime::start_actor(HostedActor& actor) {
     if (!plan.plugin.empty()) TV_TRY(plugins_.load(plan.plugin));
     const ActorType* type = registry_.find(plan.type);
     if (!type) return no_such_type(registry_, plan.type, plan.plugin);
+    shm::OriginScope origin({plan.id, "on_start"});
     return actor.start(type);
   }();
   caller_->set_source(kNoActor);
@@ -83,6 +91,7 @@ bool Runtime::turn(Deadline latest) {
   if (monotonic_ns() >= next_check_ns_) check_calls(0);
   if (auto mail = next_mail()) {
     handle(std::move(mail));
+    trim_at_ns_ = monotonic_ns() + kIdle.count();
     return true;
   }
   commit_due();
@@ -93,6 +102,12 @@ bool Runtime::turn(Deadline latest) {
 }
 
 void Runtime::sleep(Deadline latest) {
+  std::int64_t now = monotonic_ns();
+  if (trim_at_ns_ && now >= *trim_at_ns_) {
+    services_.store->trim_idle();
+    trim_at_ns_.reset();
+  }
+  if (trim_at_ns_) latest = Deadline::at(std::min(latest.ns, *trim_at_ns_));
   check_calls(channel_->wait(std::min(latest, next_wake(), [](Deadline a, Deadline b) { return a.ns < b.ns; })));
 }
 

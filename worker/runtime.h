@@ -124,6 +124,7 @@ class Runtime {
   std::array<std::deque<std::unique_ptr<ipc::Mail>>, shm::kLanes> deferred_;
   const HostedActor* running_ = nullptr;  // whose method is on the stack
   std::int64_t next_check_ns_ = 0;        // of the caller's deadlines
+  std::optional<std::int64_t> trim_at_ns_;  // give back memory that is kept and unused, if there is no mail until then
   std::optional<int> exit_code_;
 
   std::mutex waiters_mutex_;  // for those who wait on threads of their own

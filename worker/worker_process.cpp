@@ -8,6 +8,7 @@
 #include <set>
 
 #include "config/log.h"
+#include "shm/fault_note.h"
 #include "worker/control_link.h"
 #include "worker/parked.h"
 #include "worker/runtime.h"
@@ -116,6 +117,7 @@ int work_as(Duty& duty, int socket, shm::ArenaFds arena, const Equipment& equipm
   auto broken = find_broken_plugins(duty);
   auto channel = attach(duty, std::move(arena));
   if (!channel) return cannot_work(channel.error());
+  shm::note_faults(*(*channel)->store()->arena(), duty.participant, shm::Handlers::kReplace);
   Orders orders;
   orders.on_order([&channel] { (*channel)->wake(); });
   auto link = ControlLink::open({duty.endpoint, duty.participant, duty.incarnation, socket}, orders);

@@ -145,7 +145,7 @@ TEST_CASE("an unknown key is met with its place and the nearest known key") {
 }
 
 TEST_CASE("an unknown key that resembles none is met with the known ones") {
-  check_only(arena("colour = 3"), 5, 1, "arena.colour", "known here are size, ring, objects");
+  check_only(arena("colour = 3"), 5, 1, "arena.colour", "known here are size, ring, objects, clients");
   check_only(arena("\"a b\\n\" = 3"), 5, 1, "arena.\"a b\\x0a\"", "unknown key");
 }
 
@@ -265,6 +265,21 @@ TEST_CASE("an arena that cannot be is refused with the reason") {
   check_only(arena("size = -1"), 5, 8, "arena.size", "expected a size such as \"4GiB\" or a share such as \"25%\", found -1");
   check_only(arena("size = 1.5"), 5, 8, "arena.size", "found 1.5");
   check_only(arena("size = \"\""), 5, 8, "arena.size", "it is empty");
+}
+
+TEST_CASE("room for clients that cannot be is refused with the reason") {
+  check_only(arena("clients = \"60%\""), 5, 11, "arena.clients", "at most half of the arena");
+  check_only(arena("clients = \"0\""), 5, 11, "arena.clients", "expected a size of more than 0");
+  check_only(arena("clients = \"lots\""), 5, 11, "arena.clients", "");
+  check_only(arena("size = \"64MiB\"\nclients = \"33MiB\""), 6, 11, "arena.clients", "33.0MiB is more than half of the arena (64.0MiB)");
+}
+
+TEST_CASE("keys of the arena's memory are checked") {
+  check_only(arena("patience = 5"), 5, 12, "arena.patience", "");
+  check_only(arena("patience = \"2h\""), 5, 12, "arena.patience", "");
+  check_only(arena("prefault = \"much\""), 5, 12, "arena.prefault", "");
+  check_only(arena("huge_pages = true"), 5, 14, "arena.huge_pages", "");
+  check_only(arena("huge_pages = \"onn\""), 5, 14, "arena.huge_pages", "did you mean \"on\"?");
 }
 
 TEST_CASE("on a machine of very much memory the arena is limited by its layout") {

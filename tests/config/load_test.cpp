@@ -142,6 +142,28 @@ TEST_CASE("a pool without workers and device is spread over all groups") {
   CHECK(config.pools[0].workers == std::vector<std::string>{"x", "y"});
 }
 
+TEST_CASE("clients have a share of the arena in whole blocks, wherever its size stands in the file") {
+  auto clients = [](const std::string& lines) { return good(kWorker + "[arena]\n" + lines + "\n").arena.client_bytes; };
+  constexpr std::uint64_t kMiB = 1 << 20;
+  CHECK(clients("size = \"64MiB\"") == 8 * kMiB);
+  CHECK(clients("clients = \"25%\"\nsize = \"64MiB\"") == 16 * kMiB);
+  CHECK(clients("size = \"64MiB\"\nclients = \"1KiB\"") == 2 * kMiB);
+  CHECK(clients("size = \"64MiB\"\nclients = \"0%\"") == 2 * kMiB);
+  CHECK(clients("size = \"64MiB\"\nclients = \"50%\"") == 32 * kMiB);
+  CHECK(clients("size = \"64MiB\"\nclients = \"7MiB\"") == 8 * kMiB);
+}
+
+TEST_CASE("patience, prefault and huge pages are read") {
+  auto config = good(kWorker + "[arena]\npatience = \"250ms\"\nprefault = \"0\"\nhuge_pages = \"off\"\n");
+  CHECK(config.arena.patience == 250ms);
+  CHECK(config.arena.prefault_bytes == 0);
+  CHECK(config.arena.huge_pages == HugePages::kOff);
+  auto plain = good(kWorker);
+  CHECK(plain.arena.patience == 1s);
+  CHECK(plain.arena.prefault_bytes == 64 << 20);
+  CHECK(plain.arena.huge_pages == HugePages::kAuto);
+}
+
 TEST_CASE("the arena is whole blocks whatever size is asked for") {
   CHECK(good(kWorker + "[arena]\nsize = \"33MB\"\n").arena.size_bytes == std::uint64_t{30} << 20);
   CHECK(good(kWorker + "[arena]\nsize = \"50%\"\n").arena.size_bytes == std::uint64_t{4} << 30);

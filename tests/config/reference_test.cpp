@@ -58,6 +58,10 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.arena.size_bytes == plain.arena.size_bytes);
   CHECK(reference.arena.ring_bytes == plain.arena.ring_bytes);
   CHECK(reference.arena.objects == plain.arena.objects);
+  CHECK(reference.arena.client_bytes == plain.arena.client_bytes);
+  CHECK(reference.arena.patience == plain.arena.patience);
+  CHECK(reference.arena.prefault_bytes == plain.arena.prefault_bytes);
+  CHECK(reference.arena.huge_pages == plain.arena.huge_pages);
   REQUIRE(reference.workers.size() == 1);
   CHECK(reference.workers[0].device == plain.workers[0].device);
   CHECK(reference.workers[0].threads == plain.workers[0].threads);

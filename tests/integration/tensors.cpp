@@ -89,3 +89,34 @@ TEST_CASE("state that was committed a thousand times takes no more room than one
   CHECK(daemon.fsck().empty());
   CHECK(daemon.stop() == 0);
 }
+
+TEST_CASE("an actor that writes into a tensor of another worker kills its own worker alone, and is named", "[integration]") {
+  Daemon daemon({.config = base_config(2, "restart = { intensity = 0 }") + actor_config("owner", "test.counter", "worker = \"cpu/0\"") +
+                           actor_config("writer", "test.counter", "worker = \"cpu/1\"")});
+  auto client = daemon.connect();
+  auto owner = *client->actor<Counter>("owner");
+  auto writer = *client->actor<Counter>("writer");
+  auto tensor = owner.call(Counter::put_tensor, 1000).get(10s);
+  REQUIRE(tensor.ok());
+  CHECK_FALSE(writer.call(Counter::scribble, *tensor).get(10s).ok());
+  daemon.wait_until("the writer's death", [&] { return daemon.worker("cpu/1").state == "failed"; });
+
+  std::string death = daemon.worker("cpu/1").last_death;
+  INFO(death);
+  CHECK(death.find("killed by SIGSEGV") == 0);
+  std::string what = "actor \"writer\" wrote to tensor " + shm::to_string(tensor->handle()) + " (float32[1000]) of worker \"cpu/0\"";
+  CHECK(death.find(what) != std::string::npos);
+  CHECK(death.find("which is sealed") != std::string::npos);
+  CHECK(daemon.logged("wrote to tensor " + shm::to_string(tensor->handle())));
+  CHECK(daemon.tensorctl({"describe", "worker", "cpu/1"}).out.find("wrote to tensor") != std::string::npos);
+  CHECK(daemon.tensorctl({"arena", "who", shm::to_string(tensor->handle())}).out.find("put_tensor") != std::string::npos);
+
+  float first, second;
+  std::memcpy(&first, tensor->data(), 4);
+  std::memcpy(&second, static_cast<const std::byte*>(tensor->data()) + 4, 4);
+  CHECK(first == 0);
+  CHECK(second == 1);
+  CHECK(owner.call(Counter::value).get(10s).ok());
+  CHECK(daemon.worker("cpu/0").incarnation == 1);
+  CHECK(daemon.fsck().empty());
+}

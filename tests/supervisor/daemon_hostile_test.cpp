@@ -41,7 +41,7 @@ std::optional<Attached> try_attach(const DaemonProcess& daemon, std::uint16_t ve
   auto reply = packet->message.root<wire::AttachReply>();
   Attached attached{std::move(*socket), {}, {}};
   if (reply.isAttached()) {
-    CHECK(packet->fds.size() == 1);
+    CHECK(packet->fds.size() == 3);
     attached.participant = reply.getAttached().getParticipant();
   } else {
     attached.failure = reply.getFailure().getMessage().cStr();

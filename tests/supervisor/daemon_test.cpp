@@ -2,8 +2,8 @@
 
 #include <filesystem>
 
-#include "tests/support/catch.h"
 #include "tests/supervisor/daemon_process.h"
+#include "tests/support/catch.h"
 
 using namespace tv;
 using test::DaemonProcess;
@@ -12,9 +12,9 @@ namespace {
 
 // One worker "w" that behaves as `fake` says, with two actors.
 std::string config(const std::string& fake = "", const std::string& more_worker = "", const std::string& supervisor = "") {
-  return "[supervisor]\nlog_level = \"debug\"\n" + supervisor + "\n[arena]\nsize = \"64MiB\"\n[[worker]]\nname = \"w\"\ndevice = \"cpu\"\n" +
-         "env = { TV_FAKE = \"" + fake + "\" }\n" + more_worker + "\n" +
-         "[[actor]]\nname = \"a\"\ntype = \"torchscript\"\nworker = \"w\"\n" +
+  return "[supervisor]\nlog_level = \"debug\"\n" + supervisor +
+         "\n[arena]\nsize = \"64MiB\"\n[[worker]]\nname = \"w\"\ndevice = \"cpu\"\n" + "env = { TV_FAKE = \"" + fake + "\" }\n" +
+         more_worker + "\n" + "[[actor]]\nname = \"a\"\ntype = \"torchscript\"\nworker = \"w\"\n" +
          "[[pool]]\nname = \"p\"\ntype = \"torchscript\"\nsize = 1\nworkers = [\"w\"]\n";
 }
 
@@ -231,6 +231,23 @@ TEST_CASE("a published tensor is listed under its name and survives its publishe
   auto fsck = daemon.ask([](auto request) { request.setArenaFsck(); });
   REQUIRE(fsck);
   CHECK(fsck->root<wire::AdminReply>().getFsck().getProblems().size() == 0);
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a stray write kills the writer alone, and the death says which actor wrote to which tensor of whom", "[daemon]") {
+  DaemonProcess daemon(config("publish") +
+                       "[[worker]]\nname = \"x\"\nenv = { TV_FAKE = \"stray\" }\nrestart = { intensity = 0 }\n"
+                       "[[actor]]\nname = \"b\"\ntype = \"torchscript\"\nworker = \"x\"\n");
+  daemon.wait_ready();
+  daemon.eventually("the stray write", [&] { return daemon.worker("x").state == "failed"; });
+  auto death = daemon.worker("x").last_death;
+  INFO(death);
+  CHECK(has(death, "killed by SIGSEGV"));
+  CHECK(has(death, ": actor \"b\" wrote to tensor "));
+  CHECK(has(death, " (uint8[64]) of worker \"w\", which is sealed"));
+  CHECK(has(daemon.log(), "actor \\\"b\\\" wrote to tensor "));
+  CHECK(daemon.worker("w").state == "ready");
+  CHECK(daemon.worker("w").incarnation == 1);
   CHECK(daemon.stop() == 0);
 }
 

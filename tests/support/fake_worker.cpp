@@ -4,7 +4,7 @@
 //   exit=N      leaves with code N instead of becoming ready          mute       never says hello
 //   slow-stop   ignores the order to stop                             fail=N     its N-th actor (from 0) fails to start
 //   cannot      says cannotWork and leaves with 78                    publish    publishes a tensor as "fake/<worker>"
-//   orphan      forks a child that outlives it
+//   orphan      forks a child that outlives it           stray      writes to the tensor "victim" when it sees its name
 #include <capnp/message.h>
 #include <poll.h>
 #include <signal.h>
@@ -23,6 +23,9 @@
 #include "ipc/seqpacket.h"
 #include "ipc/spawn.capnp.h"
 #include "ipc/zmq_channel.h"
+#include "shm/directory.h"
+#include "shm/fault_note.h"
+#include "shm/origin.h"
 #include "shm/store.h"
 
 namespace {
@@ -32,7 +35,9 @@ using namespace tv;
 class Worker {
  public:
   Worker(wire::Assignment::Reader duty, shm::ArenaFds arena, int socket)
-      : duty_(duty), socket_(socket), dealer_(*ipc::Dealer::connect(context_, duty.getControlEndpoint().cStr(), limits::kMaxControlMessageBytes)) {
+      : duty_(duty),
+        socket_(socket),
+        dealer_(*ipc::Dealer::connect(context_, duty.getControlEndpoint().cStr(), limits::kMaxControlMessageBytes)) {
     for (auto variable : duty.getEnv()) {
       std::istringstream words(variable.getName() == "TV_FAKE" ? variable.getValue().cStr() : "");
       for (std::string word; std::getline(words, word, ',');) words_.insert(word);
@@ -50,9 +55,10 @@ class Worker {
       while (auto bytes = dealer_.try_receive())
         if (auto code = obey(*ipc::Message::parse(*bytes, limits::kMaxControlMessageBytes))) return *code;
       pollfd fds[2] = {{dealer_.fd(), POLLIN, 0}, {socket_, POLLIN, 0}};
-      int n = ::poll(fds, 2, 1000);
+      int n = ::poll(fds, 2, has("stray") ? 10 : 1000);
       if (n < 0) return 70;
       if (fds[1].revents != 0) return 74;
+      if (has("stray")) write_astray();
       if (n == 0) send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
     }
   }
@@ -119,6 +125,16 @@ class Worker {
 
   void actor_ready(ActorId id) {
     send([&](wire::ToSupervisor::Builder out) { out.initActorReady().setActor(id); });
+  }
+
+  // As a method of its first actor would by mistake.
+  void write_astray() {
+    auto named = shm::Directory(arena_).find_name("fake/w");
+    auto victim = named ? store_->get(named->handle) : Result<shm::Tensor>(Error{});
+    if (!victim) return;
+    shm::note_faults(*arena_, duty_.getParticipant(), shm::Handlers::kReplace);
+    shm::OriginScope origin({duty_.getActors()[0].getId(), "scribble"});
+    *static_cast<volatile char*>(const_cast<void*>(victim->data())) = 1;
   }
 
   void publish() {

@@ -106,6 +106,18 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
       object.setHandle(shm::Handle::make(17, 3).bits());
       return object.setName("weights");
     }
+    case Which::ARENA_WHO: {
+      if (request.getArenaWho() == "17.4") return fail(reply, Errc::kNotFound, "there is no object 17.4; it has been freed");
+      if (request.getArenaWho() != "weights" && request.getArenaWho() != "17.3")
+        return fail(reply, Errc::kNotFound, "there is no object \"weight\"; did you mean \"weights\"?");
+      auto object = reply.initObject();
+      object.setHandle(shm::Handle::make(17, 3).bits());
+      return object.setName("weights");
+    }
+    case Which::ARENA_LEAKS:
+      return reply.initLeaks().setObjects(0);
+    case Which::ARENA_TOP:
+      return reply.initTop().initParticipants(1)[0].setName("supervisor");
     case Which::ARENA_STATS:
       return reply.initArena().setSizeBytes(1 << 20);
     case Which::ARENA_FSCK:
@@ -172,6 +184,10 @@ TEST_CASE("every verb prints what the supervisor answers", "[verbs]") {
   prints({"describe", "pool", "crowd"}, "crowd");
   prints({"describe", "object", "weights"}, "17.3");
   prints({"describe", "object", "17.3"}, "weights");
+  prints({"arena", "who", "17.3"}, "weights");
+  prints({"arena", "leaks", "--older-than", "5min"}, "nothing older than");
+  prints({"arena", "top"}, "supervisor");
+  prints({"objects", "--holders"}, "HOLDERS");
   prints({"arena", "stats"}, "1.0MiB");
   prints({"kill", "cpu/0", "--signal", "TERM"}, "sent SIGTERM");
   prints({"restart", "counter"}, "restarting");

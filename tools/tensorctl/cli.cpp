@@ -60,6 +60,13 @@ Nanoseconds parse_timeout(const std::string& text) {
   return *timeout;
 }
 
+Nanoseconds parse_age(const std::string& text) {
+  auto age = config::parse_duration(text);
+  if (!age) throw mistake("--older-than: " + age.error().message);
+  if (age->count() <= 0) throw mistake("--older-than: expected more than 0, found \"" + text + "\"");
+  return *age;
+}
+
 int parse_signal_or_throw(const std::string& text) {
   if (auto signal = parse_signal(text)) return *signal;
   throw mistake("--signal: there is no signal \"" + text + "\"" + hint(text, signal_names()));
@@ -113,7 +120,10 @@ class Definition {
     if (!options_.save.empty()) check_save(options_.save);
     if (*verb_ == Verb::kLettersPurge && all_ == (options_.letter != 0))
       throw mistake("dead-letters purge: expected the ID of a letter or --all" + std::string(all_ ? ", not both" : ""));
-    if (options_.kind != Kind::kObject && (options_.named || options_.limit)) throw mistake("--named and --limit go with objects only");
+    if (*verb_ == Verb::kList && kind_.empty()) options_.kind = Kind::kObject;  // tensorctl objects
+    if (!older_than_.empty()) options_.older_than = parse_age(plain(older_than_));
+    bool of_objects = options_.named || options_.holders || (options_.limit && *verb_ != Verb::kArenaTop);
+    if (options_.kind != Kind::kObject && of_objects) throw mistake("--named, --holders and --limit go with objects only");
     return options_;
   }
 
@@ -143,12 +153,19 @@ class Definition {
     return sub;
   }
 
+  void add_object_options(CLI::App* list, const char* limit, const char* named, const char* holders) {
+    list->add_option("--limit", options_.limit, limit)->check(CLI::PositiveNumber)->type_name("N");
+    list->add_flag("--named", options_.named, named);
+    list->add_flag("--holders", options_.holders, holders);
+  }
+
   void add_looking() {
     verb(app_, "status", "How the daemon is", help::kStatus, Verb::kStatus);
     auto* list = verb(app_, "list", "Workers, actors, pools, objects or participants", help::kList, Verb::kList);
     list->add_option("kind", kind_, "workers, actors, pools, objects or participants")->required()->type_name("KIND");
-    list->add_option("--limit", options_.limit, "Objects: at most so many (1000)")->check(CLI::PositiveNumber)->type_name("N");
-    list->add_flag("--named", options_.named, "Objects: only those with a name");
+    add_object_options(list, "Objects: at most so many (1000)", "Objects: only those with a name", "Objects: who holds and who made them");
+    auto* objects = verb(app_, "objects", "Tensors and other objects: the same as list objects", help::kObjects, Verb::kList);
+    add_object_options(objects, "At most so many (1000)", "Only those with a name", "Who holds and who made them");
     auto* describe = verb(app_, "describe", "Everything about one of them", help::kDescribe, Verb::kDescribe);
     describe->add_option("kind", kind_, "worker, actor, pool or object")->required()->type_name("KIND");
     describe->add_option("name", options_.name, "Its name; of an object, the name or the handle")->required()->type_name("NAME");
@@ -157,6 +174,12 @@ class Definition {
     arena_->require_subcommand(0, 1);
     verb(*arena_, "stats", "How full it is", help::kArena, Verb::kArenaStats);
     verb(*arena_, "fsck", "Do its books balance? Exit code 1 if not", help::kArena, Verb::kArenaFsck);
+    auto* who = verb(*arena_, "who", "Who holds an object, who made it, and what it is there for", help::kArena, Verb::kArenaWho);
+    who->add_option("object", options_.name, "Its handle or name")->required()->type_name("HANDLE|NAME");
+    auto* leaks = verb(*arena_, "leaks", "Old objects that no name, state or mail explains", help::kArena, Verb::kArenaLeaks);
+    leaks->add_option("--older-than", older_than_, "Younger ones are left out (1min)")->type_name("TIME");
+    auto* top = verb(*arena_, "top", "Who has the most, and the largest objects", help::kArena, Verb::kArenaTop);
+    top->add_option("--limit", options_.limit, "So many objects (10)")->check(CLI::PositiveNumber)->type_name("N");
     verb(app_, "version", "Of tensorctl; needs no daemon", help::kVersion, Verb::kVersion);
   }
 
@@ -213,7 +236,7 @@ class Definition {
   CLI::App app_;
   Options options_;
   std::optional<Verb> verb_;
-  std::string output_ = "table", timeout_, kind_, signal_ = "KILL";
+  std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL";
   CLI::App* arena_ = nullptr;
   CLI::App* letters_ = nullptr;
   bool all_ = false;

@@ -33,6 +33,9 @@ enum class Verb {
   kLettersShow,
   kLettersReplay,
   kLettersPurge,
+  kArenaWho,
+  kArenaLeaks,
+  kArenaTop,
   kVersion
 };
 enum class Output { kTable, kWide, kJson };
@@ -44,13 +47,15 @@ struct Options {
   Output output = Output::kTable;
   std::optional<Nanoseconds> timeout;  // of the whole command; the default is the verb's
 
-  Kind kind = Kind::kWorker;  // list, describe
-  std::string name;           // describe, kill, restart, stop; call: of the actor or pool
-  std::uint32_t limit = 0;    // list objects; 0: the supervisor's default
-  bool named = false;         // list objects
-  int signal = 9;             // kill
-  std::uint64_t letter = 0;   // dead-letters; purge: 0 means all
-  std::string method;         // call
+  Kind kind = Kind::kWorker;      // list, describe
+  std::string name;               // describe, kill, restart, stop; call: of the actor or pool
+  std::uint32_t limit = 0;        // list objects; 0: the supervisor's default
+  bool named = false;             // list objects
+  bool holders = false;           // list objects
+  Nanoseconds older_than = 1min;  // arena leaks
+  int signal = 9;                 // kill
+  std::uint64_t letter = 0;       // dead-letters; purge: 0 means all
+  std::string method;             // call
   std::vector<std::string> arguments;
   std::string save;  // call: file for the tensors of the result
 };

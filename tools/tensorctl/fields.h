@@ -19,6 +19,7 @@ struct View {
   Output output = Output::kTable;
   Screen screen;
   Now now;
+  bool holders = false;  // objects: who holds and who made them rather than their names
 };
 
 enum class Show {

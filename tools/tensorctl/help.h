@@ -32,6 +32,10 @@ inline constexpr std::string_view kList = R"(Examples:
   tensorctl list objects --limit 20
   tensorctl list participants -o json)";
 
+inline constexpr std::string_view kObjects = R"(Examples:
+  tensorctl objects --holders                     who holds each, and which actor's method made it
+  tensorctl objects --named -o json)";
+
 inline constexpr std::string_view kDescribe = R"(Examples:
   tensorctl describe worker cpu/0                 and the actors in it
   tensorctl describe actor trainer
@@ -75,6 +79,10 @@ inline constexpr std::string_view kShutdown = R"(Examples:
 inline constexpr std::string_view kArena = R"(Examples:
   tensorctl arena stats                           blocks, objects, memory
   tensorctl arena stats -o json
+  tensorctl arena who 17.3                        holders, creator and reason of one object
+  tensorctl arena who fashion/weights
+  tensorctl arena leaks --older-than 10min        what nobody seems to need, by holders and creator
+  tensorctl arena top                             who has the most; why the arena is full
   tensorctl arena fsck                            exit code 1 and a list when something does not balance)";
 
 inline constexpr std::string_view kDeadLetters = R"(Examples:

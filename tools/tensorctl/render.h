@@ -25,6 +25,11 @@ std::string render(Participants participants, const View& view);
 std::string render(wire::DeadLetterList::Reader letters, const View& view);
 std::string render(wire::ArenaInfo::Reader arena, const View& view);
 std::string render(wire::FsckInfo::Reader fsck, const View& view);
+std::string render(wire::LeakReport::Reader leaks, const View& view);
+std::string render(wire::ArenaTop::Reader top, const View& view);
+using Objects = capnp::List<wire::ObjectInfo>::Reader;
+Json objects_json(Objects objects, const View& view);
+std::string objects_table(Objects objects, const View& view);
 std::string render_done(const std::string& text, const View& view);
 
 // `actors`: all; those in the worker or pool are picked.

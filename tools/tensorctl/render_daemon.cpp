@@ -16,6 +16,10 @@ Json arena_json(wire::ArenaInfo::Reader r) {
           {"objects", r.getObjects()},
           {"max_objects", r.getMaxObjects()},
           {"object_bytes", r.getObjectBytes()},
+          {"footprint_bytes", r.getFootprintBytes()},
+          {"blocks_kept", r.getBlocksKept()},
+          {"blocks_backed", r.getBlocksBacked()},
+          {"client_blocks", r.getClientBlocks()},
           {"backed_bytes", r.getBackedBytes()},
           {"names", r.getNames()},
           {"rings", r.getRings()},
@@ -72,9 +76,13 @@ std::string render(wire::ArenaInfo::Reader r, const View& view) {
   if (view.output == Output::kJson) return json_text(arena_json(r));
   return render_lines(
       {{"size", {config::format_size(r.getSizeBytes())}},
-       {"blocks", {of(r.getBlocksLeased(), r.getBlocks()) + " leased, " + config::format_size(r.getBlockBytes()) + " each"}},
-       {"objects", {of(r.getObjects(), r.getMaxObjects()) + ", " + config::format_size(r.getObjectBytes())}},
-       {"memory", {config::format_size(r.getBackedBytes()) + " given by the kernel"}},
+       {"blocks",
+        {of(r.getBlocksLeased(), r.getBlocks()) + " leased, " + config::format_size(r.getBlockBytes()) + " each; " +
+         std::to_string(r.getBlocksKept()) + " of these kept empty; " + std::to_string(r.getClientBlocks()) + " are for clients"}},
+       {"objects",
+        {of(r.getObjects(), r.getMaxObjects()) + ", " + config::format_size(r.getObjectBytes()) + " in " +
+         config::format_size(r.getFootprintBytes())}},
+       {"memory", {config::format_size(r.getBackedBytes()) + " given by the kernel, " + counted(r.getBlocksBacked(), "block") + " ready"}},
        {"names", {std::to_string(r.getNames())}},
        {"rings", {std::to_string(r.getRings()) + ", " + config::format_size(r.getRingBytes()) + " each"}}},
       view.screen);

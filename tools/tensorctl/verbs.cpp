@@ -6,14 +6,12 @@
 #include "config/units.h"
 #include "ipc/admin_client.h"
 #include "ipc/envelope.capnp.h"
-#include "shm/handle.h"
 #include "tools/tensorctl/render.h"
 
 namespace tv::ctl {
 namespace {
 
 constexpr Nanoseconds kAdminTimeout = 5s;
-constexpr std::uint32_t kAllObjects = 100'000;  // what describe looks through
 
 using Fill = std::function<void(wire::AdminRequest::Builder)>;
 
@@ -94,7 +92,9 @@ Text list(Admin& admin, const Options& options, const View& view) {
     query.setLimit(options.limit);
     query.setNamed(options.named);
   };
-  return admin.ask(Which::OBJECTS, fill, [&](Reply r) -> Text { return render(r.getObjects(), view); });
+  View shown = view;
+  shown.holders = options.holders;
+  return admin.ask(Which::OBJECTS, fill, [&](Reply r) -> Text { return render(r.getObjects(), shown); });
 }
 
 // Runs `use` with all actors: for descriptions of what contains them.
@@ -105,22 +105,8 @@ Text with_actors(Admin& admin, Use use) {
 }
 
 Text describe_object(Admin& admin, const Options& options, const View& view) {
-  auto handle = shm::parse_handle(options.name);
-  auto fill = [&](Request r) {
-    auto query = r.initListObjects();
-    query.setLimit(kAllObjects);
-    query.setNamed(!handle);
-  };
-  return admin.ask(Which::OBJECTS, fill, [&](Reply r) -> Text {
-    auto objects = r.getObjects().getObjects();
-    if (!handle) return with_name("object", options.name, objects, [&](auto object) -> Text { return describe(object, view); });
-    for (auto object : objects)
-      if (object.getHandle() == handle->bits()) return describe(object, view);
-    bool all = objects.size() >= r.getObjects().getTotal();
-    return Error{Errc::kNotFound, "there is no object " + options.name +
-                                      (all ? "; it has been freed, or its handle was never given out"
-                                           : " among the first " + std::to_string(objects.size()) + ", which is as far as describe looks")};
-  });
+  return admin.ask(
+      Which::OBJECT, [&](Request r) { r.setArenaWho(options.name); }, [&](Reply r) -> Text { return describe(r.getObject(), view); });
 }
 
 Text describe_verb(Admin& admin, const Options& options, const View& view) {
@@ -245,6 +231,15 @@ Text answer(Admin& admin, const Options& options, const View& view) {
     case Verb::kArenaStats:
       return admin.ask(
           Which::ARENA, [](Request r) { r.setArenaStats(); }, [&](Reply r) -> Text { return render(r.getArena(), view); });
+    case Verb::kArenaWho:
+      return describe_object(admin, options, view);
+    case Verb::kArenaLeaks:
+      return admin.ask(
+          Which::LEAKS, [&](Request r) { r.initArenaLeaks().setOlderThanNs(options.older_than.count()); },
+          [&](Reply r) -> Text { return render(r.getLeaks(), view); });
+    case Verb::kArenaTop:
+      return admin.ask(
+          Which::TOP, [&](Request r) { r.setArenaTop(options.limit); }, [&](Reply r) -> Text { return render(r.getTop(), view); });
     default:
       return order(admin, options, view);
   }

@@ -108,6 +108,8 @@ class CounterActor final : public Actor {
     return std::accumulate(numbers.begin(), numbers.end(), 0.0);
   }
 
+  void scribble(shm::Tensor tensor) { *static_cast<volatile char*>(const_cast<void*>(tensor.data())) = 1; }
+
   std::uint64_t publish(std::string name, std::int64_t n) { return must(context_.publish(name, put_tensor(n))); }
   void withdraw(std::string name) {
     if (auto done = context_.withdraw(name); !done) throw std::runtime_error(done.error().message);
@@ -166,6 +168,7 @@ TV_PLUGIN(registry) {
       .method(Counter::poison, &CounterActor::poison)
       .method(Counter::add_and_crash_once, &CounterActor::add_and_crash_once)
       .method(Counter::put_tensor, &CounterActor::put_tensor)
+      .method(Counter::scribble, &CounterActor::scribble)
       .method(Counter::sum, &CounterActor::sum)
       .method(Counter::echo, &CounterActor::echo)
       .method(Counter::echo_text, &CounterActor::echo_text)

@@ -51,6 +51,7 @@ struct Counter {
   // Notes in `path`.runs that it has begun, then kills its process by SIGKILL unless there is a file `path`. Else adds the tensor's sum.
   static constexpr Method<Counter, std::int64_t(std::string, shm::Tensor)> poison{"poison"};
   static constexpr Method<Counter, shm::Tensor(std::int64_t)> put_tensor{"put_tensor"};  // float32[n]: 0, 1, ...
+  static constexpr Method<Counter, void(shm::Tensor)> scribble{"scribble"};              // writes into it, which it must not
   static constexpr Method<Counter, double(shm::Tensor)> sum{"sum"};                      // of a contiguous float32 tensor
   static constexpr Method<Counter, Echoed(Echoed)> echo{"echo"};
   static constexpr Method<Counter, std::string(std::string)> echo_text{"echo_text"};
