@@ -165,7 +165,8 @@ class AttachedClient : public Client {
       caller_->check();
       if (gone_.load()) caller_->abandon({Errc::kUnavailable, "the supervisor has gone away"});
       waiters_->notify();
-      channel_->wait(caller_->next_deadline());
+      // Nobody rang for as long as that: what is kept for the next tensors is given back.
+      if (channel_->wait(caller_->next_deadline()) == 0) store_->trim_idle();
     }
     caller_->abandon({Errc::kCancelled, "the client has been closed"});
     waiters_->notify();
