@@ -55,6 +55,7 @@ Result<void> Daemon::open_arena() {
   actors_.emplace(TV_TRY(Actors::create(config_, *directory_)));
   auto store = TV_TRY(shm::Store::open(arena_, kSupervisor));
   recovery_.emplace(*loop_, store);
+  bell_ = TV_TRY(Bell::create(*loop_, arena_));
   names_.emplace(store, *directory_);
   return {};
 }

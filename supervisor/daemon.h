@@ -1,4 +1,4 @@
-// Daemon: builds everything, in order, and takes it down again. One thread besides ZeroMQ's.
+// Daemon: builds everything, in order, and takes it down again. One thread does it all but what the README of the folder says.
 #pragma once
 
 #include <memory>
@@ -6,6 +6,7 @@
 
 #include "ipc/zmq_channel.h"
 #include "supervisor/admin_server.h"
+#include "supervisor/bell.h"
 #include "supervisor/control_server.h"
 #include "supervisor/runtime_dir.h"
 
@@ -49,6 +50,7 @@ class Daemon {
   std::optional<shm::Directory> directory_view_;
   std::optional<Actors> actors_;
   std::optional<Recovery> recovery_;
+  std::unique_ptr<Bell> bell_;
   std::optional<Names> names_;
   std::optional<Children> children_;
   std::optional<ZygoteClient> zygote_;
