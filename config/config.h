@@ -43,6 +43,12 @@ struct Arena {
   std::uint64_t size_bytes = 0;  // the loader fills in 25% of memory
   std::uint64_t ring_bytes = limits::kDefaultRingBytes;  // a power of two; one ring per pair of participants that talk
   std::uint32_t objects = limits::kDefaultObjects;       // most objects alive at once; rounded up to whole chunks
+  // Named tensors that may be evicted take at most so much: a size, or a share of the arena. 0: none can be put.
+  std::uint64_t cache_bytes = 0;         // the loader fills in 10% of the arena
+  std::uint32_t cache_share_ppm = 100'000;  // as written, in millionths; 0: a size was
+  // Evicted ones are kept in files there; empty: they are gone. Absolute.
+  std::string spill;
+  std::uint64_t spill_bytes = 0;  // of all files; the loader fills in the arena's size
 };
 
 // [worker.restart]: delay before restart n is min(max, min * factor^(n-1)), the first restart immediate, the count forgotten

@@ -18,14 +18,15 @@ constexpr Nanoseconds kLookAgain = 100ms;
 constexpr Deadline kNow{0};
 
 Error too_large(std::uint64_t max_payload) {
-  return Error{Errc::kLimit, "the message is larger than " + std::to_string(max_payload) +
-                                 " bytes, half of [arena] ring; pass large data as a tensor"};
+  return Error{Errc::kLimit,
+               "the message is larger than " + std::to_string(max_payload) + " bytes, half of [arena] ring; pass large data as a tensor"};
 }
 
-std::vector<shm::Handle> handles_of(const std::vector<shm::Tensor>& tensors) {
+std::vector<shm::Handle> handles_of(const Encoder& encoder) {
   std::vector<shm::Handle> handles;
-  handles.reserve(tensors.size());
-  for (const auto& tensor : tensors) handles.push_back(tensor.handle());
+  handles.reserve(encoder.tensors.size() + encoder.pending.size());
+  for (const auto& tensor : encoder.tensors) handles.push_back(tensor.handle());
+  for (const auto& pending : encoder.pending) handles.push_back(pending.handle());
   std::sort(handles.begin(), handles.end());
   handles.erase(std::unique(handles.begin(), handles.end()), handles.end());
   return handles;
@@ -49,10 +50,11 @@ struct RingChannel::Draft {
     } catch (const kj::Exception& e) {
       return Error{Errc::kLimit, "the message cannot be built: " + ipc::malformed(e).message};
     }
-    for (const auto& tensor : encoder.tensors)
-      if (tensor.store() != store)
-        return Error{Errc::kInvalidArgument, "a tensor of another client or arena cannot be sent from here; get it by its handle first"};
-    handles = handles_of(encoder.tensors);
+    bool foreign = std::any_of(encoder.tensors.begin(), encoder.tensors.end(), [&](const auto& t) { return t.store() != store; }) ||
+                   std::any_of(encoder.pending.begin(), encoder.pending.end(), [&](const auto& p) { return p.hold().store() != store; });
+    if (foreign)
+      return Error{Errc::kInvalidArgument, "a tensor of another client or arena cannot be sent from here; get it by its handle first"};
+    handles = handles_of(encoder);
     if (handles.size() > limits::kMaxHandlesPerMessage)
       return Error{Errc::kLimit, "a message carries at most " + std::to_string(limits::kMaxHandlesPerMessage) + " tensors, not " +
                                      std::to_string(handles.size()) + "; send them in several messages or as one"};
@@ -66,9 +68,9 @@ RingChannel::~RingChannel() {
   settle();
   for (auto& outbox : outboxes_)
     for (auto& message : outbox.in_flight)
-      for (const auto& tensor : message.tensors)
+      for (auto handle : handles_of(message.held))
         // A count without an owner: our bit outlives the Tensor, until the supervisor takes it over.
-        TV_ASSERT(store_->hold(tensor.handle()).ok());
+        TV_ASSERT(store_->hold(handle).ok());
 }
 
 Result<std::unique_ptr<RingChannel>> RingChannel::open(std::shared_ptr<shm::Store> store) {
@@ -144,8 +146,8 @@ Result<void> RingChannel::send_copy(ParticipantId to, Outbox& outbox, std::uniqu
 void RingChannel::publish(ParticipantId to, Outbox& outbox, std::uint64_t payload_bytes, Draft& draft) {
   auto end = outbox.writer->commit(payload_bytes, draft.handles);
   shm::ring_doorbell(*store_->arena(), to, store_->self());
-  if (!draft.encoder.tensors.empty()) {
-    outbox.in_flight.push_back({end, std::move(draft.encoder.tensors)});
+  if (!draft.handles.empty()) {
+    outbox.in_flight.push_back({end, std::move(draft.encoder)});
     in_flight_.fetch_or(bit(to), std::memory_order_relaxed);
   }
   std::uint64_t needed = payload_bytes + draft.handles.size() * sizeof(std::uint64_t);
@@ -191,6 +193,8 @@ void RingChannel::look_at(std::uint64_t bits) {
   rung_ |= bits;
   // The supervisor rings for senders that died between a message and its bell.
   look_ |= (bits & bit(kSupervisor)) != 0 ? ~std::uint64_t{0} : bits;
+  // And when somebody waits for room.
+  if ((bits & bit(kSupervisor)) != 0) store_->make_room();
 }
 
 std::unique_ptr<Mail> RingChannel::next_from(ParticipantId from) {
@@ -220,7 +224,8 @@ std::unique_ptr<Mail> RingChannel::make_mail(ParticipantId from, const shm::Reco
   mail->handles_ = record.handles;
   mail->segment_ = {reinterpret_cast<const capnp::word*>(record.payload.data()), record.payload.size() / sizeof(capnp::word)};
   auto version = guard([&] {
-    mail->reader_ = std::make_unique<capnp::SegmentArrayMessageReader>(kj::arrayPtr(&mail->segment_, 1), reader_options(record.payload.size()));
+    mail->reader_ =
+        std::make_unique<capnp::SegmentArrayMessageReader>(kj::arrayPtr(&mail->segment_, 1), reader_options(record.payload.size()));
     return mail->envelope().getVersion();
   });
   if (!version || *version != wire::ENVELOPE_VERSION) return nullptr;

@@ -52,7 +52,8 @@ class RingChannel {
   // `build` fills the envelope (version is set already) and notes tensors in the encoder. It runs once at most, and must not send itself.
   // Waits for room until the deadline, but for other senders of this process only as long as they build. Errors: kOverloaded (the deadline
   // had passed already) or kDeadlineExceeded when the receiver's ring stays full, kLimit for a message beyond half a ring or with too many
-  // tensors, kUnavailable for a participant that does not exist, kInvalidArgument for a tensor of another store. Nothing has been sent then.
+  // tensors, kUnavailable for a participant that does not exist, kInvalidArgument for a tensor of another store. Nothing has been sent
+  // then.
   using Build = std::function<void(wire::Envelope::Builder, Encoder&)>;
   Result<void> send(ParticipantId to, const Build& build, Deadline deadline);
 
@@ -77,10 +78,10 @@ class RingChannel {
 
   struct InFlight {
     shm::RingPosition end;
-    std::vector<shm::Tensor> tensors;
+    Encoder held;
   };
   struct Outbox {
-    std::mutex mutex;  // guards what follows; held while a message is built, never while one waits for room
+    std::mutex mutex;                       // guards what follows; held while a message is built, never while one waits for room
     std::optional<shm::RingWriter> writer;  // stays once it is there
     std::deque<InFlight> in_flight;
     std::uint64_t guess_bytes = 0;  // of the next message, from the last

@@ -1,7 +1,5 @@
 #include "supervisor/bell.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -9,26 +7,9 @@
 #include <system_error>
 
 #include "shm/doorbell.h"
+#include "supervisor/signals_blocked.h"
 
 namespace tv::supervisor {
-namespace {
-
-// A thread inherits the signals that are blocked where it is made.
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
-}  // namespace
-
 Result<std::unique_ptr<Bell>> Bell::create(EventLoop& loop, std::shared_ptr<shm::Arena> arena) {
   std::unique_ptr<Bell> bell(new Bell(std::move(arena)));
   bell->rung_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

@@ -9,6 +9,7 @@
 #include "supervisor/bell.h"
 #include "supervisor/control_server.h"
 #include "supervisor/runtime_dir.h"
+#include "supervisor/spiller.h"
 
 namespace tv::supervisor {
 
@@ -24,6 +25,7 @@ class Daemon {
   explicit Daemon(config::Config config) : config_(std::move(config)) {}
 
   Result<void> open_arena();
+  Result<void> open_names(const std::shared_ptr<shm::Store>& store);
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
@@ -51,6 +53,7 @@ class Daemon {
   std::optional<Actors> actors_;
   std::optional<Recovery> recovery_;
   std::unique_ptr<Bell> bell_;
+  std::unique_ptr<Spiller> spiller_;
   std::optional<Names> names_;
   std::optional<Children> children_;
   std::optional<ZygoteClient> zygote_;

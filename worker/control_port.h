@@ -7,11 +7,12 @@
 #include "config/clock.h"
 #include "config/ids.h"
 #include "config/result.h"
+#include "ipc/named_tensors.h"
 #include "shm/handle.h"
 
 namespace tv::worker {
 
-class ControlPort {
+class ControlPort : public ipc::NamePort {
  public:
   virtual ~ControlPort() = default;
 
@@ -21,9 +22,7 @@ class ControlPort {
   virtual void ready() = 0;
   virtual void stopping() = 0;
 
-  // Requests: wait for the supervisor's answer until the deadline. The caller holds the tensor meanwhile.
-  virtual Result<std::uint64_t> publish(const std::string& name, shm::Handle handle, Deadline deadline) = 0;
-  virtual Result<void> withdraw(const std::string& name, Deadline deadline) = 0;
+  // ask(), of NamePort: waits for the supervisor's answer until the deadline. The caller holds the tensor meanwhile.
 };
 
 }  // namespace tv::worker

@@ -117,7 +117,7 @@ bool Runtime::device_is_lost() {
 void Runtime::answer(const Request& request, wire::Value::Reader value, const ipc::Encoder& encoder) {
   send(request, [&](wire::Envelope::Builder envelope, ipc::Encoder& out) {
     envelope.setReply(value);
-    out.tensors = encoder.tensors;
+    out = encoder;
   });
 }
 

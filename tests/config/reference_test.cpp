@@ -58,6 +58,8 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.arena.size_bytes == plain.arena.size_bytes);
   CHECK(reference.arena.ring_bytes == plain.arena.ring_bytes);
   CHECK(reference.arena.objects == plain.arena.objects);
+  CHECK(reference.arena.cache_bytes == plain.arena.cache_bytes);
+  CHECK(reference.arena.spill.empty());
   REQUIRE(reference.workers.size() == 1);
   CHECK(reference.workers[0].device == plain.workers[0].device);
   CHECK(reference.workers[0].threads == plain.workers[0].threads);
