@@ -105,9 +105,7 @@ class Arena {
   // The file that holds an offset, and where the file begins.
   std::pair<int, std::uint64_t> file_of(std::uint64_t offset) const;
   template <class T>
-  T* at(std::uint64_t offset) const {
-    return reinterpret_cast<T*>(base_ + offset);
-  }
+  T* at(std::uint64_t offset) const { return reinterpret_cast<T*>(base_ + offset); }
 
   ArenaFds fds_;
   boost::interprocess::mapped_region control_;

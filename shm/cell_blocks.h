@@ -41,7 +41,7 @@ class CellBlocks {
     std::uint32_t used = 0;
     std::uint32_t hint = 0;  // no word before this one has a free bit
     bool adopted = false;
-    bool listed = false;  // in with_room_
+    bool listed = false;     // in with_room_
     std::vector<std::uint64_t> taken;
   };
   Block& insert(std::uint32_t number, std::uint32_t size_class);

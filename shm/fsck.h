@@ -10,8 +10,8 @@ namespace tv::shm {
 
 struct FsckReport {
   std::uint64_t objects = 0;
-  std::uint64_t blocks = 0;  // leased
-  std::uint64_t rings = 0;   // made
+  std::uint64_t blocks = 0;        // leased
+  std::uint64_t rings = 0;         // made
   std::uint64_t unread_bytes = 0;
   std::vector<std::string> problems;  // at most 100; empty: consistent
 };

@@ -37,7 +37,7 @@ class Handle {
   std::uint64_t bits_ = 0;
 };
 
-std::string to_string(Handle handle);  // "17.3": index, generation
+std::string to_string(Handle handle);              // "17.3": index, generation
 Result<Handle> parse_handle(const std::string& text);
 
 }  // namespace tv::shm

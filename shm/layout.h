@@ -25,8 +25,8 @@ static_assert(Word::is_always_lock_free && HalfWord::is_always_lock_free);
 struct Geometry {
   std::uint64_t total_bytes;
   std::uint64_t ring_bytes;
-  std::uint32_t chunks;         // of limits::kSlotsPerChunk object slots
-  std::uint32_t blocks;         // of limits::kBlockBytes, those of clients included
+  std::uint32_t chunks;  // of limits::kSlotsPerChunk object slots
+  std::uint32_t blocks;  // of limits::kBlockBytes, those of clients included
   std::uint32_t client_blocks;  // the last ones: only clients lease them
   std::uint32_t reserved;
   std::uint64_t participants_at;
@@ -40,11 +40,11 @@ struct Geometry {
   std::uint64_t freed_chunks_at;
   std::uint64_t slots_at;
   std::uint64_t block_words_at;
-  std::uint64_t tables_end;        // everything before is writable by every participant
-  std::uint64_t headers_at;        // a TensorHeader a slot; those of a chunk are writable by the chunk's owner alone
-  std::uint64_t ring_data_at;      // row s (64 rings) is writable by participant s alone
+  std::uint64_t tables_end;    // everything before is writable by every participant
+  std::uint64_t headers_at;    // a TensorHeader a slot; those of a chunk are writable by the chunk's owner alone
+  std::uint64_t ring_data_at;  // row s (64 rings) is writable by participant s alone
   std::uint64_t priority_data_at;  // the same for the rings of the priority lane
-  std::uint64_t blocks_at;         // a block is writable by its leaseholder alone; the control file ends here
+  std::uint64_t blocks_at;     // a block is writable by its leaseholder alone; the control file ends here
   std::uint64_t client_blocks_at;
 
   std::uint32_t slots() const { return chunks * limits::kSlotsPerChunk; }
@@ -62,18 +62,18 @@ struct ArenaHeader {
   std::uint32_t header_bytes;
   Geometry geometry;
   std::int64_t created_realtime_ns;
-  std::int64_t patience_ns;  // how long create() waits for room before it says that there is none
-  std::uint32_t huge_pages;  // 1: participants ask for huge pages for the blocks
+  std::int64_t patience_ns;   // how long create() waits for room before it says that there is none
+  std::uint32_t huge_pages;   // 1: participants ask for huge pages for the blocks
   std::uint32_t reserved;
   Word directory_version;  // supervisor: +1 after each change of the directory, then every doorbell is rung
   Word restarts;           // supervisor: clean-ups done
   // Waiting for room (store.h). A waiter sets the first two, rings the bell and sleeps on `room`; whoever gives memory or a slot back
   // bumps `room` if somebody waits.
   alignas(64) Word wanted_bytes;  // what some waiter needs, 0: nobody waits. Participants give back what they keep; the supervisor evicts
-  HalfWord room_waiters;          // 1: somebody sleeps on `room`
-  HalfWord room;                  // futex
-  HalfWord supervisor_bell;       // futex: +1 by a participant that wants the supervisor to look (at wanted_bytes, at last words)
-  char spill_directory[1024];     // supervisor, before anybody attaches; "": nothing is spilled
+  HalfWord room_waiters;   // 1: somebody sleeps on `room`
+  HalfWord room;           // futex
+  HalfWord supervisor_bell;  // futex: +1 by a participant that wants the supervisor to look (at wanted_bytes, at last words)
+  char spill_directory[1024];  // supervisor, before anybody attaches; "": nothing is spilled
 };
 static_assert(sizeof(ArenaHeader) <= 4096);
 
@@ -81,8 +81,8 @@ enum class ParticipantKind : std::uint32_t { kNone = 0, kSupervisor = 1, kWorker
 
 // One line that every sender and the owner write: who has rung, and the futex that the owner sleeps on.
 struct alignas(64) DoorbellLine {
-  Word rung;          // bit s: set by participant s after a store that the owner should look at; taken by the owner
-  HalfWord bell;      // futex; +1 by whoever wakes the owner
+  Word rung;         // bit s: set by participant s after a store that the owner should look at; taken by the owner
+  HalfWord bell;     // futex; +1 by whoever wakes the owner
   HalfWord sleeping;  // 1 from before the owner's last look until after its sleep; written by the owner
 };
 
@@ -91,7 +91,7 @@ struct alignas(64) ParticipantSlot {
   std::int32_t pid;      // supervisor
   HalfWord incarnation;  // supervisor
   HalfWord freed;        // 1: some chunk of ours has freed bits. Set after the bit by whoever set it; cleared by the owner before it looks
-  std::int64_t attached_ns;         // CLOCK_MONOTONIC; supervisor
+  std::int64_t attached_ns;  // CLOCK_MONOTONIC; supervisor
   char name[limits::kMaxName + 1];  // supervisor, before kind
   DoorbellLine doorbell;
   alignas(64) Word beat;  // owner: counts turns of its loop
@@ -107,9 +107,9 @@ inline constexpr std::uint32_t kLanes = 2;
 
 // One ring: positions count bytes since the beginning and never go back; tail - head is what is unread.
 struct RingCursors {
-  alignas(64) Word tail;   // sender: after the record is whole
-  HalfWord made;           // sender: 1 once the ring's memory is reserved
-  alignas(64) Word head;   // receiver: after the record has been dealt with
+  alignas(64) Word tail;  // sender: after the record is whole
+  HalfWord made;          // sender: 1 once the ring's memory is reserved
+  alignas(64) Word head;  // receiver: after the record has been dealt with
   HalfWord space_waiters;  // sender sets 1 before it waits for head to move; receiver wakes it and clears
 };
 static_assert(sizeof(RingCursors) == 128);
@@ -119,9 +119,8 @@ struct RecordHeader {
   std::uint32_t payload_bytes;  // a multiple of 8
   std::uint16_t handles;        // that many 64-bit handles stand behind the payload
   std::uint16_t flags;          // kRecordPadding
-  std::uint32_t
-      cancelled;  // atomic_ref: sender sets 1, at any time before the cursor has passed: the receiver looks after it has noted the record
-  std::uint32_t reserved;  // as its message at hand (ActorCell), so that one of the two sees the other
+  std::uint32_t cancelled;      // atomic_ref: sender sets 1, at any time before the cursor has passed: the receiver looks after it has noted the record
+  std::uint32_t reserved;       // as its message at hand (ActorCell), so that one of the two sees the other
 };
 static_assert(sizeof(RecordHeader) == 16);
 inline constexpr std::uint16_t kRecordPadding = 1;
@@ -151,17 +150,17 @@ static_assert(sizeof(ActorEntry) == 512 && std::atomic<ActorWhere>::is_always_lo
 
 // Written by the worker that hosts the actor (after its death, by nobody until the next incarnation).
 struct alignas(64) ActorCell {
-  Word committed;  // handle of the manifest of the last commit, 0 for none: this store is the commit
-  Word handled;    // messages
-  Word failed;     // of these, answered with an error
+  Word committed;      // handle of the manifest of the last commit, 0 for none: this store is the commit
+  Word handled;        // messages
+  Word failed;         // of these, answered with an error
   Word commits;
   Word last_commit_ns;  // CLOCK_MONOTONIC
-  Word state_bytes;     // of the last commit
-  Word at_hand;         // AtHand: stored before a message is handled. A next incarnation that finds the same message unread knows that the
-                        // worker died of it or with it, and how often
-  Word expired;         // messages whose deadline had passed before they were read; not in `handled`
-  Word cancelled;       // messages withdrawn by their senders before they were begun; not in `handled`
-  Word dead_letters;    // messages given up because they killed the worker too often
+  Word state_bytes;    // of the last commit
+  Word at_hand;        // AtHand: stored before a message is handled. A next incarnation that finds the same message unread knows that the
+                       // worker died of it or with it, and how often
+  Word expired;        // messages whose deadline had passed before they were read; not in `handled`
+  Word cancelled;      // messages withdrawn by their senders before they were begun; not in `handled`
+  Word dead_letters;   // messages given up because they killed the worker too often
   Word reserved[5];
 };
 static_assert(sizeof(ActorCell) == 128);
@@ -169,9 +168,9 @@ static_assert(sizeof(ActorCell) == 128);
 // The message that an actor is handling, as one word. 2^48 bytes through one ring last 10 days at 300 MB/s; what is compared is
 // the position's low part, and only with unread mail.
 struct AtHand {
-  std::uint8_t from = 0;    // sender's participant number
-  std::uint8_t tries = 0;   // 1 for the first
-  std::uint64_t end48 = 0;  // low 48 bits of the record's end position; bit 47 is the lane
+  std::uint8_t from = 0;     // sender's participant number
+  std::uint8_t tries = 0;    // 1 for the first
+  std::uint64_t end48 = 0;   // low 48 bits of the record's end position; bit 47 is the lane
 };
 constexpr std::uint64_t pack(AtHand at) {
   return (std::uint64_t{at.from} << 56) | (std::uint64_t{at.tries} << 48) | (at.end48 & ((std::uint64_t{1} << 48) - 1));
@@ -211,16 +210,16 @@ enum class SlotState : std::uint8_t { kFree = 0, kUnsealed = 1, kSealed = 2, kFa
 // An object. Everything but `holders` is written by the owner of the slot's chunk. Born by two stores, holders and then tag: so a slot
 // whose state is not kFree had a holder once, and no holder means dead.
 struct alignas(64) ObjectSlot {
-  Word holders;             // bit p: participant p refers to it; added only to a word that is not zero; who clears the last frees
-  Word tag;                 // generation << 8 | SlotState
-  std::uint64_t offset;     // of its TensorHeader, from the arena's beginning
-  std::uint64_t footprint;  // bytes from there that are its own, header and padding included
+  Word holders;  // bit p: participant p refers to it; added only to a word that is not zero; who clears the last frees
+  Word tag;      // generation << 8 | SlotState
+  std::uint64_t offset;        // of its TensorHeader, from the arena's beginning
+  std::uint64_t footprint;     // bytes from there that are its own, header and padding included
   std::uint64_t payload_bytes;
-  std::int64_t created_ns;      // CLOCK_MONOTONIC
-  std::uint32_t creator;        // participant; stays when the chunk's owner changes
+  std::int64_t created_ns;     // CLOCK_MONOTONIC
+  std::uint32_t creator;       // participant; stays when the chunk's owner changes
   std::uint32_t creator_actor;  // ActorId or kNoActor
-  HalfWord waiters;             // 1: somebody sleeps on the low half of `tag`; any holder, before it looks at `tag` again
-  Incarnation incarnation;      // of the creator
+  HalfWord waiters;            // 1: somebody sleeps on the low half of `tag`; any holder, before it looks at `tag` again
+  Incarnation incarnation;     // of the creator
 };
 static_assert(sizeof(ObjectSlot) == 64);
 
@@ -244,8 +243,8 @@ enum class BlockKind : std::uint8_t { kNone = 0, kCells = 1, kUnits = 2 };
 struct BlockWord {
   std::uint8_t owner_plus_1 = 0;  // 0: free
   BlockKind kind = BlockKind::kNone;
-  std::uint16_t size_class = 0;  // kCells
-  std::uint8_t backed = 0;       // 1: its memory is there; kept when the block is given back
+  std::uint16_t size_class = 0;   // kCells
+  std::uint8_t backed = 0;        // 1: its memory is there; kept when the block is given back
   std::uint8_t reserved[3] = {};
   bool operator==(const BlockWord&) const = default;
 };

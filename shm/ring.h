@@ -46,7 +46,7 @@ class RingWriter {
   RingCursors* cursors_;
   std::byte* data_;
   std::uint64_t bytes_;
-  RingPosition tail_;  // mirrors the shared word, which only we write
+  RingPosition tail_;          // mirrors the shared word, which only we write
   RingPosition reserved_at_ = 0;
   std::uint64_t reserved_bytes_ = 0;
   std::size_t reserved_handles_ = 0;

@@ -7,8 +7,8 @@
 namespace tv::shm {
 
 std::uint32_t size_class_count();
-std::uint64_t size_class_bytes(std::uint32_t size_class);  // REQUIRES size_class < size_class_count()
-std::uint32_t size_class_for(std::uint64_t bytes);         // REQUIRES bytes <= limits::kLargestCellBytes
+std::uint64_t size_class_bytes(std::uint32_t size_class);    // REQUIRES size_class < size_class_count()
+std::uint32_t size_class_for(std::uint64_t bytes);           // REQUIRES bytes <= limits::kLargestCellBytes
 std::uint32_t cells_in_block(std::uint32_t size_class);
 
 }  // namespace tv::shm

@@ -20,7 +20,7 @@ struct ArenaStats {
   std::uint64_t blocks_backed = 0;  // leased or free, their memory is there
   std::uint64_t objects = 0;
   std::uint64_t max_objects = 0;
-  std::uint64_t object_bytes = 0;     // payload, as creators asked for
+  std::uint64_t object_bytes = 0;   // payload, as creators asked for
   std::uint64_t footprint_bytes = 0;  // what that takes
   std::uint64_t backed_bytes = 0;
   std::uint64_t rings = 0;
@@ -46,7 +46,7 @@ std::optional<ObjectInfo> find_object(const Arena& arena, Handle handle);
 
 struct ParticipantUse {
   std::uint64_t objects_held = 0;
-  std::uint64_t bytes_held = 0;        // payload of these; an object counts with each of its holders
+  std::uint64_t bytes_held = 0;       // payload of these; an object counts with each of its holders
   std::uint64_t bytes_held_alone = 0;  // that would be free if this participant let go
   std::uint64_t blocks_leased = 0;
   std::uint64_t unread_bytes = 0;  // mail that waits for it

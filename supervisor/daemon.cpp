@@ -49,7 +49,13 @@ Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config) {
 }
 
 Result<void> Daemon::open_arena() {
-  arena_ = TV_TRY(shm::Arena::create(config_.arena.size_bytes, config_.arena.ring_bytes, config_.arena.objects));
+  shm::ArenaOptions options;
+  options.bytes = config_.arena.size_bytes;
+  options.ring_bytes = config_.arena.ring_bytes;
+  options.objects = config_.arena.objects;
+  options.client_bytes = config_.arena.size_bytes / 8;
+  options.patience = 1s;
+  arena_ = TV_TRY(shm::Arena::create(options));
   directory_.emplace(arena_);
   directory_view_.emplace(arena_);
   directory_->set_participant(kSupervisor, shm::ParticipantKind::kSupervisor, ::getpid(), 1, "supervisor");
