@@ -58,6 +58,12 @@ struct Arena {
   // So much of the free memory is kept backed, so that a new tensor's first write costs what later ones do. 0: none.
   std::uint64_t prefault_bytes = std::uint64_t{64} << 20;
   HugePages huge_pages = HugePages::kAuto;
+  // Named tensors that may be evicted take at most so much: a size, or a share of the arena. 0: none can be put.
+  std::uint64_t cache_bytes = 0;         // the loader fills in 10% of the arena
+  std::uint32_t cache_share_ppm = 100'000;  // as written, in millionths; 0: a size was
+  // Evicted ones are kept in files there; empty: they are gone. Absolute.
+  std::string spill;
+  std::uint64_t spill_bytes = 0;  // of all files; the loader fills in the arena's size
 };
 
 // [worker.restart]: delay before restart n is min(max, min * factor^(n-1)), the first restart immediate, the count forgotten

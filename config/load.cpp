@@ -30,11 +30,19 @@ std::string without(std::string message, const std::string& path) {
   return message;
 }
 
+void fill_cache(Arena& arena, Source& source) {
+  if (arena.cache_share_ppm != 0) arena.cache_bytes = arena.size_bytes / 1'000'000 * arena.cache_share_ppm;
+  if (arena.cache_bytes > arena.size_bytes)
+    source.problems.add("arena.cache", format_size(arena.cache_bytes) + " is more than the arena (" + format_size(arena.size_bytes) + ")");
+  if (!arena.spill.empty() && arena.spill_bytes == 0) arena.spill_bytes = arena.size_bytes;
+}
+
 void fill_defaults(Draft& draft, Source& source) {
   if (draft.arena.size_bytes == 0) {
     auto share = parse_size(kDefaultArena, source.machine.memory_bytes).value_or(0);
     draft.arena.size_bytes = std::max<std::uint64_t>(share / limits::kBlockBytes * limits::kBlockBytes, limits::kMinArenaBytes);
   }
+  fill_cache(draft.arena, source);
   if (!draft.supervisor.runtime_dir.empty() || source.problems.at("supervisor.runtime_dir")) return;
   draft.supervisor.runtime_dir = default_runtime_dir();
   auto length = draft.supervisor.runtime_dir.size();

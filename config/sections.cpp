@@ -125,6 +125,17 @@ void read_huge_pages(const Value& value, Arena& out) {
   set(out.huge_pages, value.choice(kChoices, [](HugePages choice) { return to_string(choice); }));
 }
 
+// A share is one of the arena, whose size may stand behind it: the loader works it out.
+void read_cache(const Value& value, Arena& out) {
+  constexpr std::uint64_t kWhole = 1'000'000;
+  auto size = value.size(kWhole);
+  if (!size) return;
+  auto text = value.node().value<std::string_view>();
+  bool share = text && text->find('%') != std::string_view::npos;
+  out.cache_share_ppm = share ? static_cast<std::uint32_t>(*size) : 0;
+  if (!share) out.cache_bytes = *size;
+}
+
 constexpr Key<Arena> kArenaKeys[] = {
     {"size", read_arena_size},
     {"ring", read_ring},
@@ -133,6 +144,9 @@ constexpr Key<Arena> kArenaKeys[] = {
     {"patience", [](const Value& value, Arena& out) { set(out.patience, value.duration(0s, 1h)); }},
     {"prefault", read_prefault},
     {"huge_pages", read_huge_pages},
+    {"cache", read_cache},
+    {"spill", [](const Value& value, Arena& out) { set(out.spill, value.path()); }},
+    {"spill_size", [](const Value& value, Arena& out) { set(out.spill_bytes, value.size()); }},
 };
 
 constexpr Key<Backoff> kBackoffKeys[] = {

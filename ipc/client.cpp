@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -17,6 +16,7 @@
 #include "ipc/caller.h"
 #include "ipc/ring_channel.h"
 #include "ipc/seqpacket.h"
+#include "ipc/supervisor_link.h"
 #include "ipc/spawn.capnp.h"
 #include "shm/fault_note.h"
 
@@ -121,6 +121,8 @@ class AttachedClient : public Client {
         store_(std::move(store)),
         channel_(std::move(channel)),
         waiters_(std::make_shared<Waiters>()),
+        supervisor_(std::make_unique<SupervisorLink>(socket_)),
+        named_(store_, *supervisor_),
         caller_(std::make_shared<Caller>(
             channel_, incarnation, [waiters = waiters_](const auto& ready, Deadline deadline) { return waiters->wait(ready, deadline); })) {
     receiver_ = std::thread([this] { receive(); });
@@ -134,6 +136,7 @@ class AttachedClient : public Client {
     std::uint64_t one = 1;
     while (::write(stop_.get(), &one, sizeof one) < 0 && errno == EINTR) {
     }
+    supervisor_->end();
     receiver_.join();
     watcher_.join();
   }
@@ -145,17 +148,7 @@ class AttachedClient : public Client {
   std::uint64_t unmatched_answers() const override { return caller_->unmatched(); }
   ParticipantId participant() const override { return store_->self(); }
 
-  Result<shm::Tensor> find(const std::string& name) const override {
-    // The name may be given to another tensor, and the old one freed, between the two looks: then there is a newer one.
-    for (;;) {
-      auto named = directory().find_name(name);
-      if (!named) return Error{Errc::kNotFound, "no tensor is published as \"" + name + "\"; see tensorctl list objects --named"};
-      auto tensor = store_->get(named->handle);
-      if (tensor || tensor.error().code != Errc::kStaleHandle) return tensor;
-      auto again = directory().find_name(name);
-      if (again && again->version == named->version) return tensor;
-    }
-  }
+  NamedTensors& named() override { return named_; }
 
  private:
   void receive() {
@@ -211,18 +204,12 @@ class AttachedClient : public Client {
     while (!stopping_.load()) {
       int n = ::poll(items, 2, -1);  // ended by the destructor's word or the supervisor's end
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0 || (items[0].revents != 0 && is_closed())) break;
+      if (n < 0 || (items[0].revents != 0 && !supervisor_->take())) break;
     }
     if (stopping_.load()) return;
     gone_.store(true);
+    supervisor_->end();
     channel_->wake();
-  }
-
-  // The supervisor says nothing after its reply: what comes is dropped, an end is an end.
-  bool is_closed() const {
-    char byte;
-    ssize_t n = ::recv(socket_->get(), &byte, sizeof byte, MSG_DONTWAIT);
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
   }
 
   const std::shared_ptr<Fd> socket_;
@@ -230,6 +217,8 @@ class AttachedClient : public Client {
   const std::shared_ptr<shm::Store> store_;
   const std::shared_ptr<RingChannel> channel_;
   const std::shared_ptr<Waiters> waiters_;
+  const std::unique_ptr<SupervisorLink> supervisor_;
+  NamedTensors named_;
   const std::shared_ptr<Caller> caller_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> gone_{false};

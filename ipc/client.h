@@ -13,6 +13,7 @@
 #include <string>
 
 #include "ipc/call.h"
+#include "ipc/named_tensors.h"
 #include "shm/directory.h"
 #include "shm/store.h"
 
@@ -43,8 +44,21 @@ class Client {
   virtual std::shared_ptr<ipc::CallPort> port() = 0;
   virtual const std::shared_ptr<shm::Store>& store() const = 0;
   virtual const shm::Directory& directory() const = 0;
-  // The tensor that is published under this name now.
-  virtual Result<shm::Tensor> find(const std::string& name) const = 0;
+  // Tensors by name (ipc/named_tensors.h says how each fails). Those that change something wait for the supervisor.
+  virtual ipc::NamedTensors& named() = 0;
+  // A plain name: it stays until it is removed. The version, 1 for the name's first tensor.
+  Result<std::uint64_t> publish(const std::string& name, const shm::Tensor& tensor) { return named().publish(name, tensor); }
+  // Into the cache: evicted, least recently used first, when the cache is full or memory runs out, but not while it is held or pinned.
+  Result<std::uint64_t> put(const std::string& name, const shm::Tensor& tensor, CacheOptions options = {}) {
+    return named().put(name, tensor, options);
+  }
+  // The tensor that has this name now.
+  Result<shm::Tensor> get(const std::string& name) { return named().get(name); }
+  Result<shm::Tensor> find(const std::string& name) { return get(name); }
+  Result<void> remove(const std::string& name) { return named().remove(name); }
+  Result<void> pin(const std::string& name) { return named().pin(name); }
+  Result<void> unpin(const std::string& name) { return named().unpin(name); }
+  std::vector<std::string> names() { return named().names(); }
   virtual bool connected() const = 0;
   // Answers that came for calls already answered or given up.
   virtual std::uint64_t unmatched_answers() const = 0;

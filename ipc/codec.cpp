@@ -6,15 +6,24 @@ namespace tv::ipc {
 
 std::string_view kind_name(wire::Value::Which which) {
   switch (which) {
-    case wire::Value::NULL_: return "null";
-    case wire::Value::BOOL: return "bool";
-    case wire::Value::INT: return "an integer";
-    case wire::Value::FLOAT: return "a number";
-    case wire::Value::TEXT: return "a string";
-    case wire::Value::DATA: return "data";
-    case wire::Value::LIST: return "a list";
-    case wire::Value::MAP: return "a map";
-    case wire::Value::TENSOR: return "a tensor";
+    case wire::Value::NULL_:
+      return "null";
+    case wire::Value::BOOL:
+      return "bool";
+    case wire::Value::INT:
+      return "an integer";
+    case wire::Value::FLOAT:
+      return "a number";
+    case wire::Value::TEXT:
+      return "a string";
+    case wire::Value::DATA:
+      return "data";
+    case wire::Value::LIST:
+      return "a list";
+    case wire::Value::MAP:
+      return "a map";
+    case wire::Value::TENSOR:
+      return "a tensor";
   }
   return "something unknown";
 }
@@ -25,11 +34,30 @@ void wrong_kind(const char* expected, wire::Value::Reader got) {
   throw ArgumentError(message);
 }
 
-shm::Tensor read_tensor(wire::Value::Reader value, const Decoder& decoder) {
-  if (value.isNull()) return {};
+namespace {
+
+// Null: there is none.
+std::optional<shm::Handle> handle_in(wire::Value::Reader value, const Decoder& decoder) {
+  if (value.isNull()) return std::nullopt;
   if (!value.isTensor()) wrong_kind("a tensor", value);
   if (decoder.store == nullptr) throw ArgumentError("a tensor cannot be given here");
-  auto tensor = decoder.store->get(shm::Handle::from_bits(value.getTensor()));
+  return shm::Handle::from_bits(value.getTensor());
+}
+
+}  // namespace
+
+shm::Pending read_pending(wire::Value::Reader value, const Decoder& decoder) {
+  auto handle = handle_in(value, decoder);
+  if (!handle) return {};
+  auto pending = decoder.store->pending(*handle);
+  if (!pending) throw ArgumentError(pending.error().message);
+  return std::move(*pending);
+}
+
+shm::Tensor read_tensor(wire::Value::Reader value, const Decoder& decoder) {
+  auto handle = handle_in(value, decoder);
+  if (!handle) return {};
+  auto tensor = decoder.store->get(*handle);
   if (!tensor) throw ArgumentError(tensor.error().message);
   return std::move(*tensor);
 }

@@ -1,7 +1,8 @@
 // Codec<T>: between C++ types and wire::Value.
 //
 // Supported: bool, integers, float, double, std::string, std::vector<std::byte> (data), std::vector<T>, std::map<std::string, T>,
-// std::optional<T>, std::tuple<T...>, shm::Tensor, and structs of such fields that have a member
+// std::optional<T>, std::tuple<T...>, shm::Tensor, shm::Pending (a tensor that may still be unsealed), and structs of such fields that have
+// a member
 //     template <class V> void fields(V& v) { v("name", name); v("size", size); }
 // Reading throws ArgumentError with what was expected and what came; the dispatcher and Future turn it into an Error.
 #pragma once
@@ -32,6 +33,7 @@ namespace ipc {
 // Tensors met while writing: they must stay held until the receiver's cursor has passed the message.
 struct Encoder {
   std::vector<shm::Tensor> tensors;
+  std::vector<shm::Pending> pending;  // may still be unsealed
 };
 
 struct Decoder {
@@ -44,6 +46,7 @@ struct Codec;
 std::string_view kind_name(wire::Value::Which which);
 [[noreturn]] void wrong_kind(const char* expected, wire::Value::Reader got);
 shm::Tensor read_tensor(wire::Value::Reader value, const Decoder& decoder);
+shm::Pending read_pending(wire::Value::Reader value, const Decoder& decoder);
 // The entry of a map by key; throws when `value` is no map; nothing when the key is missing.
 std::optional<wire::Value::Reader> find_entry(wire::Value::Reader value, std::string_view key);
 // The same in a list at hand, looked for from `hint` on, which is left behind the entry: fields read in the order in which they were
@@ -117,6 +120,20 @@ struct Codec<shm::Tensor> {
     encoder.tensors.push_back(v);
   }
   static shm::Tensor read(wire::Value::Reader in, const Decoder& decoder) { return read_tensor(in, decoder); }
+};
+
+// The same on the wire: the receiver decides whether it waits.
+template <>
+struct Codec<shm::Pending> {
+  static void write(wire::Value::Builder out, const shm::Pending& v, Encoder& encoder) {
+    if (!v) {
+      out.setNull();
+      return;
+    }
+    out.setTensor(v.handle().bits());
+    encoder.pending.push_back(v);
+  }
+  static shm::Pending read(wire::Value::Reader in, const Decoder& decoder) { return read_pending(in, decoder); }
 };
 
 template <class T>
@@ -197,7 +214,9 @@ struct Codec<std::tuple<T...>> {
 struct FieldCounter {
   unsigned count = 0;
   template <class F>
-  void operator()(const char*, F&) { ++count; }
+  void operator()(const char*, F&) {
+    ++count;
+  }
 };
 struct FieldWriter {
   capnp::List<wire::Entry>::Builder map;
@@ -220,7 +239,9 @@ struct FieldReader {
 };
 
 template <class T>
-concept HasFields = requires(T& t, FieldCounter& v) { t.fields(v); };
+concept HasFields = requires(T& t, FieldCounter& v) {
+  t.fields(v);
+};
 
 template <class T>
 struct Codec<T, std::enable_if_t<HasFields<T>>> {

@@ -6,6 +6,8 @@
 
 using Cxx = import "/capnp/c++.capnp";
 using import "value.capnp".Failure;
+using import "names.capnp".NameRequest;
+using import "names.capnp".NameReply;
 $Cxx.namespace("tv::wire");
 
 const controlVersion :UInt16 = 1;
@@ -28,20 +30,12 @@ struct ToSupervisor {
     }
     ready @8 :Void;            # every actor has been started, or has failed
     beat @9 :Void;
-    publish :group {           # the supervisor holds the tensor under this name until it is replaced or withdrawn
-      name @10 :Text;
-      handle @11 :UInt64;
-      request @12 :UInt64;     # repeated in the answer; the sender holds the tensor until then
-    }
-    withdraw :group {
-      name @13 :Text;
-      request @14 :UInt64;
-    }
-    stopping @15 :Void;        # asked to stop: the message at hand is done, actors are being stopped
-    cannotWork @16 :Failure;   # the device or the assignment is impossible here; exit code 78 follows
+    stopping @10 :Void;        # asked to stop: the message at hand is done, actors are being stopped
+    cannotWork @11 :Failure;   # the device or the assignment is impossible here; exit code 78 follows
+    names @12 :NameRequest;
     deadLetter :group {        # a message that is given up; the sender holds everything until the answer, and moves its cursor after it
-      letter @17 :DeadLetter;
-      request @18 :UInt64;
+      letter @13 :DeadLetter;
+      request @14 :UInt64;
     }
   }
 }
@@ -67,17 +61,14 @@ struct ToWorker {
     stop @3 :Void;             # finish the message at hand, on_stop, exit 0
     stopActor @4 :UInt32;      # on_stop, commit; its mail stays
     startActor @5 :UInt32;     # (again)
-    published :group {
-      request @6 :UInt64;
-      version @7 :UInt64;
-    }
-    requestFailed :group {     # of a publish, withdraw or deadLetter
-      request @8 :UInt64;
-      failure @9 :Failure;
-    }
+    names @6 :NameReply;
     deadLetterTaken :group {
-      request @10 :UInt64;
-      id @11 :UInt64;          # for people: tensorctl dead-letters show
+      request @7 :UInt64;
+      id @8 :UInt64;           # for people: tensorctl dead-letters show
+    }
+    deadLetterRefused :group {
+      request @9 :UInt64;
+      failure @10 :Failure;
     }
   }
 }

@@ -24,10 +24,11 @@ Error too_large(shm::Lane lane, std::uint64_t max_payload) {
                "the message is larger than " + std::to_string(max_payload) + " bytes, half of " + of + "; pass large data as a tensor"};
 }
 
-std::vector<shm::Handle> handles_of(const std::vector<shm::Tensor>& tensors) {
+std::vector<shm::Handle> handles_of(const Encoder& encoder) {
   std::vector<shm::Handle> handles;
-  handles.reserve(tensors.size());
-  for (const auto& tensor : tensors) handles.push_back(tensor.handle());
+  handles.reserve(encoder.tensors.size() + encoder.pending.size());
+  for (const auto& tensor : encoder.tensors) handles.push_back(tensor.handle());
+  for (const auto& pending : encoder.pending) handles.push_back(pending.handle());
   std::sort(handles.begin(), handles.end());
   handles.erase(std::unique(handles.begin(), handles.end()), handles.end());
   return handles;
@@ -52,10 +53,11 @@ struct RingChannel::Draft {
     } catch (const kj::Exception& e) {
       return Error{Errc::kLimit, "the message cannot be built: " + ipc::malformed(e).message};
     }
-    for (const auto& tensor : encoder.tensors)
-      if (tensor.store() != store)
-        return Error{Errc::kInvalidArgument, "a tensor of another client or arena cannot be sent from here; get it by its handle first"};
-    handles = handles_of(encoder.tensors);
+    bool foreign = std::any_of(encoder.tensors.begin(), encoder.tensors.end(), [&](const auto& t) { return t.store() != store; }) ||
+                   std::any_of(encoder.pending.begin(), encoder.pending.end(), [&](const auto& p) { return p.hold().store() != store; });
+    if (foreign)
+      return Error{Errc::kInvalidArgument, "a tensor of another client or arena cannot be sent from here; get it by its handle first"};
+    handles = handles_of(encoder);
     if (handles.size() > limits::kMaxHandlesPerMessage)
       return Error{Errc::kLimit, "a message carries at most " + std::to_string(limits::kMaxHandlesPerMessage) + " tensors, not " +
                                      std::to_string(handles.size()) + "; send them in several messages or as one"};
@@ -70,9 +72,9 @@ RingChannel::~RingChannel() {
   for (auto& lane : outboxes_)
     for (auto& outbox : lane)
       for (auto& message : outbox.in_flight)
-        for (const auto& tensor : message.tensors)
+        for (auto handle : handles_of(message.held))
           // A count without an owner: our bit outlives the Tensor, until the supervisor takes it over.
-          store_->hold_again(tensor.handle());
+          store_->hold_again(handle);
 }
 
 Result<std::unique_ptr<RingChannel>> RingChannel::open(std::shared_ptr<shm::Store> store) {
@@ -149,8 +151,8 @@ shm::RecordPlace RingChannel::publish(ParticipantId to, shm::Lane lane, Outbox& 
   auto place = outbox.writer->commit(payload_bytes, draft.handles);
   if (lane == shm::Lane::kPriority) arena.participant(to).urgent.fetch_or(bit(store_->self()), std::memory_order_seq_cst);
   shm::ring_doorbell(arena, to, store_->self());
-  if (!draft.encoder.tensors.empty()) {
-    outbox.in_flight.push_back({place.end, std::move(draft.encoder.tensors)});
+  if (!draft.handles.empty()) {
+    outbox.in_flight.push_back({place.end, std::move(draft.encoder)});
     in_flight_[static_cast<std::size_t>(lane)].fetch_or(bit(to), std::memory_order_relaxed);
   }
   std::uint64_t needed = payload_bytes + draft.handles.size() * sizeof(std::uint64_t);
@@ -212,7 +214,10 @@ void RingChannel::look_for_urgent() {
 void RingChannel::look_at(std::uint64_t bits) {
   rung_ |= bits;
   // The supervisor rings for senders that died between a message and its bell.
-  if ((bits & bit(kSupervisor)) != 0) bits = ~std::uint64_t{0};
+  if ((bits & bit(kSupervisor)) != 0) {
+    bits = ~std::uint64_t{0};
+    store_->make_room();  // and when somebody waits for it
+  }
   for (auto& inbox : inboxes_) inbox.look |= bits;
 }
 

@@ -101,7 +101,7 @@ class RingChannel {
 
   struct InFlight {
     shm::RingPosition end;
-    std::vector<shm::Tensor> tensors;
+    Encoder held;
   };
   struct Outbox {
     std::mutex mutex;                       // guards what follows; held while a message is built, never while one waits for room

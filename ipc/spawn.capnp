@@ -73,7 +73,8 @@ struct AttachRequest {
 }
 
 struct AttachReply {
-  # With one descriptor, the arena's, when attached. The socket stays open: its end is how either side learns that the other is gone.
+  # With the arena's descriptors when attached. The socket stays open: its end is how either side learns that the other is gone. Until then
+  # the client may send packets of NameRequest (names.capnp), each answered by one of NameReply.
   version @0 :UInt16;
   union {
     attached :group {

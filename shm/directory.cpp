@@ -87,20 +87,6 @@ template <class Read>
   return false;
 }
 
-class WriteLock {
- public:
-  explicit WriteLock(HalfWord& sequence) : sequence_(sequence) {
-    // Odd already if a supervisor died here: its entry is rewritten now.
-    start_ = sequence.load(std::memory_order_relaxed) | 1;
-    sequence.store(start_, std::memory_order_relaxed);  // what follows are release stores
-  }
-  ~WriteLock() { sequence_.store(start_ + 1, std::memory_order_release); }
-
- private:
-  HalfWord& sequence_;
-  std::uint32_t start_;
-};
-
 struct NameCopy {
   char name[limits::kMaxObjectName + 1];
   NamedHandle value;
@@ -110,23 +96,33 @@ NameCopy copy_of(const NameEntry& entry, Patience& patience) {
   NameCopy copy{};
   bool whole = read_locked(entry.sequence, patience, [&] {
     get_shared_text(copy.name, entry.name);
-    copy.value = {Handle::from_bits(entry.handle.load(std::memory_order_acquire)), entry.version.load(std::memory_order_acquire)};
+    copy.value.handle = Handle::from_bits(entry.handle.load(std::memory_order_acquire));
+    copy.value.version = entry.version.load(std::memory_order_acquire);
+    copy.value.place = static_cast<NamePlace>(entry.place.load(std::memory_order_acquire));
   });
   if (!whole) return NameCopy{};
   copy.name[limits::kMaxObjectName] = 0;
   return copy;
 }
 
+bool leads_somewhere(const NamedHandle& value) { return value.handle || value.place == NamePlace::kSpilled; }
+
 }  // namespace
 
 std::string_view actor_state_name(ActorState state) {
   switch (state) {
-    case ActorState::kUnused: return "unused";
-    case ActorState::kStarting: return "starting";
-    case ActorState::kReady: return "ready";
-    case ActorState::kRestarting: return "restarting";
-    case ActorState::kStopped: return "stopped";
-    case ActorState::kFailed: return "failed";
+    case ActorState::kUnused:
+      return "unused";
+    case ActorState::kStarting:
+      return "starting";
+    case ActorState::kReady:
+      return "ready";
+    case ActorState::kRestarting:
+      return "restarting";
+    case ActorState::kStopped:
+      return "stopped";
+    case ActorState::kFailed:
+      return "failed";
   }
   return "unknown";
 }
@@ -194,14 +190,25 @@ std::optional<NamedHandle> Directory::find_name(std::string_view name) const {
   std::uint32_t start = slot_for(name);
   Patience patience;
   for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
-    const NameEntry& entry = arena_->name((start + i) % limits::kMaxNames);
+    std::uint32_t at = (start + i) % limits::kMaxNames;
+    const NameEntry& entry = arena_->name(at);
     std::uint32_t state = entry.state.load(std::memory_order_acquire);
     if (state == kNeverUsed) return std::nullopt;
     if (state != kUsed) continue;
     NameCopy copy = copy_of(entry, patience);
-    if (copy.value.handle && text_of(copy.name) == name) return copy.value;
+    if (!leads_somewhere(copy.value) || text_of(copy.name) != name) continue;
+    copy.value.entry = at;
+    return copy.value;
   }
   return std::nullopt;
+}
+
+// Dead before the bit: the use does not count. The time is there before the bit, so that whoever takes the bit sees it.
+void Directory::note_use(std::uint32_t entry) const {
+  arena_->name(entry).last_used_ns.store(static_cast<std::uint64_t>(monotonic_ns()), std::memory_order_relaxed);
+  Word& word = arena_->names_used(entry / 64);
+  std::uint64_t mask = std::uint64_t{1} << (entry % 64);
+  word.fetch_or(mask, std::memory_order_release);
 }
 
 std::vector<std::pair<std::string, NamedHandle>> Directory::names() const {
@@ -211,7 +218,8 @@ std::vector<std::pair<std::string, NamedHandle>> Directory::names() const {
     const NameEntry& entry = arena_->name(i);
     if (entry.state.load(std::memory_order_acquire) != kUsed) continue;
     NameCopy copy = copy_of(entry, patience);
-    if (copy.value.handle) all.emplace_back(std::string(text_of(copy.name)), copy.value);
+    copy.value.entry = i;
+    if (leads_somewhere(copy.value)) all.emplace_back(std::string(text_of(copy.name)), copy.value);
   }
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return all;
@@ -219,7 +227,8 @@ std::vector<std::pair<std::string, NamedHandle>> Directory::names() const {
 
 Result<ActorId> DirectoryWriter::add_actor(std::string_view name, std::string_view type, ParticipantId participant, std::uint32_t pool) {
   if (actors_ == limits::kMaxActors)
-    return Error{Errc::kLimit, "more than " + std::to_string(limits::kMaxActors) + " actors, members of pools included; use fewer or larger ones"};
+    return Error{Errc::kLimit,
+                 "more than " + std::to_string(limits::kMaxActors) + " actors, members of pools included; use fewer or larger ones"};
   if (name.empty() || name.size() > limits::kMaxName || type.size() > limits::kMaxName)
     return Error{Errc::kInvalidArgument, "actor name \"" + std::string(name) + "\" is empty or too long"};
   ActorEntry& entry = arena_->actor(actors_);
@@ -247,7 +256,7 @@ Result<std::uint32_t> DirectoryWriter::add_pool(std::string_view name, std::stri
 void DirectoryWriter::set_actor(ActorId id, ActorWhere where, std::string_view message) {
   ActorEntry& entry = arena_->actor(id);
   {
-    WriteLock lock(entry.message_sequence);
+    EntryLock lock(entry.message_sequence);
     set_shared_text(entry.message, message);
   }
   entry.where.store(where, std::memory_order_release);
@@ -275,47 +284,90 @@ Result<DirectoryWriter::Replaced> DirectoryWriter::publish(std::string_view name
     return Error{Errc::kInvalidArgument, "the name of a published tensor has 1 to " + std::to_string(limits::kMaxObjectName) + " bytes"};
   std::uint32_t start = slot_for(name);
   NameEntry* place = nullptr;
+  std::uint32_t index = 0;
   for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
-    NameEntry& entry = arena_->name((start + i) % limits::kMaxNames);
+    std::uint32_t at = (start + i) % limits::kMaxNames;
+    NameEntry& entry = arena_->name(at);
     std::uint32_t state = entry.state.load(std::memory_order_relaxed);
     bool same = state != kNeverUsed && text_of(entry.name) == name;
     // A withdrawn name keeps its entry until another needs it: its versions go on.
-    if (same || (state != kUsed && place == nullptr)) place = &entry;
+    if (same || (state != kUsed && place == nullptr)) {
+      place = &entry;
+      index = at;
+    }
     if (same || state == kNeverUsed) break;
   }
   if (place == nullptr) return Error{Errc::kLimit, "more than " + std::to_string(limits::kMaxNames) + " named tensors; withdraw some"};
-  bool same = text_of(place->name) == name;
-  bool in_use = place->state.load(std::memory_order_relaxed) == kUsed;
-  Replaced replaced{same ? place->version.load(std::memory_order_relaxed) + 1 : 1,
-                    in_use ? Handle::from_bits(place->handle.load(std::memory_order_relaxed)) : Handle{}};
+  std::uint32_t state = place->state.load(std::memory_order_relaxed);
+  bool same = state != kNeverUsed && text_of(place->name) == name;
+  std::uint64_t before = place->version.load(std::memory_order_relaxed);
+  if (state == kWithdrawn) --retired_;
+  if (!same && state == kWithdrawn) forgotten_version_ = std::max(forgotten_version_, before);
+  Replaced replaced{same ? before + 1 : forgotten_version_ + 1,
+                    state == kUsed ? Handle::from_bits(place->handle.load(std::memory_order_relaxed)) : Handle{}, index};
   {
-    WriteLock lock(place->sequence);
+    EntryLock lock(place->sequence);
     set_shared_text(place->name, name);
     place->handle.store(handle.bits(), std::memory_order_release);
     place->version.store(replaced.version, std::memory_order_release);
+    place->place.store(static_cast<std::uint32_t>(NamePlace::kArena), std::memory_order_release);
   }
   place->state.store(kUsed, std::memory_order_release);
   announce();
   return replaced;
 }
 
-Result<Handle> DirectoryWriter::withdraw(std::string_view name) {
+NameEntry* DirectoryWriter::find(std::string_view name) {
   std::uint32_t start = slot_for(name);
   for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
     NameEntry& entry = arena_->name((start + i) % limits::kMaxNames);
     std::uint32_t state = entry.state.load(std::memory_order_relaxed);
-    if (state == kNeverUsed) break;
-    if (state != kUsed || text_of(entry.name) != name) continue;
-    Handle handle = Handle::from_bits(entry.handle.load(std::memory_order_relaxed));
-    {
-      WriteLock lock(entry.sequence);
-      entry.handle.store(0, std::memory_order_release);
-    }
-    entry.state.store(kWithdrawn, std::memory_order_release);
-    announce();
-    return handle;
+    if (state == kNeverUsed) return nullptr;
+    if (state == kUsed && text_of(entry.name) == name) return &entry;
   }
-  return Error{Errc::kNotFound, "no tensor is published as \"" + std::string(name) + "\""};
+  return nullptr;
+}
+
+Result<Handle> DirectoryWriter::withdraw(std::string_view name) {
+  NameEntry* entry = find(name);
+  if (entry == nullptr) return Error{Errc::kNotFound, "no tensor is published as \"" + std::string(name) + "\""};
+  Handle handle = Handle::from_bits(entry->handle.load(std::memory_order_relaxed));
+  {
+    EntryLock lock(entry->sequence);
+    entry->handle.store(0, std::memory_order_release);
+    entry->place.store(static_cast<std::uint32_t>(NamePlace::kArena), std::memory_order_release);
+  }
+  retire(*entry);
+  announce();
+  return handle;
+}
+
+void DirectoryWriter::restore(std::uint32_t entry, Handle handle) {
+  NameEntry& name = arena_->name(entry);
+  EntryLock lock(name.sequence);
+  name.handle.store(handle.bits(), std::memory_order_release);
+  name.place.store(static_cast<std::uint32_t>(NamePlace::kArena), std::memory_order_release);
+}
+
+void DirectoryWriter::retire(NameEntry& entry) {
+  entry.state.store(kWithdrawn, std::memory_order_release);
+  if (++retired_ > forget_at_) forget_retired();
+}
+
+// A withdrawn entry before one that was never used ends no probe that goes further: it becomes never used as well, from the back to the
+// front. A reader that is between the two goes on one entry too far or stops one early, and finds what it would have found.
+void DirectoryWriter::forget_retired() {
+  // Twice around, so that what lies before the beginning is seen as what lies behind the end.
+  for (std::uint32_t i = 2 * limits::kMaxNames; i-- > 0;) {
+    NameEntry& entry = arena_->name(i % limits::kMaxNames);
+    const NameEntry& next = arena_->name((i + 1) % limits::kMaxNames);
+    if (entry.state.load(std::memory_order_relaxed) != kWithdrawn || next.state.load(std::memory_order_relaxed) != kNeverUsed) continue;
+    forgotten_version_ = std::max(forgotten_version_, entry.version.load(std::memory_order_relaxed));
+    entry.state.store(kNeverUsed, std::memory_order_release);
+    --retired_;
+  }
+  // The next look is worth its time when as many have come again.
+  forget_at_ = retired_ + limits::kMaxNames / 4;
 }
 
 }  // namespace tv::shm

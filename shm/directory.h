@@ -16,8 +16,10 @@ namespace tv::shm {
 std::string_view actor_state_name(ActorState state);
 
 struct NamedHandle {
-  Handle handle;
-  std::uint64_t version = 0;  // 1 for the first publication
+  Handle handle;              // 0 for one that was spilled
+  std::uint64_t version = 0;  // 1 for the first publication; only ever grows
+  NamePlace place = NamePlace::kArena;
+  std::uint32_t entry = 0;  // in the table of names
 };
 
 // A pool as its entry says, in bounds whatever it says: members are ActorIds below kMaxActors.
@@ -40,12 +42,14 @@ class Directory {
   std::uint32_t pool_count() const;
   std::string_view actor_name(ActorId id) const;  // "" for an unknown one
   std::string_view actor_type(ActorId id) const;
-  ActorWhere where(ActorId id) const;             // kUnused for an unknown one
+  ActorWhere where(ActorId id) const;  // kUnused for an unknown one
   std::string actor_message(ActorId id) const;
   PoolView pool(std::uint32_t index) const;       // of size 0 for an unknown one
   std::string participant_name(ParticipantId id) const;
 
   std::optional<NamedHandle> find_name(std::string_view name) const;
+  // Tells the supervisor, without waking it, that the name has been used now: what was used least lately is evicted first.
+  void note_use(std::uint32_t entry) const;
   std::vector<std::pair<std::string, NamedHandle>> names() const;
   std::uint64_t version() const { return arena_->header().directory_version.load(std::memory_order_acquire); }
   const std::shared_ptr<Arena>& arena() const { return arena_; }
@@ -66,21 +70,66 @@ class DirectoryWriter {
   void set_actor(ActorId id, ActorWhere where, std::string_view message = {});
   void set_participant(ParticipantId id, ParticipantKind kind, std::int32_t pid, Incarnation incarnation, std::string_view name);
 
-  // The caller holds the handle while it is published. Returns the version, and the handle that was replaced (0: none).
+  // The caller holds the handle while it is published. Returns the version, the handle that was replaced (0: none), and the entry.
   struct Replaced {
     std::uint64_t version;
     Handle previous;
+    std::uint32_t entry;
   };
   Result<Replaced> publish(std::string_view name, Handle handle);
   Result<Handle> withdraw(std::string_view name);
 
+  // For the cache, by entry. Readers of the entry wait while `let_go` runs, and then find the name gone, or spilled (its version stays); if
+  // it returns false nothing has changed.
+  template <class LetGo>
+  bool evict(std::uint32_t entry, NamePlace to, LetGo let_go);
+  // A spilled one is in the arena again.
+  void restore(std::uint32_t entry, Handle handle);
+
  private:
+  // The entry of a name that is in use.
+  NameEntry* find(std::string_view name);
+  void retire(NameEntry& entry);
+  void forget_retired();
   void announce();
 
   std::shared_ptr<Arena> arena_;
   std::uint32_t actors_ = 0;
   std::uint32_t pools_ = 0;
-  std::uint32_t names_ = 0;
+  // Entries of withdrawn names lengthen every probe: beyond so many of them those at the ends of probes are forgotten.
+  std::uint32_t retired_ = 0;
+  std::uint32_t forget_at_ = limits::kMaxNames / 4;
+  std::uint64_t forgotten_version_ = 0;  // the highest of names whose entries have been given up: new names begin behind it
 };
+
+// The sequence lock of a directory entry, held by its one writer.
+class EntryLock {
+ public:
+  explicit EntryLock(HalfWord& sequence) : sequence_(sequence) {
+    // Odd already if a supervisor died here: its entry is rewritten now.
+    start_ = sequence.load(std::memory_order_relaxed) | 1;
+    sequence.store(start_, std::memory_order_relaxed);  // what follows are release stores
+  }
+  ~EntryLock() { sequence_.store(start_ + 1, std::memory_order_release); }
+  EntryLock(const EntryLock&) = delete;
+  EntryLock& operator=(const EntryLock&) = delete;
+
+ private:
+  HalfWord& sequence_;
+  std::uint32_t start_;
+};
+
+template <class LetGo>
+bool DirectoryWriter::evict(std::uint32_t entry, NamePlace to, LetGo let_go) {
+  NameEntry& name = arena_->name(entry);
+  {
+    EntryLock lock(name.sequence);
+    if (!let_go()) return false;
+    name.handle.store(0, std::memory_order_release);
+    name.place.store(static_cast<std::uint32_t>(to), std::memory_order_release);
+  }
+  if (to == NamePlace::kArena) retire(name);
+  return true;
+}
 
 }  // namespace tv::shm

@@ -73,6 +73,7 @@ struct ArenaHeader {
   HalfWord room_waiters;   // 1: somebody sleeps on `room`
   HalfWord room;           // futex
   HalfWord supervisor_bell;  // futex: +1 by a participant that wants the supervisor to look (at wanted_bytes, at last words)
+  char spill_directory[1024];  // supervisor, before anybody attaches; "": nothing is spilled
 };
 static_assert(sizeof(ArenaHeader) <= 4096);
 

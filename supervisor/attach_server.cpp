@@ -2,6 +2,7 @@
 
 #include <capnp/message.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -26,6 +27,11 @@ void discard_unread(int socket) {
   char byte;
   while (::recv(socket, &byte, sizeof byte, MSG_DONTWAIT) > 0) {
   }
+}
+
+bool has_hung_up(int socket) {
+  pollfd item{socket, 0, 0};
+  return ::poll(&item, 1, 0) == 1 && (item.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 Fd spare_descriptor() { return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
@@ -133,7 +139,7 @@ void AttachServer::attach(Fd socket, std::string name) {
   client = Client{name, peer->pid, number->incarnation, std::move(socket), {}};
   directory_.set_participant(id, shm::ParticipantKind::kClient, client.pid, client.incarnation, name);
 
-  auto hang_up = loop_.watch(client.socket.get(), 0, [this, id] { detach(id); });
+  auto watched = watch_client(id, EPOLLIN);
   capnp::MallocMessageBuilder message;
   auto reply = message.initRoot<wire::AttachReply>();
   reply.setVersion(wire::SPAWN_VERSION);
@@ -141,12 +147,54 @@ void AttachServer::attach(Fd socket, std::string name) {
   attached.setParticipant(id);
   attached.setIncarnation(client.incarnation);
   auto arena = arena_.share(shm::Arena::Access::kClient);
-  Result<void> sent = !hang_up ? Result<void>(hang_up.error())
+  Result<void> sent = !watched ? Result<void>(watched.error())
                       : !arena ? Result<void>(arena.error())
                                : ipc::send_packet(client.socket.get(), message, arena->numbers());
-  if (hang_up) client.hang_up = std::move(*hang_up);
+  if (watched) client.watched = std::move(*watched);
   log::info("client attached", {{"client", name}, {"pid", client.pid}, {"participant", id}});
   if (!sent) detach(id);
+}
+
+// Without EPOLLIN: only the end of the connection.
+Result<Source> AttachServer::watch_client(ParticipantId id, std::uint32_t events) {
+  return loop_.watch(clients_.at(id).socket.get(), events, [this, id] { listen(id); });
+}
+
+// One packet a turn, so that nobody who asks much keeps others waiting.
+void AttachServer::listen(ParticipantId id) {
+  auto& client = clients_.at(id);
+  auto packet = ipc::receive_packet(client.socket.get(), Deadline::at(0));
+  if (packet) return answer(id, packet->message);
+  if (packet.error().code == Errc::kDeadlineExceeded) return;
+  if (has_hung_up(client.socket.get())) return detach(id);
+  // An attached process that talks nonsense stays attached: its number is in use for as long as it lives.
+  ++malformed_;
+  log::debug("client's message dropped", {{"client", client.name}, {"cause", packet.error().message}});
+  if (packet.error().code == Errc::kProtocol) return;
+  // It has closed its side, or the socket is broken: nothing more is to be read.
+  client.watched.reset();
+  auto watched = watch_client(id, 0);
+  if (watched) client.watched = std::move(*watched);
+}
+
+void AttachServer::answer(ParticipantId id, const ipc::Message& message) {
+  auto answered = ipc::guard([&] {
+    auto request = message.root<wire::NameRequest>();
+    auto reply = [this, id, incarnation = clients_.at(id).incarnation,
+                  number = request.getRequest()](const Result<std::uint64_t>& version) {
+      auto client = clients_.find(id);
+      if (client == clients_.end() || client->second.incarnation != incarnation) return;
+      capnp::MallocMessageBuilder out;
+      write_name_reply(number, version, out.initRoot<wire::NameReply>());
+      // One that does not read has its own deadline to tell it.
+      (void)ipc::send_packet(client->second.socket.get(), out);
+    };
+    names_.serve(request, reply);
+  });
+  recovery_.collect();
+  if (answered) return;
+  ++malformed_;
+  log::debug("client's message dropped", {{"client", clients_.at(id).name}, {"cause", answered.error().message}});
 }
 
 void AttachServer::detach(ParticipantId participant) {

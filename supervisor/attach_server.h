@@ -1,4 +1,5 @@
-// AttachServer: lets clients into the arena, and notices when they are gone (the end of their connection).
+// AttachServer: lets clients into the arena, answers what they ask about names, and notices when they are gone (the end of their
+// connection).
 //
 // Bounded: connections that have not said what they want, the time that they have for it, and the participants' numbers.
 #pragma once
@@ -12,6 +13,7 @@
 #include "ipc/seqpacket.h"
 #include "supervisor/client_numbers.h"
 #include "supervisor/event_loop.h"
+#include "supervisor/names.h"
 #include "supervisor/recovery.h"
 
 namespace tv::supervisor {
@@ -21,20 +23,21 @@ struct Client {
   int pid = 0;
   Incarnation incarnation = 0;
   Fd socket;
-  Source hang_up;
+  Source watched;
 };
 
 class AttachServer {
  public:
   AttachServer(EventLoop& loop, Fd listener, ParticipantId first, const shm::Arena& arena, shm::DirectoryWriter& directory,
-               const shm::Directory& directory_view, Recovery& recovery)
+               const shm::Directory& directory_view, Recovery& recovery, Names& names)
       : loop_(loop),
         listener_(std::move(listener)),
         numbers_(first),
         arena_(arena),
         directory_(directory),
         directory_view_(directory_view),
-        recovery_(recovery) {}
+        recovery_(recovery),
+        names_(names) {}
 
   Result<void> start();
   // Lets nobody in any more; those who are in stay.
@@ -61,6 +64,9 @@ class AttachServer {
   void receive(Place place);
   Result<void> take(Place place, const ipc::Message& message);
   void attach(Fd socket, std::string name);
+  Result<Source> watch_client(ParticipantId participant, std::uint32_t events);
+  void listen(ParticipantId participant);
+  void answer(ParticipantId participant, const ipc::Message& message);
   void detach(ParticipantId participant);
   void refuse(int socket, const Error& why);
   Error no_number() const;
@@ -76,6 +82,7 @@ class AttachServer {
   shm::DirectoryWriter& directory_;
   const shm::Directory& directory_view_;
   Recovery& recovery_;
+  Names& names_;
   std::uint64_t malformed_ = 0;
   std::int64_t shed_logged_ns_ = 0;
 };

@@ -22,8 +22,8 @@ Result<void> ControlServer::start(Workers& workers, const Actors& actors) {
 
 void ControlServer::take(const ipc::Router::Packet& packet) {
   auto message = ipc::Message::parse(packet.payload, limits::kMaxControlMessageBytes);
-  Result<void> handled = message ? ipc::guard([&] { return handle(packet, message->root<wire::ToSupervisor>()); })
-                                 : Result<void>(message.error());
+  Result<void> handled =
+      message ? ipc::guard([&] { return handle(packet, message->root<wire::ToSupervisor>()); }) : Result<void>(message.error());
   if (handled) return;
   ++malformed_;
   log::debug("control message dropped", {{"cause", handled.error().message}});
@@ -81,10 +81,15 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
       workers_->actor_failed(worker, notice.getActor(), reason(notice.getFailure()));
       return {};
     }
-    case wire::ToSupervisor::READY: workers_->ready(worker); return {};
-    case wire::ToSupervisor::BEAT: recovery_.collect(); return {};
-    case wire::ToSupervisor::PUBLISH: publish(identity, message.getPublish()); return {};
-    case wire::ToSupervisor::WITHDRAW: withdraw(identity, message.getWithdraw()); return {};
+    case wire::ToSupervisor::READY:
+      workers_->ready(worker);
+      return {};
+    case wire::ToSupervisor::BEAT:
+      recovery_.collect();
+      return {};
+    case wire::ToSupervisor::NAMES:
+      names(identity, message.getNames());
+      return {};
     case wire::ToSupervisor::DEAD_LETTER: {
       auto request = message.getDeadLetter();
       if (!actors_->belongs(request.getLetter().getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
@@ -94,20 +99,19 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
     case wire::ToSupervisor::STOPPING:
       log::debug("worker is stopping", {{"worker", workers_->all()[worker].config->name}});
       return {};
-    case wire::ToSupervisor::CANNOT_WORK: workers_->cannot_work(worker, reason(message.getCannotWork())); return {};
-    default: return Error{Errc::kProtocol, "of unknown kind " + std::to_string(static_cast<int>(message.which()))};
+    case wire::ToSupervisor::CANNOT_WORK:
+      workers_->cannot_work(worker, reason(message.getCannotWork()));
+      return {};
+    default:
+      return Error{Errc::kProtocol, "of unknown kind " + std::to_string(static_cast<int>(message.which()))};
   }
 }
 
-void ControlServer::publish(const std::string& identity, wire::ToSupervisor::Publish::Reader request) {
-  auto version = names_.publish(text(request.getName()), shm::Handle::from_bits(request.getHandle()));
-  answer(identity, request.getRequest(), version);
-  recovery_.collect();
-}
-
-void ControlServer::withdraw(const std::string& identity, wire::ToSupervisor::Withdraw::Reader request) {
-  auto withdrawn = names_.withdraw(text(request.getName()));
-  answer(identity, request.getRequest(), withdrawn ? Result<std::uint64_t>(std::uint64_t{0}) : Result<std::uint64_t>(withdrawn.error()));
+void ControlServer::names(const std::string& identity, wire::NameRequest::Reader request) {
+  auto reply = [this, identity, number = request.getRequest()](const Result<std::uint64_t>& version) {
+    send(identity, [&](wire::ToWorker::Builder out) { write_name_reply(number, version, out.initNames()); });
+  };
+  names_.serve(request, reply);
   recovery_.collect();
 }
 
@@ -116,7 +120,7 @@ void ControlServer::take_dead_letter(const std::string& identity, std::size_t wo
   auto taken = dead_letters_.take(request.getLetter());
   if (!taken) {
     log::error("dead letter refused", {{"actor", actor}, {"cause", taken.error().message}});
-    return refuse_request(identity, request.getRequest(), taken.error());
+    return refuse_letter(identity, request.getRequest(), taken.error());
   }
   const DeadLetter& letter = *taken->letter;
   if (taken->fresh)
@@ -135,20 +139,11 @@ void ControlServer::take_dead_letter(const std::string& identity, std::size_t wo
   });
 }
 
-void ControlServer::refuse_request(const std::string& identity, std::uint64_t request, const Error& why) {
+void ControlServer::refuse_letter(const std::string& identity, std::uint64_t request, const Error& why) {
   send(identity, [&](wire::ToWorker::Builder out) {
-    auto failed = out.initRequestFailed();
-    failed.setRequest(request);
-    write_failure(why, failed.initFailure());
-  });
-}
-
-void ControlServer::answer(const std::string& identity, std::uint64_t request, const Result<std::uint64_t>& version) {
-  if (!version) return refuse_request(identity, request, version.error());
-  send(identity, [&](wire::ToWorker::Builder out) {
-    auto published = out.initPublished();
-    published.setRequest(request);
-    published.setVersion(*version);
+    auto refused = out.initDeadLetterRefused();
+    refused.setRequest(request);
+    write_failure(why, refused.initFailure());
   });
 }
 

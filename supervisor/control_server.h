@@ -42,11 +42,9 @@ class ControlServer final : public WorkerOrders {
   Result<void> hello(const std::string& identity, wire::ToSupervisor::Reader message);
   Result<void> check_sender(const std::string& identity, wire::ToSupervisor::Reader message) const;
   Result<void> obey(const std::string& identity, std::size_t worker, wire::ToSupervisor::Reader message);
-  void publish(const std::string& identity, wire::ToSupervisor::Publish::Reader request);
-  void withdraw(const std::string& identity, wire::ToSupervisor::Withdraw::Reader request);
+  void names(const std::string& identity, wire::NameRequest::Reader request);
   void take_dead_letter(const std::string& identity, std::size_t worker, wire::ToSupervisor::DeadLetter::Reader request);
-  void refuse_request(const std::string& identity, std::uint64_t request, const Error& why);
-  void answer(const std::string& identity, std::uint64_t request, const Result<std::uint64_t>& version);
+  void refuse_letter(const std::string& identity, std::uint64_t request, const Error& why);
   void refuse(const std::string& identity, const Error& why);
   void send(const std::string& identity, const Fill& fill);
   void order(ParticipantId worker, const Fill& fill);

@@ -10,6 +10,7 @@
 #include "config/units.h"
 #include "ipc/admin_client.h"
 #include "shm/huge_pages.h"
+#include "shm/spill_file.h"
 #include "systemd/notify.h"
 
 namespace tv::supervisor {
@@ -76,9 +77,21 @@ Result<void> Daemon::open_arena() {
   actors_.emplace(TV_TRY(Actors::create(config_, *directory_)));
   auto store = TV_TRY(shm::Store::open(arena_, kSupervisor));
   recovery_.emplace(*loop_, store);
-  names_.emplace(store, *directory_);
   dead_letters_.emplace(store);
   replay_.emplace(*loop_, store);
+  bell_ = TV_TRY(Bell::create(*loop_, arena_));
+  return open_names(store);
+}
+
+Result<void> Daemon::open_names(const std::shared_ptr<shm::Store>& store) {
+  const auto& arena = config_.arena;
+  if (!arena.spill.empty()) {
+    spiller_ = TV_TRY(Spiller::create(*loop_, arena.spill));
+    TV_TRY(shm::set_spill_directory(*arena_, arena.spill));
+  }
+  names_.emplace(store, *directory_, shm::Cache::Limits{arena.cache_bytes, spiller_ ? arena.spill_bytes : 0}, spiller_.get(), loop_.get());
+  if (spiller_) spiller_->on_written([this](shm::SpillKey key, const Result<void>& written) { names_->spill_ended(key, written.ok()); });
+  bell_->on_bell([this] { names_->make_room(); });
   return {};
 }
 
@@ -91,7 +104,7 @@ Result<void> Daemon::open_sockets() {
   admin_.emplace(*loop_, std::move(admin));
   auto listener = TV_TRY(ipc::seqpacket_listen(ipc::attach_socket(dir), kAttachBacklog));
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
-  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_);
+  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_);
   return {};
 }
 

@@ -1,4 +1,4 @@
-// Daemon: builds everything, in order, and takes it down again. One thread besides ZeroMQ's.
+// Daemon: builds everything, in order, and takes it down again. One thread does it all but what the README of the folder says.
 #pragma once
 
 #include <memory>
@@ -6,9 +6,11 @@
 
 #include "ipc/zmq_channel.h"
 #include "supervisor/admin_server.h"
+#include "supervisor/bell.h"
 #include "supervisor/control_server.h"
 #include "supervisor/memory_keeper.h"
 #include "supervisor/runtime_dir.h"
+#include "supervisor/spiller.h"
 
 namespace tv::supervisor {
 
@@ -25,6 +27,7 @@ class Daemon {
 
   Result<bool> want_huge_pages() const;
   Result<void> open_arena();
+  Result<void> open_names(const std::shared_ptr<shm::Store>& store);
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
@@ -52,6 +55,8 @@ class Daemon {
   std::optional<MemoryKeeper> memory_;
   std::optional<Actors> actors_;
   std::optional<Recovery> recovery_;
+  std::unique_ptr<Bell> bell_;
+  std::unique_ptr<Spiller> spiller_;
   std::optional<Names> names_;
   std::optional<DeadLetters> dead_letters_;
   std::optional<Replay> replay_;

@@ -1,30 +1,99 @@
 #include "supervisor/names.h"
 
-#include <algorithm>
+#include "config/log.h"
+#include "shm/block_leases.h"
+#include "shm/doorbell.h"
+#include "supervisor/text.h"
 
 namespace tv::supervisor {
 namespace {
 
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+// Files are written at the disk's speed: what takes longer than this would find the asker gone (it waits 10 s).
+constexpr Nanoseconds kPatience = 8s;
+// Each holds a tensor that is in nobody's books of the cache yet.
+constexpr std::size_t kMostWaiting = 256;
 
 }  // namespace
 
-Names::~Names() = default;
-
-Result<std::uint64_t> Names::publish(const std::string& name, shm::Handle handle) {
-  // Names end up in tables and logs of people.
-  if (std::any_of(name.begin(), name.end(), is_control))
-    return Error{Errc::kInvalidArgument, "the name of a published tensor has no control characters"};
-  auto tensor = TV_TRY(store_->get(handle));
-  auto replaced = TV_TRY(directory_.publish(name, handle));
-  held_.insert_or_assign(name, std::move(tensor));
-  return replaced.version;
+void Names::serve(wire::NameRequest::Reader request, Reply reply) {
+  std::string name = text(request.getName());
+  if (request.isPut()) {
+    auto order = request.getPut();
+    return put(name, shm::Handle::from_bits(order.getHandle()), {order.getCached(), order.getPinned()}, std::move(reply));
+  }
+  auto changed = change(name, request);
+  reply(changed ? Result<std::uint64_t>(std::uint64_t{0}) : Result<std::uint64_t>(changed.error()));
 }
 
-Result<void> Names::withdraw(const std::string& name) {
-  TV_TRY(directory_.withdraw(name));
-  held_.erase(name);
-  return {};
+Result<void> Names::change(const std::string& name, wire::NameRequest::Reader request) {
+  switch (request.which()) {
+    case wire::NameRequest::REMOVE:
+      return cache_.remove(name);
+    case wire::NameRequest::PIN:
+      return cache_.pin(name);
+    case wire::NameRequest::UNPIN:
+      return cache_.unpin(name);
+    case wire::NameRequest::RESTORE:
+      return cache_.restore(name, request.getRestore().getVersion(), shm::Handle::from_bits(request.getRestore().getHandle()));
+    case wire::NameRequest::DAMAGED: {
+      TV_TRY(cache_.set_aside(name, request.getDamaged()));
+      log::error("spilled tensor damaged", {{"name", name}, {"version", request.getDamaged()}, {"damaged", cache_.counts().damaged}});
+      return {};
+    }
+    default:
+      return Error{Errc::kUnsupported, "a request about names of unknown kind " + std::to_string(static_cast<int>(request.which()))};
+  }
+}
+
+void Names::put(const std::string& name, shm::Handle handle, shm::Cache::Flags flags, Reply reply) {
+  auto version = cache_.put(name, handle, flags);
+  bool coming = !version && version.error().code == Errc::kOverloaded;
+  if (!coming || loop_ == nullptr || waiting_.size() >= kMostWaiting) return reply(version);
+  auto tensor = store_->get(handle);
+  if (!tensor) return reply(tensor.error());
+  auto place = waiting_.insert(waiting_.end(), Waiting{name, std::move(*tensor), flags, std::move(reply), {}});
+  place->timer = loop_->after(kPatience, [this, place] { give_up(place); });
+}
+
+void Names::give_up(Place place) {
+  Reply reply = std::move(place->reply);
+  std::string name = place->name;
+  waiting_.erase(place);
+  reply(Error{Errc::kArenaFull, "no room for \"" + name +
+                                    "\" in time: evicted tensors are still being written to [arena] spill; "
+                                    "a faster disk or a larger [arena] cache would help"});
+}
+
+// In order; one that still has to wait does not keep back those behind it.
+void Names::serve_waiting() {
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    auto version = cache_.put(at->name, at->tensor.handle(), at->flags);
+    if (!version && version.error().code == Errc::kOverloaded) {
+      ++at;
+      continue;
+    }
+    Reply reply = std::move(at->reply);
+    at = waiting_.erase(at);
+    reply(version);
+  }
+}
+
+void Names::spill_ended(shm::SpillKey key, bool written) {
+  cache_.spill_ended(key, written);
+  serve_waiting();
+  make_room();
+}
+
+void Names::make_room() {
+  const shm::Arena& arena = *store_->arena();
+  std::uint64_t wanted = arena.header().wanted_bytes.load(std::memory_order_acquire);
+  if (wanted == 0) return;
+  cache_.evict_for(wanted);
+  store_->make_room();
+  // What has been freed lies in blocks of others: they take it back, and give back what they keep (Store::make_room).
+  for (ParticipantId p = 1; p < limits::kMaxParticipants; ++p)
+    if (arena.participant(p).kind.load(std::memory_order_acquire) != 0) shm::ring_doorbell(arena, p, kSupervisor);
+  shm::announce_room(arena);
 }
 
 }  // namespace tv::supervisor

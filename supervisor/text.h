@@ -6,6 +6,7 @@
 #include <string>
 
 #include "config/result.h"
+#include "ipc/names.capnp.h"
 #include "ipc/value.capnp.h"
 
 namespace tv::supervisor {
@@ -16,5 +17,6 @@ inline std::string text(capnp::Text::Reader reader) { return {reader.begin(), re
 std::string printable(std::string text, std::size_t max_bytes);
 
 void write_failure(const Error& error, wire::Failure::Builder out);
+void write_name_reply(std::uint64_t request, const Result<std::uint64_t>& version, wire::NameReply::Builder out);
 
 }  // namespace tv::supervisor

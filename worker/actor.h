@@ -34,6 +34,7 @@
 #include "config/ids.h"
 #include "config/log.h"
 #include "ipc/call.h"
+#include "ipc/named_tensors.h"
 #include "shm/store.h"
 
 namespace tv {
@@ -123,9 +124,20 @@ class Context {
   // Makes what save() says now the state that the next incarnation begins with. The message at hand is still unread for that one.
   virtual Result<void> commit() = 0;
   // Gives a sealed tensor a name; everybody finds the newest under it. Answers with the version once the supervisor holds it.
-  virtual Result<std::uint64_t> publish(const std::string& name, const shm::Tensor& tensor) = 0;
-  virtual Result<void> withdraw(const std::string& name) = 0;
-  virtual Result<shm::Tensor> find(const std::string& name) const = 0;
+  Result<std::uint64_t> publish(const std::string& name, const shm::Tensor& tensor) { return named().publish(name, tensor); }
+  Result<void> withdraw(const std::string& name) { return named().remove(name); }
+  Result<shm::Tensor> find(const std::string& name) { return named().get(name); }
+  // The same into the cache: evicted, least recently used first, when the cache is full or memory runs out, but not while it is held or
+  // pinned. get() finds both kinds (ipc/named_tensors.h says how each fails).
+  Result<std::uint64_t> put(const std::string& name, const shm::Tensor& tensor, CacheOptions options = {}) {
+    return named().put(name, tensor, options);
+  }
+  Result<shm::Tensor> get(const std::string& name) { return named().get(name); }
+  Result<void> remove(const std::string& name) { return named().remove(name); }
+  Result<void> pin(const std::string& name) { return named().pin(name); }
+  Result<void> unpin(const std::string& name) { return named().unpin(name); }
+  std::vector<std::string> names() { return named().names(); }
+  virtual ipc::NamedTensors& named() = 0;
   // 0 when nothing has that name; grows with each publication. A cheap read of shared memory.
   virtual std::uint64_t version(const std::string& name) const = 0;
 

@@ -48,9 +48,7 @@ class ActorContext final : public Context {
   const std::shared_ptr<shm::Store>& store() const override { return services_.store; }
 
   Result<void> commit() override { return commit_(); }
-  Result<std::uint64_t> publish(const std::string& name, const shm::Tensor& tensor) override;
-  Result<void> withdraw(const std::string& name) override;
-  Result<shm::Tensor> find(const std::string& name) const override;
+  ipc::NamedTensors& named() override { return named_; }
   std::uint64_t version(const std::string& name) const override;
   bool stop_requested() const override { return services_.orders.stop_requested(id_); }
   bool cancelled() const override { return services_.at_hand && services_.at_hand->cancelled(); }
@@ -62,6 +60,7 @@ class ActorContext final : public Context {
  private:
   const Services& services_;
   shm::Directory directory_;
+  ipc::NamedTensors named_;
   std::string name_;
   ActorId id_;
   Incarnation incarnation_;

@@ -131,48 +131,28 @@ void ControlLink::cannot_work(const Error& why) {
   post([&](wire::ToSupervisor::Builder message) { set_failure(message.initCannotWork(), why); });
 }
 
-Result<std::uint64_t> ControlLink::publish(const std::string& name, shm::Handle handle, Deadline deadline) {
-  auto request = next_request_++;
-  return ask(
-      request,
-      [&](wire::ToSupervisor::Builder message) {
-        auto out = message.initPublish();
-        out.setName(name);
-        out.setHandle(handle.bits());
-        out.setRequest(request);
-      },
-      "publish \"" + name + "\"", deadline);
-}
-
-Result<void> ControlLink::withdraw(const std::string& name, Deadline deadline) {
-  auto request = next_request_++;
-  TV_TRY(ask(
-      request,
-      [&](wire::ToSupervisor::Builder message) {
-        auto out = message.initWithdraw();
-        out.setName(name);
-        out.setRequest(request);
-      },
-      "withdraw \"" + name + "\"", deadline));
-  return {};
+Result<std::uint64_t> ControlLink::ask(const ipc::NameOrder& order, Deadline deadline) {
+  auto number = next_request_++;
+  return request(number, [&](wire::ToSupervisor::Builder message) { order.write(number, message.initNames()); }, "\"" + order.name + "\"",
+                 deadline);
 }
 
 Result<std::uint64_t> ControlLink::dead_letter(const DeadLetter& letter, Deadline deadline) {
-  auto request = next_request_++;
-  return ask(
-      request,
+  auto number = next_request_++;
+  return request(
+      number,
       [&](wire::ToSupervisor::Builder message) {
         auto group = message.initDeadLetter();
-        group.setRequest(request);
+        group.setRequest(number);
         write_dead_letter(letter, group.initLetter());
       },
       "dead letter of " + letter.method, deadline);
 }
 
-ControlLink::Answer ControlLink::ask(std::uint64_t request, const Fill& fill, const std::string& what, Deadline deadline) {
+ControlLink::Answer ControlLink::request(std::uint64_t number, const Fill& fill, const std::string& what, Deadline deadline) {
   auto bytes = encode(fill);
   std::unique_lock lock(mutex_);
-  auto open = requests_.emplace(request, std::nullopt).first;
+  auto open = requests_.emplace(number, std::nullopt).first;
   outgoing_.push_back(std::move(bytes));
   ::eventfd_write(wake_.get(), 1);
   auto until = std::chrono::steady_clock::time_point(Nanoseconds{deadline.ns});
@@ -253,15 +233,17 @@ void ControlLink::take(std::span<const std::byte> bytes) {
         case wire::ToWorker::START_ACTOR:
           orders_.start_actor(root.getStartActor());
           break;
-        case wire::ToWorker::PUBLISHED:
-          settle_request(root.getPublished().getRequest(), root.getPublished().getVersion());
-          break;
         case wire::ToWorker::DEAD_LETTER_TAKEN:
           settle_request(root.getDeadLetterTaken().getRequest(), root.getDeadLetterTaken().getId());
           break;
-        case wire::ToWorker::REQUEST_FAILED:
-          settle_request(root.getRequestFailed().getRequest(), error_of(root.getRequestFailed().getFailure()));
+        case wire::ToWorker::DEAD_LETTER_REFUSED:
+          settle_request(root.getDeadLetterRefused().getRequest(), error_of(root.getDeadLetterRefused().getFailure()));
           break;
+        case wire::ToWorker::NAMES: {
+          auto reply = root.getNames();
+          settle_request(reply.getRequest(), reply.isFailure() ? Answer(error_of(reply.getFailure())) : Answer(reply.getVersion()));
+          break;
+        }
         default:
           return Error{Errc::kProtocol, "an order of unknown kind " + std::to_string(static_cast<int>(root.which()))};
       }

@@ -44,8 +44,7 @@ class ControlLink final : public ControlPort {
   void stopping() override;
   // The worker leaves with exit code 78, for this reason.
   void cannot_work(const Error& why);
-  Result<std::uint64_t> publish(const std::string& name, shm::Handle handle, Deadline deadline) override;
-  Result<void> withdraw(const std::string& name, Deadline deadline) override;
+  Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline deadline) override;
   Result<std::uint64_t> dead_letter(const DeadLetter& letter, Deadline deadline) override;
 
   // Sends what is queued and ends the thread. Requests fail from then on.
@@ -60,7 +59,7 @@ class ControlLink final : public ControlPort {
 
   std::vector<std::byte> encode(const Fill& fill) const;
   void post(const Fill& fill);
-  Answer ask(std::uint64_t request, const Fill& fill, const std::string& what, Deadline deadline);
+  Answer request(std::uint64_t number, const Fill& fill, const std::string& what, Deadline deadline);
 
   // The thread's.
   void run();

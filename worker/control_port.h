@@ -8,6 +8,7 @@
 #include "config/clock.h"
 #include "config/ids.h"
 #include "config/result.h"
+#include "ipc/named_tensors.h"
 #include "shm/handle.h"
 
 namespace tv::worker {
@@ -25,7 +26,7 @@ struct DeadLetter {
   std::string cause;
 };
 
-class ControlPort {
+class ControlPort : public ipc::NamePort {
  public:
   virtual ~ControlPort() = default;
 
@@ -35,9 +36,7 @@ class ControlPort {
   virtual void ready() = 0;
   virtual void stopping() = 0;
 
-  // Requests: wait for the supervisor's answer until the deadline. The caller holds the tensor meanwhile.
-  virtual Result<std::uint64_t> publish(const std::string& name, shm::Handle handle, Deadline deadline) = 0;
-  virtual Result<void> withdraw(const std::string& name, Deadline deadline) = 0;
+  // Requests: wait for the supervisor's answer until the deadline; the caller holds the tensors meanwhile. ask() is NamePort's.
   // The letter's number. The supervisor holds everything in it then.
   virtual Result<std::uint64_t> dead_letter(const DeadLetter& letter, Deadline deadline) = 0;
 };

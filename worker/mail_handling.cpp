@@ -159,7 +159,7 @@ void Runtime::answer(const Request& request, wire::Value::Reader value, const ip
       request,
       [&](wire::Envelope::Builder envelope, ipc::Encoder& out) {
         envelope.setReply(value);
-        out.tensors = encoder.tensors;
+        out = encoder;
       },
       kAnswerPatience);
 }

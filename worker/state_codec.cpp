@@ -16,6 +16,8 @@ Result<shm::State> StateBuffer::finish() {
     map[i++].adoptValue(std::move(value));
   }
   values_.clear();
+  if (!encoder_.pending.empty())
+    return Error{Errc::kInvalidArgument, "a state holds sealed tensors only: wait for those that are still being written"};
   std::size_t bytes = message_.sizeInWords() * sizeof(capnp::word);
   if (bytes > limits::kMaxStateBytes)
     return Error{Errc::kLimit, "a state of " + std::to_string(bytes) + " bytes besides its tensors; at most " +

@@ -260,6 +260,7 @@ TEST_CASE("an arena that cannot be is refused with the reason") {
   check_only(arena("size = \"15MiB\""), 5, 8, "arena.size", "15.0MiB is too small");
   check_only(arena("size = \"101%\""), 5, 8, "arena.size", "cannot exceed 100%");
   check_only(arena("size = \"4GB5\""), 5, 8, "arena.size", "unknown unit \"GB5\"");
+  check_only(arena("cache = \"9GiB\""), 5, 9, "arena.cache", "9.0GiB is more than the arena");
   check_only(arena("size = \"10s\""), 5, 8, "arena.size", "unknown unit \"s\"");
   check_only(arena("size = \"99999999PiB\""), 5, 8, "arena.size", "does not fit 64 bits");
   check_only(arena("size = -1"), 5, 8, "arena.size", "expected a size such as \"4GiB\" or a share such as \"25%\", found -1");

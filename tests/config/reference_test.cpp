@@ -62,6 +62,8 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.arena.patience == plain.arena.patience);
   CHECK(reference.arena.prefault_bytes == plain.arena.prefault_bytes);
   CHECK(reference.arena.huge_pages == plain.arena.huge_pages);
+  CHECK(reference.arena.cache_bytes == plain.arena.cache_bytes);
+  CHECK(reference.arena.spill.empty());
   REQUIRE(reference.workers.size() == 1);
   CHECK(reference.workers[0].device == plain.workers[0].device);
   CHECK(reference.workers[0].threads == plain.workers[0].threads);

@@ -148,6 +148,24 @@ TEST_CASE("a tensor travels by handle and is the same bytes on the other side", 
   CHECK_FALSE(back[1]);
 }
 
+TEST_CASE("a tensor that is still being written travels as pending, and is there for the receiver once it is sealed", "[codec]") {
+  test::ArenaFixture arena;
+  auto sender = arena.attach(1);
+  auto receiver = arena.attach(2);
+  auto draft = sender->create(test::bytes_spec(10));
+  REQUIRE(draft);
+  Parcel parcel(draft->pending());
+  CHECK(parcel.encoder.pending.size() == 1);
+  CHECK_THROWS_AS(Codec<shm::Tensor>::read(parcel.value(), Decoder{receiver.get()}), ArgumentError);
+  auto pending = Codec<shm::Pending>::read(parcel.value(), Decoder{receiver.get()});
+  CHECK_FALSE(pending.ready());
+  auto tensor = std::move(*draft).seal();
+  auto there = pending.wait(Deadline::in(20s));
+  REQUIRE(there);
+  CHECK(there->data() == tensor.data());
+  CHECK_FALSE(Codec<shm::Pending>::read(Parcel(shm::Pending{}).value(), Decoder{receiver.get()}));
+}
+
 TEST_CASE("a tensor is refused where there is no arena, and when it is gone", "[codec]") {
   test::ArenaFixture arena;
   auto store = arena.attach(1);

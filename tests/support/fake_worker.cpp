@@ -141,9 +141,9 @@ class Worker {
     std::byte bytes[64] = {};
     tensor_ = *store_->put(*shm::TensorSpec::contiguous(shm::DType::kUInt8, {64}), bytes);
     send([&](wire::ToSupervisor::Builder out) {
-      auto request = out.initPublish();
+      auto request = out.initNames();
       request.setName(("fake/" + std::string(duty_.getWorker().cStr())).c_str());
-      request.setHandle(tensor_.handle().bits());
+      request.initPut().setHandle(tensor_.handle().bits());
       request.setRequest(1);
     });
   }

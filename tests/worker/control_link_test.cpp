@@ -6,6 +6,9 @@
 namespace tv::test {
 namespace {
 
+const ipc::NameOrder kPublish{ipc::NameOrder::Kind::kPublish, "weights", shm::Handle::make(1, 1)};
+const ipc::NameOrder kRemove{ipc::NameOrder::Kind::kRemove, "weights"};
+
 struct Linked {
   Linked() {
     auto pair = ipc::seqpacket_pair();
@@ -46,10 +49,10 @@ TEST_CASE("a worker is welcomed and its notices arrive", "[control]") {
 
 TEST_CASE("a publish is answered with its version and a failed request with its reason", "[control]") {
   Linked f;
-  auto version = f.link->publish("weights", shm::Handle::make(1, 1), Deadline::in(60s));
+  auto version = f.link->ask(kPublish, Deadline::in(60s));
   REQUIRE(version);
   CHECK(*version == 9);
-  auto withdrawn = f.link->withdraw("weights", Deadline::in(60s));
+  auto withdrawn = f.link->ask(kRemove, Deadline::in(60s));
   REQUIRE_FALSE(withdrawn);
   CHECK(withdrawn.error().code == Errc::kNotFound);
 }
@@ -68,7 +71,7 @@ TEST_CASE("a dead letter reaches the supervisor with everything in it and is ans
 TEST_CASE("a request that is not answered ends at its deadline", "[control]") {
   Linked f;
   f.supervisor.answers_requests = false;
-  auto version = f.link->publish("weights", shm::Handle::make(1, 1), Deadline::in(20ms));
+  auto version = f.link->ask(kPublish, Deadline::in(20ms));
   REQUIRE_FALSE(version);
   CHECK(version.error().code == Errc::kDeadlineExceeded);
 }
@@ -108,7 +111,7 @@ TEST_CASE("the end of the assignment's socket is the supervisor's end", "[contro
   f.supervisor.answers_requests = false;
   f.supervisor_end.reset();
   CHECK(f.eventually([&] { return f.orders.supervisor_lost(); }));
-  auto version = f.link->publish("weights", shm::Handle::make(1, 1), Deadline::in(60s));
+  auto version = f.link->ask(kPublish, Deadline::in(60s));
   REQUIRE_FALSE(version);
   CHECK(version.error().code == Errc::kUnavailable);
   f.link->close();

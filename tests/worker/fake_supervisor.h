@@ -107,34 +107,26 @@ class FakeSupervisor {
         return "stopping";
       case wire::ToSupervisor::CANNOT_WORK:
         return "cannotWork " + std::string(root.getCannotWork().getMessage());
-      case wire::ToSupervisor::PUBLISH:
-        return answer_publish(root.getPublish());
-      case wire::ToSupervisor::WITHDRAW:
-        return answer_withdraw(root.getWithdraw());
       case wire::ToSupervisor::DEAD_LETTER:
         return answer_dead_letter(root.getDeadLetter());
+      case wire::ToSupervisor::NAMES:
+        return answer_names(root.getNames());
     }
     return "?";
   }
 
-  std::string answer_publish(wire::ToSupervisor::Publish::Reader publish) {
-    if (answers_requests) {
-      reply([&](wire::ToWorker::Builder out) {
-        out.initPublished().setRequest(publish.getRequest());
-        out.getPublished().setVersion(9);
-      });
-    }
-    return "publish " + std::string(publish.getName());
-  }
-
-  std::string answer_withdraw(wire::ToSupervisor::Withdraw::Reader withdraw) {
+  // A put gets version 9, everything else is not there.
+  std::string answer_names(wire::NameRequest::Reader request) {
+    std::string what = (request.isPut() ? "put " : "other ") + std::string(request.getName());
+    if (!answers_requests) return what;
     reply([&](wire::ToWorker::Builder out) {
-      auto failed = out.initRequestFailed();
-      failed.setRequest(withdraw.getRequest());
-      failed.initFailure().setCode(static_cast<std::uint16_t>(Errc::kNotFound));
-      failed.getFailure().setMessage("nothing has that name");
+      auto names = out.initNames();
+      names.setRequest(request.getRequest());
+      if (request.isPut()) return names.setVersion(9);
+      names.initFailure().setCode(static_cast<std::uint16_t>(Errc::kNotFound));
+      names.getFailure().setMessage("nothing has that name");
     });
-    return "withdraw " + std::string(withdraw.getName());
+    return what;
   }
 
   std::string answer_dead_letter(wire::ToSupervisor::DeadLetter::Reader request) {

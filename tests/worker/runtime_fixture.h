@@ -23,13 +23,13 @@ class FakeControl : public worker::ControlPort {
   void actor_failed(ActorId actor, const Error& why) override { failed[actor] = why.message; }
   void ready() override { is_ready = true; }
   void stopping() override { is_stopping = true; }
-  Result<std::uint64_t> publish(const std::string& name, shm::Handle handle, Deadline) override {
-    published[name] = handle;
-    return std::uint64_t{1};
-  }
-  Result<void> withdraw(const std::string& name, Deadline) override {
-    if (published.erase(name) == 0) return Error{Errc::kNotFound, "nothing is published under \"" + name + "\""};
-    return {};
+  Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline) override {
+    if (order.kind == ipc::NameOrder::Kind::kPublish) {
+      published[order.name] = order.handle;
+      return std::uint64_t{1};
+    }
+    if (published.erase(order.name) == 0) return Error{Errc::kNotFound, "nothing is published under \"" + order.name + "\""};
+    return std::uint64_t{0};
   }
 
   Result<std::uint64_t> dead_letter(const worker::DeadLetter& letter, Deadline) override {

@@ -35,8 +35,8 @@ struct NoControl : worker::ControlPort {
   void actor_failed(ActorId, const Error&) override {}
   void ready() override {}
   void stopping() override {}
-  Result<std::uint64_t> publish(const std::string&, shm::Handle, Deadline) override { return Error{Errc::kUnavailable, "none"}; }
-  Result<void> withdraw(const std::string&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }
+  Result<std::uint64_t> ask(const ipc::NameOrder&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }
+  Result<std::uint64_t> dead_letter(const worker::DeadLetter&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }
 };
 
 struct ModelFixture : ArenaFixture {
