@@ -23,9 +23,30 @@ struct World {
   std::map<std::string, std::pair<tv::shm::Tensor, std::uint64_t>> published;
 };
 
+// The supervisor's part: holds what is published, and writes it into the arena's directory.
+class FakeNames final : public tv::ipc::NamePort {
+ public:
+  FakeNames(World& world, tv::shm::Store& store) : world_(world), store_(store), directory_(store.arena()) {}
+  tv::Result<std::uint64_t> ask(const tv::ipc::NameOrder& order, tv::Deadline) override {
+    if (order.kind != tv::ipc::NameOrder::Kind::kPublish) return {tv::Errc::kUnsupported, order.name};
+    auto tensor = store_.get(order.handle);
+    if (!tensor) return tensor.error();
+    if (auto published = directory_.publish(order.name, order.handle); !published) return published.error();
+    auto& entry = world_.published[order.name];
+    entry.first = std::move(*tensor);
+    return ++entry.second;
+  }
+
+ private:
+  World& world_;
+  tv::shm::Store& store_;
+  tv::shm::DirectoryWriter directory_;
+};
+
 class FakeContext final : public tv::Context {
  public:
-  FakeContext(World& world, std::shared_ptr<tv::shm::Store> store) : world_(world), store_(std::move(store)) {}
+  FakeContext(World& world, std::shared_ptr<tv::shm::Store> store)
+      : world_(world), store_(std::move(store)), names_(world, *store_), named_(store_, names_) {}
   ~FakeContext() = default;
 
   tv::Actor* actor = nullptr;
@@ -50,17 +71,7 @@ class FakeContext final : public tv::Context {
     world_.state = std::move(*state);
     return {};
   }
-  tv::Result<std::uint64_t> publish(const std::string& name, const tv::shm::Tensor& tensor) override {
-    auto& entry = world_.published[name];
-    entry.first = tensor;
-    return ++entry.second;
-  }
-  tv::Result<void> withdraw(const std::string&) override { return {}; }
-  tv::Result<tv::shm::Tensor> find(const std::string& name) const override {
-    auto found = world_.published.find(name);
-    if (found == world_.published.end()) return {tv::Errc::kNotFound, name};
-    return found->second.first;
-  }
+  tv::ipc::NamedTensors& named() override { return named_; }
   std::uint64_t version(const std::string& name) const override {
     auto found = world_.published.find(name);
     return found == world_.published.end() ? 0 : found->second.second;
@@ -75,6 +86,8 @@ class FakeContext final : public tv::Context {
  private:
   World& world_;
   std::shared_ptr<tv::shm::Store> store_;
+  FakeNames names_;
+  tv::ipc::NamedTensors named_;
   std::string name_ = "trainer";
   std::string device_ = "cpu";
   tv::Arguments args_{std::nullopt};
