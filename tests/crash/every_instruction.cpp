@@ -50,6 +50,7 @@ struct Options {
 // Of one operation; in memory that all jobs share.
 struct Tally {
   std::atomic<std::uint64_t> steps{0}, places{0}, kills{0}, violations{0};
+  std::atomic<unsigned> jobs{0};  // that have done their part
 };
 
 // The way through an operation, from one act of the driver to the next.
@@ -230,6 +231,23 @@ std::vector<Moment> choose(const std::vector<Leg>& legs, std::size_t count, std:
   return chosen;
 }
 
+void print_row(const char* name, const Tally& t) {
+  std::printf("%-26s %8lu %8lu %8lu %10lu\n", name, t.steps.load(), t.places.load(), t.kills.load(), t.violations.load());
+  std::fflush(stdout);
+}
+
+void print_total(const Options& options, const Tally* tallies) {
+  Tally total;
+  for (std::size_t i = 0; i < operations().size(); ++i) {
+    total.steps += tallies[i].steps;
+    total.places += tallies[i].places;
+    total.kills += tallies[i].kills;
+    total.violations += tallies[i].violations;
+  }
+  print_row("total", total);
+  if (options.sample > 0) std::printf("seed %lu\n", options.seed);
+}
+
 // The tracer and the traced take turns: on one processor a turn costs least.
 void stay_on_processor(unsigned job) {
   cpu_set_t allowed, one;
@@ -272,20 +290,8 @@ void run_job(const Options& options, unsigned job, Tally* tallies) {
       for (const auto& violation : violations)
         if (++shown <= kMaxShown) std::fprintf(stderr, "%s: %s\n", g_doing, violation.c_str());
     }
+    if (++tallies[i].jobs == (divided ? options.jobs : 1)) print_row(operation.name, tallies[i]);
   }
-}
-
-void print(const Options& options, const Tally* tallies) {
-  std::printf("%-26s %8s %8s %8s %10s\n", "operation", "steps", "seen", "kills", "violations");
-  std::uint64_t steps = 0, places = 0, kills = 0, violations = 0;
-  for (std::size_t i = 0; i < operations().size(); ++i) {
-    const Tally& t = tallies[i];
-    if (t.steps == 0) continue;
-    std::printf("%-26s %8lu %8lu %8lu %10lu\n", operations()[i].name, t.steps.load(), t.places.load(), t.kills.load(), t.violations.load());
-    steps += t.steps, places += t.places, kills += t.kills, violations += t.violations;
-  }
-  std::printf("%-26s %8lu %8lu %8lu %10lu\n", "total", steps, places, kills, violations);
-  if (options.sample > 0) std::printf("seed %lu\n", options.seed);
 }
 
 int usage() {
@@ -325,6 +331,8 @@ int main(int argc, char** argv) {
   std::size_t bytes = sizeof(Tally) * operations().size();
   auto* tallies = static_cast<Tally*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   for (std::size_t i = 0; i < operations().size(); ++i) new (&tallies[i]) Tally{};
+  std::printf("%-26s %8s %8s %8s %10s\n", "operation", "steps", "seen", "kills", "violations");
+  std::fflush(stdout);
   std::vector<pid_t> jobs;
   for (unsigned job = 1; job < options.jobs; ++job) {
     pid_t pid = ::fork();
@@ -340,7 +348,7 @@ int main(int argc, char** argv) {
     int status = 0;
     failed |= ::waitpid(pid, &status, 0) != pid || status != 0;
   }
-  print(options, tallies);
+  print_total(options, tallies);
   for (std::size_t i = 0; i < operations().size(); ++i) failed |= tallies[i].violations > 0;
   return failed ? 1 : 0;
 }

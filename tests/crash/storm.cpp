@@ -113,7 +113,11 @@ class Storm {
     directory_.set_participant(id, id <= kWorkers ? ParticipantKind::kWorker : ParticipantKind::kClient, 0, life, "p" + std::to_string(id));
     StormMember member{id, life, kMembers, actor_of(id), random_(), objects_};
     pids_[id] = ::fork();
-    if (pids_[id] != 0) return;
+    if (pids_[id] < 0) {
+      std::perror("crash_storm: cannot fork");
+      std::exit(1);
+    }
+    if (pids_[id] > 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     take_part(arena_, ledger_, member);
     ::_exit(0);
