@@ -52,7 +52,7 @@ std::uint64_t peek_text(pid_t pid, std::uint64_t address) {
   return static_cast<std::uint64_t>(::ptrace(PTRACE_PEEKTEXT, pid, address, nullptr));
 }
 
-// The kernel's page of clock functions takes no breakpoints.
+// In the page of functions that the kernel gives to every process (the clock's): no breakpoints there.
 bool is_kernels(std::uint64_t address) {
   static const std::uint64_t begin = ::getauxval(AT_SYSINFO_EHDR);
   return begin != 0 && address >= begin && address < begin + 4 * 4096;
@@ -150,7 +150,20 @@ bool Stepper::run_to_mark() {
 Stepper::At Stepper::step() {
   bool may_sleep = is_system_call(instruction());
   if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0) return At::kGone;
-  return wait_for_stop(may_sleep);
+  At at = wait_for_stop(may_sleep);
+  return at == At::kNext && is_kernels(address()) ? leave_kernels_page() : at;
+}
+
+// The clock functions begin again when the clock has ticked meanwhile, which it always has at this pace.
+Stepper::At Stepper::leave_kernels_page() {
+  std::uint64_t back = peek_text(pid_, peek_user(pid_, offsetof(user_regs_struct, rsp)));
+  {
+    Breakpoint there(pid_, back);
+    if (!there || ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr) != 0) return At::kGone;
+    if (At at = wait_for_stop(false); at != At::kNext) return at;
+  }
+  ::ptrace(PTRACE_POKEUSER, pid_, offsetof(user_regs_struct, rip), back);
+  return At::kNext;
 }
 
 Stepper::At Stepper::finish_step() { return wait_for_stop(false); }
@@ -191,7 +204,6 @@ Stepper::At Stepper::go_to(const Route& route, std::size_t k, bool step_all_the_
   std::size_t cost = k;
   for (std::size_t j = k + 1; !step_all_the_way && j-- > 1;) {
     if (k - j >= cost) break;
-    if (is_kernels(route[j].address)) continue;
     std::size_t by_way_of_j = kBreakpointSteps * route[j].arrival + (k - j);
     if (by_way_of_j < cost) {
       cost = by_way_of_j;

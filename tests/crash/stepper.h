@@ -44,7 +44,7 @@ class Stepper {
     kGone,    // dead, see why_not()
     kAstray,  // over, without having come by on a known route
   };
-  // One instruction. After kAsleep, finish_step() goes on when it has been woken.
+  // One instruction, or one call of the clock, which only reads. After kAsleep, finish_step() goes on when it has been woken.
   At step();
   At finish_step();
 
@@ -63,6 +63,7 @@ class Stepper {
 
  private:
   At wait_for_stop(bool may_sleep);
+  At leave_kernels_page();
   bool asleep() const;
   At run_to(const Waypoint& point);
 
