@@ -161,6 +161,8 @@ class Driver {
     scene_ = std::make_unique<Scene>(*notes_);
     scene_->may_read = operation_.may_read;
     scene_->may_write = operation_.may_write;
+    scene_->may_control = operation_.may_control;
+    scene_->may_withdraw = operation_.may_withdraw;
     scene_->reason = operation_.reason;
     scene_->check = operation_.check;
     if (operation_.before) operation_.before(*scene_);

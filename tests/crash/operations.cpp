@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "shm/at_hand.h"
 #include "shm/doorbell.h"
 #include "tests/crash/stepper.h"
 
@@ -288,6 +289,26 @@ std::vector<Operation> make_table() {
            },
        .wake = [](Scene& s) { s.read_from_victim(); },
        .may_write = 1});
+  add({.name = "write a control letter",
+       .prepare =
+           [](Victim& v) {
+             v.control_to_witness.emplace(*RingWriter::open(v.arena, kVictim, kWitness, Lane::kPriority));
+             v.tensors.push_back(v.make(kSmallBytes));
+           },
+       .act =
+           [](Victim& v) {
+             auto room = v.control_to_witness->reserve(sizeof(Letter), 1, Deadline::at(0));
+             Letter letter{0, {kOtherFill}};
+             std::memcpy(room->data(), &letter, sizeof letter);
+             Handle handle = v.tensors[0].handle();
+             v.control_to_witness->commit(room->size(), std::span(&handle, 1));
+             v.arena->participant(kWitness).urgent.fetch_or(bit(kVictim), std::memory_order_seq_cst);
+             ring_doorbell(*v.arena, kWitness, kVictim);
+           },
+       .may_control = 1});
+  add({.name = "withdraw a letter",
+       .act = [](Victim& v) { v.notes.withdrawal = 1 + static_cast<std::uint64_t>(v.to_witness->withdraw(v.last)); },
+       .may_withdraw = true});
   add({.name = "ring a doorbell", .act = [](Victim& v) { ring_doorbell(*v.arena, kWitness, kVictim); }});
   add({.name = "wait, rung before",
        .ready = [](Scene& s) { ring_doorbell(*s.arena, kVictim, kWitness); },
@@ -312,16 +333,18 @@ std::vector<Operation> make_table() {
   add({.name = "commit a state",
        .prepare = [](Victim& v) { v.tensors.push_back(v.make(kSmallBytes, kNewStateFill)); },
        .act = [](Victim& v) { v.commit_state(v.tensors[0], kNewStateFill); }});
-  add({.name = "handle a message",
-       .act =
-           [](Victim& v) {
-             ActorCell& cell = v.arena->cell(kActor);
-             Record record = v.read_letter();
-             cell.at_hand.store(pack(AtHand{kWitness, 1, record.end}), std::memory_order_seq_cst);
-             cell.handled.fetch_add(1, std::memory_order_relaxed);
-             v.from_witness->done(record.end);
-           },
-       .may_read = 1});
+  auto handle_a_message = [](Victim& v) {
+    ActorCell& cell = v.arena->cell(kActor);
+    Record record = v.read_letter();
+    cell.at_hand.store(pack(next_at_hand(unpack_at_hand(cell.at_hand.load()), kWitness, Lane::kMail, record.end)),
+                       std::memory_order_seq_cst);
+    (v.from_witness->begin(record) ? cell.handled : cell.cancelled).fetch_add(1, std::memory_order_relaxed);
+    v.from_witness->done(record.end);
+  };
+  auto withdraw = [](Scene& s) { s.withdraw_first_letter(); };
+  add({.name = "handle a message", .act = handle_a_message, .may_read = 1});
+  add({.name = "handle, withdrawn then", .act = handle_a_message, .meanwhile = withdraw, .may_read = 1});
+  add({.name = "handle, withdrawn before", .ready = withdraw, .act = handle_a_message, .may_read = 1});
 
   // Coming and being found.
   add({.name = "attach", .act = [](Victim& v) {

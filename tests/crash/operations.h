@@ -26,7 +26,8 @@ struct Operation {
   // The driver, when the victim has been stopped, before it is killed: the world goes on around it.
   std::function<void(Scene&)> meanwhile;
   // How far it may have come.
-  std::uint64_t may_read = 0, may_write = 0;
+  std::uint64_t may_read = 0, may_write = 0, may_control = 0;
+  bool may_withdraw = false;
   std::string reason;  // with which it may have failed what others await
   // The driver, after the clean-up: what must hold beyond what always must.
   std::function<void(Scene&)> check;

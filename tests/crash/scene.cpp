@@ -65,6 +65,7 @@ Scene::Scene(Notes& shared)
   custody = std::make_unique<Custody>(supervisor);
   to_victim = need(RingWriter::open(arena, kWitness, kVictim));
   from_victim.emplace(arena, kVictim, kWitness);
+  control_from_victim.emplace(arena, kVictim, kWitness, Lane::kPriority);
   Handle small = make_and_keep(*witness, kSmallBytes, kWitnessFill);
   keep(*bystander, small, kWitnessFill);
   Handle large = make_and_keep(*witness, kLargeBytes, kWitnessFill);
@@ -98,9 +99,12 @@ void Scene::write_to_victim(Handle handle, std::uint8_t fill, std::uint64_t more
   auto room = need(to_victim->reserve(kPayload + more_bytes, 1, Deadline::in(kPatience)));
   Letter letter{sent_++, {fill}};
   std::memcpy(room.data(), &letter, sizeof letter);
-  to_victim->commit(room.size(), std::span(&handle, 1));
+  auto place = to_victim->commit(room.size(), std::span(&handle, 1));
+  if (letter.number == 0) first_to_victim_ = place;
   ring_doorbell(*arena, kVictim, kWitness);
 }
+
+void Scene::withdraw_first_letter() { first_withdrawal_ = to_victim->withdraw(first_to_victim_); }
 
 void Scene::fill_ring_to_victim() {
   constexpr std::uint64_t kMore = 1024 - kPayload - sizeof(RecordHeader) - 8;
@@ -203,8 +207,9 @@ void Scene::check_objects(const char* when) {
   for (const auto& kept : kept_) expected.insert(kept.tensor.handle().bits());
   for (const auto& awaited : awaited_) expected.insert(awaited.pending.handle().bits());
   if (draft) expected.insert(draft->handle().bits());
-  for (const auto& record : unread_handles(*arena, kVictim, kWitness))
-    for (Handle handle : record.handles) expected.insert(handle.bits());
+  for (Lane lane : {Lane::kMail, Lane::kPriority})
+    for (const auto& record : unread_handles(*arena, kVictim, kWitness, lane))
+      for (Handle handle : record.handles) expected.insert(handle.bits());
   std::uint64_t bytes_expected = 0;
   if (Handle manifest = committed(*arena, kActor)) {
     expected.insert(manifest.bits());
@@ -246,13 +251,29 @@ void Scene::read_from_victim() {
     auto record = from_victim->next();
     if (!record) return violation("the victim's ring: " + record.error().message);
     if (!*record) return;
+    // A letter that is withdrawn is there all the same; it is not handled.
+    if (!from_victim->begin(**record)) ++withdrawn_;
     read_letter(*witness, **record, read_++, "of the victim");
     if (from_victim->done((*record)->end)) ring_doorbell(*arena, kVictim, kWitness);
   }
 }
 
+void Scene::read_control_letters() {
+  for (std::uint64_t n = 0;; ++n) {
+    auto record = control_from_victim->next();
+    if (!record) return violation("the victim's control lane: " + record.error().message);
+    if (!*record) return expect(n <= may_control, "more control letters than the victim wrote");
+    read_letter(*witness, **record, n, "of the victim's control letters");
+    (void)control_from_victim->done((*record)->end);
+  }
+}
+
 void Scene::check_mail_of_victim() {
   read_from_victim();
+  read_control_letters();
+  expect(withdrawn_ <= (may_withdraw ? 1 : 0), "a letter counts as withdrawn that was not");
+  bool knows = notes.withdrawal == static_cast<std::uint64_t>(Withdrawal::kWithdrawn) + 1;
+  expect(!knows || withdrawn_ == 1, "a letter was handled whose sender knew it to be withdrawn");
   expect(read_ >= notes.letters,
          "of the victim's " + std::to_string(notes.letters) + " letters only " + std::to_string(read_) + " arrived");
   expect(read_ <= notes.letters + may_write,
@@ -284,6 +305,13 @@ void Scene::check_mail_for_victim(Store& successor) {
       due = 0;
       if ((*record)->payload.size() >= sizeof *due) std::memcpy(&*due, (*record)->payload.data(), sizeof *due);
       expect(*due <= may_read, "letters to the victim were lost: the first of them is number " + std::to_string(*due));
+    }
+    bool handled = reader.begin(**record);
+    if (*due == 0) {
+      bool gone = first_withdrawal_ == Withdrawal::kWithdrawn;
+      expect(!gone || !handled, "a letter to the victim is handled whose sender knows it to be withdrawn");
+    } else {
+      expect(handled, "a letter to the victim counts as withdrawn that was not");
     }
     read_letter(successor, **record, (*due)++, "to the victim");
     if (reader.done((*record)->end)) ring_doorbell(*arena, kWitness, kVictim);

@@ -40,9 +40,10 @@ struct Letter {
 
 // What the victim tells the driver; in memory that they share beside the arena.
 struct Notes {
-  shm::Handle shared[2];  // its tensors that witness and bystander are to hold as well
-  shm::Handle passed[8];  // for the operation
-  std::uint64_t letters;  // written to the witness so far
+  shm::Handle shared[2];     // its tensors that witness and bystander are to hold as well
+  shm::Handle passed[8];     // for the operation
+  std::uint64_t letters;     // written to the witness so far
+  std::uint64_t withdrawal;  // 1 + what it knows of the last one's withdrawal; 0: nothing
 };
 
 shm::State state_of(const shm::Tensor& tensor, std::uint8_t fill);
@@ -62,7 +63,8 @@ class Scene {
   shm::Handle make_and_keep(shm::Store& store, std::uint64_t bytes, std::uint8_t fill);
   void write_to_victim(shm::Handle handle, std::uint8_t fill, std::uint64_t more_bytes = 0);
   void fill_ring_to_victim();
-  void read_from_victim();  // all there is, as the witness
+  void withdraw_first_letter();  // to the victim; what the answer was is checked against what its heir finds
+  void read_from_victim();       // all there is, as the witness
   void witness_sleeps_on_doorbell();
   void witness_sleeps_for_room();
   void witness_sleeps_for_seal();  // of the first that is awaited
@@ -81,12 +83,14 @@ class Scene {
   std::shared_ptr<shm::Store> supervisor, witness, bystander;
   std::unique_ptr<shm::Custody> custody;
   std::optional<shm::RingWriter> to_victim;
-  std::optional<shm::RingReader> from_victim;
+  std::optional<shm::RingReader> from_victim, control_from_victim;  // the two lanes
   std::vector<std::string> violations;
 
   // How far the operation may have come, for the checks.
   std::uint64_t may_read = 0;         // letters to the victim that it may have read
   std::uint64_t may_write = 0;        // letters that it may have written beyond those it noted
+  std::uint64_t may_control = 0;      // of these that go by the priority lane
+  bool may_withdraw = false;          // its last letter
   std::string reason;                 // with which it may have failed what is awaited
   std::optional<shm::Draft> draft;    // of the witness, that the victim waits for
   std::function<void(Scene&)> check;  // the operation's own, after the clean-up and before the end
@@ -102,6 +106,7 @@ class Scene {
   void check_kept(const char* when);
   void check_objects(const char* when);
   void check_awaited();
+  void read_control_letters();
   void check_mail_of_victim();
   void check_commit(shm::Store& successor);
   void check_mail_for_victim(shm::Store& successor);
@@ -116,8 +121,11 @@ class Scene {
 
   std::vector<Kept> kept_;  // everything that the driver's participants hold
   std::vector<Awaited> awaited_;
-  std::uint64_t sent_ = 0;                  // letters to the victim
-  std::uint64_t read_ = 0;                  // letters of the victim
+  std::uint64_t sent_ = 0;       // letters to the victim
+  std::uint64_t read_ = 0;       // letters of the victim
+  std::uint64_t withdrawn_ = 0;  // of these
+  shm::RecordPlace first_to_victim_;
+  std::optional<shm::Withdrawal> first_withdrawal_;
   std::function<bool()> has_been_told_of_;  // what the sleeper waits for has happened
   std::atomic<bool> sleep_no_more_{false};
   std::unique_ptr<Sleeper> sleeper_;

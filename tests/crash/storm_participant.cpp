@@ -142,10 +142,10 @@ class Participant {
     auto room = outbox.writer->reserve(sizeof letter, handles.size(), Deadline::in(Nanoseconds{below(2) * 200'000}));
     if (!room) return;
     std::memcpy(room->data(), &letter, sizeof letter);
-    auto end = outbox.writer->commit(sizeof letter, handles);
+    auto place = outbox.writer->commit(sizeof letter, handles);
     ledger_.sent[me_.self][to][me_.life].store(++outbox.sent);
     ring_doorbell(*arena_, to, me_.self);
-    outbox.in_flight.emplace_back(end, std::move(tensors));
+    outbox.in_flight.emplace_back(place.end, std::move(tensors));
   }
 
   void settle(Outbox& outbox) {

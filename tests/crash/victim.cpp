@@ -55,7 +55,7 @@ void Victim::write_letter(const Tensor& tensor, std::uint8_t fill, std::uint64_t
   Letter letter{notes.letters, {fill}};
   std::memcpy(room.data(), &letter, sizeof letter);
   Handle handle = tensor.handle();
-  to_witness->commit(room.size(), std::span(&handle, 1));
+  last = to_witness->commit(room.size(), std::span(&handle, 1));
   ++notes.letters;
 }
 

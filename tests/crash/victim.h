@@ -23,7 +23,7 @@ struct Victim {
   Notes& notes;
   std::shared_ptr<shm::Arena> arena;
   std::shared_ptr<shm::Store> store;
-  std::optional<shm::RingWriter> to_witness;
+  std::optional<shm::RingWriter> to_witness, control_to_witness;
   std::optional<shm::RingReader> from_witness;
   std::vector<shm::Tensor> shared, mailed;
   shm::State state;
@@ -33,6 +33,7 @@ struct Victim {
   std::vector<shm::Tensor> tensors;
   std::vector<shm::Draft> drafts;
   std::optional<shm::Record> record;
+  shm::RecordPlace last;  // letter to the witness
   std::optional<shm::State> next_state;
   std::optional<shm::DirectoryWriter> directory;
   std::uint64_t result = 0;
