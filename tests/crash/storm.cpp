@@ -132,7 +132,7 @@ class Storm {
       ledger_.violation("participant %u ended by itself, with status %x", id, status);
     std::vector<ActorId> actors;
     if (id <= kWorkers) actors.push_back(actor_of(id));
-    custody_.recover(id, actors);
+    custody_.recover(id, actors, "killed by the storm");
     ++kills_;
   }
 
@@ -145,7 +145,8 @@ class Storm {
   }
 
   void discard(ParticipantId receiver) {
-    for (ParticipantId from = 1; from <= kMembers; ++from) ledger_.forgive[from][receiver].store(1);
+    for (ParticipantId from = 1; from <= kMembers; ++from)
+      for (Lane lane : kEveryLane) ledger_.ring(from, receiver, lane).forgive.store(1);
     custody_.discard_inbox(receiver);
   }
 

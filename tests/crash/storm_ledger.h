@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 
-#include "config/ids.h"
+#include "shm/layout.h"
 
 namespace tv::test {
 
@@ -34,9 +34,15 @@ struct Ledger {
     std::atomic<std::uint64_t> turns{0};
   } members[kMaxMembers];
 
-  std::atomic<Letters> read[kMaxMembers][kMaxMembers] = {};              // [from][to]: up to here; by the receiver
-  std::atomic<std::uint32_t> forgive[kMaxMembers][kMaxMembers] = {};     // [from][to]: mail was thrown away; by the driver
-  std::atomic<std::uint32_t> sent[kMaxMembers][kMaxMembers][kMaxLives];  // [from][to][life]: at least; by the sender
+  // Of one ring.
+  struct Ring {
+    std::atomic<Letters> read{};                 // up to here; by the receiver
+    std::atomic<Letters> withdrawn{};            // the last of which the sender knows that it will not be handled: its number, plus one
+    std::atomic<std::uint32_t> forgive{0};       // mail was thrown away; by the driver
+    std::atomic<std::uint32_t> sent[kMaxLives];  // [life]: at least; by the sender
+  };
+  Ring rings[kMaxMembers][kMaxMembers][shm::kLanes];  // [from][to]
+  Ring& ring(ParticipantId from, ParticipantId to, shm::Lane lane) { return rings[from][to][static_cast<std::uint32_t>(lane)]; }
 
   static constexpr std::uint32_t kShown = 20;
   std::atomic<std::uint32_t> violations{0};
