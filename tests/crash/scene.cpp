@@ -322,7 +322,7 @@ void Scene::check_mail_for_victim(Store& successor) {
 // The others go on, and the next incarnation with them.
 void Scene::check_life(Store& successor) {
   for (Store* store : {witness.get(), bystander.get(), &successor})
-    for (std::uint64_t bytes : {kSmallBytes, kLargeBytes}) {
+    for (std::uint64_t bytes : {kSmallBytes, kMediumBytes}) {
       auto tensor = filled_tensor(*store, bytes, kOtherFill);
       expect(tensor && has_fill(*tensor, kOtherFill), "participant " + std::to_string(store->self()) + " cannot create a tensor any more");
     }

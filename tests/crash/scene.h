@@ -26,7 +26,8 @@ inline constexpr ParticipantId kBystander = 3;  // holds something of everybody'
 inline constexpr ActorId kActor = 0;            // hosted by the victim
 
 inline constexpr std::uint64_t kSmallBytes = 1000;
-inline constexpr std::uint64_t kLargeBytes = 3 << 20;
+inline constexpr std::uint64_t kMediumBytes = 200 << 10;              // units of a block
+inline constexpr std::uint64_t kLargeBytes = (2 << 20) + (64 << 10);  // more than a block
 
 // What a tensor is filled with says whose it is.
 inline constexpr std::uint8_t kWitnessFill = 0x11, kSharedFill = 0x22, kMailFill = 0x33, kStateFill = 0x44, kNewStateFill = 0x55,
