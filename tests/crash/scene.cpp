@@ -19,7 +19,7 @@ constexpr std::uint64_t kRingBytes = 16 << 10;
 constexpr std::uint32_t kObjects = 4 * limits::kSlotsPerChunk;
 constexpr std::uint64_t kPayload = sizeof(Letter);
 // Far beyond what a wake takes on a loaded machine, and what a test that fails may cost.
-constexpr Nanoseconds kPatience = 5s;
+constexpr Nanoseconds kPatience = 60s;
 
 template <class T>
 T need(Result<T> result) {

@@ -36,7 +36,7 @@ constexpr std::uint64_t kArenaBytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t kRingBytes = 32 << 10;
 constexpr std::uint32_t kSlots = 256 << 10;
 // Far beyond what any operation takes on a loaded machine.
-constexpr Nanoseconds kPatience = 30s;
+constexpr Nanoseconds kPatience = 5min;
 
 template <class T>
 T need(Result<T> result) {

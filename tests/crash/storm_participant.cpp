@@ -25,7 +25,7 @@ namespace {
 constexpr std::size_t kMaxTensors = 3;  // of a letter
 constexpr std::size_t kMaxDrafts = 8;
 // Far beyond what a producer needs to seal a draft, or the driver to clean up after it.
-constexpr Nanoseconds kPatience = 20s;
+constexpr Nanoseconds kPatience = 2min;
 const Error kNoData{Errc::kActorError, "there is no such data"};
 
 struct StormLetter {
