@@ -22,7 +22,7 @@ struct Progress {
   double committed = 0;
 };
 
-std::optional<Progress> read_progress(const tv::Client& client) {
+std::optional<Progress> read_progress(tv::Client& client) {
   auto tensor = client.find(kProgress);
   if (!tensor || tensor->spec().dtype != tv::shm::DType::kFloat64 || tensor->bytes() != sizeof(Progress)) return std::nullopt;
   Progress progress;

@@ -136,7 +136,7 @@ void framed(std::span<const std::byte> bytes, const ipc::Decoder& decoder) {
 
 // What an open call makes of an answer.
 void answer(World& world, const ipc::Mail& mail) {
-  auto call = std::make_shared<ipc::OpenCall>(std::weak_ptr<ipc::Caller>{}, world.receiver, 0, "call", Deadline::never());
+  auto call = std::make_shared<ipc::OpenCall>(std::weak_ptr<ipc::Caller>{}, world.receiver, CallId{1}, ActorId{0}, "call", Deadline::never());
   call->complete(mail);
   (void)Future<Outer>(call).get(kNow);
   (void)Future<std::tuple<std::string, shm::Tensor>>(call).get(kNow);
@@ -155,7 +155,7 @@ void by_ring(World& world, std::span<const std::byte> payload, std::span<const s
     answer(world, **mail);
     world.channel->done(*std::move(mail));
   }
-  FUZZ_CHECK(world.writer.read_position() == end);
+  FUZZ_CHECK(world.writer.read_position() == end.end);
   FUZZ_CHECK(world.receiver->held() == 0);
 }
 

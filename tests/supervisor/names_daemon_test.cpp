@@ -75,14 +75,14 @@ TEST_CASE("who waits for room in the arena gets it from the cache", "[daemon][na
   auto keeper = client_of(daemon, "keeper");
   int kept = 0;
   while (kept < 64) {
-    auto draft = keeper->store()->create(test::bytes_spec(2 * kMiB), kNoActor, Deadline{0});
+    auto draft = keeper->store()->create(test::bytes_spec(2 * kMiB), kNoActor, 0ns);
     if (!draft) break;
     REQUIRE(keeper->put("t" + std::to_string(kept++), std::move(*draft).seal()));
   }
   REQUIRE(kept > 2);
   REQUIRE(kept < 64);
   auto asker = client_of(daemon, "asker");
-  auto draft = asker->store()->create(test::bytes_spec(4 * kMiB), kNoActor, Deadline::in(test::kPatience));
+  auto draft = asker->store()->create(test::bytes_spec(4 * kMiB), kNoActor, test::kPatience);
   if (!draft) FAIL(draft.error().message);
   CHECK(keeper->get("t0").error().code == Errc::kNotFound);
   CHECK(keeper->get("t" + std::to_string(kept - 1)));
