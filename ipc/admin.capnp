@@ -34,6 +34,10 @@ struct AdminRequest {
     arenaWho @18 :Text;         # one object, by its handle ("12.3") or name
     arenaLeaks @19 :LeakQuery;
     arenaTop @20 :UInt32;       # with so many of the largest objects; 0 means 10
+    listCache @21 :UInt32;      # named tensors, at most so many; 0 means 1000
+    pinName @22 :Text;          # of a cached tensor: it is not evicted until `unpinName`
+    unpinName @23 :Text;
+    removeName @24 :Text;       # whether published or cached; the tensor goes when nobody holds it any more
   }
 }
 
@@ -56,6 +60,7 @@ struct AdminReply {
     object @14 :ObjectInfo;
     leaks @15 :LeakReport;
     top @16 :ArenaTop;
+    cache @17 :CacheInfo;
   }
 }
 
@@ -151,6 +156,7 @@ struct ObjectInfo {
   method @12 :Text;             # that method; empty when nobody said
   explained @13 :Text;          # arenaWho only: what it is there for besides its holders: a name, an actor's state, unread mail
   footprintBytes @14 :UInt64;
+  nameState @15 :Text;          # of a named object: published, cached, pinned (cached, and not to be evicted); else empty
 }
 
 struct ObjectList {
@@ -212,6 +218,34 @@ struct LeakGroup {
   bytes @6 :UInt64;
   oldestNs @7 :Int64;           # CLOCK_MONOTONIC
   oldest @8 :UInt64;            # its handle
+}
+
+# Named tensors, and the cache that some of them are in.
+struct CacheInfo {
+  names @0 :List(CachedName);   # by name
+  total @1 :UInt64;             # names, whatever the limit
+  bytes @2 :UInt64;             # of cached tensors in the arena; published ones do not count
+  limitBytes @3 :UInt64;        # [arena] cache
+  pinnedBytes @4 :UInt64;       # of `bytes`
+  spilledBytes @5 :UInt64;      # of files, those that are being written included
+  spillLimitBytes @6 :UInt64;   # 0: nothing is spilled
+  evicted @7 :UInt64;           # since the daemon's start, as the next ones
+  spilled @8 :UInt64;           # of these, kept in a file
+  restored @9 :UInt64;          # files read back
+  damaged @10 :UInt64;          # files set aside
+}
+
+struct CachedName {
+  name @0 :Text;
+  version @1 :UInt64;
+  place @2 :Text;               # arena; spilling: in the arena, its file is being written; spilled
+  cached @3 :Bool;              # else published: it stays until it is removed
+  pinned @4 :Bool;
+  bytes @5 :UInt64;             # what it takes in the arena, or took
+  fileBytes @6 :UInt64;         # 0: no file
+  lastUseNs @7 :Int64;          # CLOCK_MONOTONIC
+  heldBy @8 :List(Text);        # participants besides the supervisor; it is not evicted meanwhile
+  handle @9 :UInt64;            # 0: spilled
 }
 
 struct ArenaTop {

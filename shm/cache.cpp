@@ -100,7 +100,12 @@ Result<std::uint64_t> Cache::put(const std::string& name, Handle handle, Flags f
   auto [at, fresh] = entries_.try_emplace(name);
   Entry& entry = at->second;
   if (!fresh) forget_place(entry);
-  entry.info = {name, handle, replaced.version, bytes, {flags.cached, flags.cached && flags.pinned}, false};
+  entry.info = {.name = name,
+                .handle = handle,
+                .version = replaced.version,
+                .bytes = bytes,
+                .flags = {flags.cached, flags.cached && flags.pinned},
+                .last_used_ns = monotonic_ns()};
   entry.place = replaced.entry;
   entry.spilling = false;
   by_entry_[entry.place] = &entry;
@@ -131,6 +136,7 @@ Result<void> Cache::pin(const std::string& name) {
   Entry& entry = *TV_TRY(find_cached(name));
   if (entry.info.spilled) return Error{Errc::kUnavailable, quoted(name) + " has been spilled; get it, and pin it then"};
   take_uses();
+  entry.info.last_used_ns = monotonic_ns();
   if (entry.info.flags.pinned) return {};
   if (!entry.spilling) evictable_.take_out(entry);
   entry.info.flags.pinned = true;
@@ -141,6 +147,7 @@ Result<void> Cache::pin(const std::string& name) {
 Result<void> Cache::unpin(const std::string& name) {
   Entry& entry = *TV_TRY(find_cached(name));
   take_uses();
+  entry.info.last_used_ns = monotonic_ns();
   if (!entry.info.flags.pinned) return {};
   entry.info.flags.pinned = false;
   pinned_bytes_ -= entry.info.bytes;
@@ -257,6 +264,7 @@ Result<void> Cache::restore(const std::string& name, std::uint64_t version, Hand
   entry->info.spilled = false;
   entry->info.handle = handle;
   entry->info.bytes = bytes;
+  entry->info.last_used_ns = monotonic_ns();
   bytes_ += bytes;
   evictable_.append(*entry);
   ++counts_.restored;
@@ -308,9 +316,22 @@ Error Cache::no_room(const std::string& name, std::uint64_t bytes) const {
                                      largest_holders(*store_->arena())};
 }
 
+// Of those times that any reader may have written, an earlier owner of the place in the table included, the likely ones.
+std::int64_t Cache::last_use(const Entry& entry) const {
+  std::uint64_t told = store_->arena()->name(entry.place).last_used_ns.load(std::memory_order_relaxed);
+  bool likely = told <= static_cast<std::uint64_t>(monotonic_ns());
+  return likely ? std::max(entry.info.last_used_ns, static_cast<std::int64_t>(told)) : entry.info.last_used_ns;
+}
+
 std::vector<Cache::Info> Cache::list() const {
   std::vector<Info> all;
-  for (const auto& [name, entry] : entries_) all.push_back(entry.info);
+  all.reserve(entries_.size());
+  for (const auto& [name, entry] : entries_) {
+    Info& info = all.emplace_back(entry.info);
+    info.last_used_ns = last_use(entry);
+    info.spilling = entry.spilling;
+    if (entry.info.spilled || entry.spilling) info.file_bytes = entry.file_bytes;
+  }
   std::sort(all.begin(), all.end(), [](const Info& a, const Info& b) { return a.name < b.name; });
   return all;
 }

@@ -60,6 +60,10 @@ class Cache {
     std::uint64_t bytes = 0;  // what it takes in the arena, or took
     Flags flags;
     bool spilled = false;
+    // Of list() alone:
+    bool spilling = false;          // its file is being written; the tensor is still in the arena
+    std::uint64_t file_bytes = 0;   // 0: no file
+    std::int64_t last_used_ns = 0;  // CLOCK_MONOTONIC: put, pinned, unpinned, read back or looked up
   };
 
   Cache(std::shared_ptr<Store> store, DirectoryWriter& directory, Limits limits, SpillPort* spill = nullptr)
@@ -97,6 +101,7 @@ class Cache {
   std::vector<Info> list() const;                 // by name
   std::vector<std::string> eviction_order();      // of unpinned cached names in the arena, oldest first
   std::uint64_t bytes() const { return bytes_; }  // of cached tensors in the arena
+  std::uint64_t pinned_bytes() const { return pinned_bytes_; }
   std::uint64_t spilled_bytes() const { return spilled_bytes_; }
   const Limits& limits() const { return limits_; }
   const Counts& counts() const { return counts_; }
@@ -104,7 +109,7 @@ class Cache {
 
  private:
   struct Entry {
-    Info info;
+    Info info;                // as of its last change; list() has the rest
     std::uint32_t place = 0;  // in the table of names
     std::uint64_t file_bytes = 0;
     bool spilling = false;  // a file is being written; still in the arena
@@ -125,6 +130,7 @@ class Cache {
   Result<Entry*> find_cached(const std::string& name);
   static bool may_go(const Entry& entry) { return entry.info.flags.cached && !entry.info.flags.pinned && !entry.info.spilled; }
   void take_uses();
+  std::int64_t last_use(const Entry& entry) const;
   enum class Gone { kYes, kSoon, kHeld };
   Gone evict(Entry& entry);
   bool evict_now(Entry& entry, NamePlace to);

@@ -26,20 +26,16 @@ std::string participant_name(const DaemonView& view, ParticipantId id) {
   return name.empty() ? "participant " + std::to_string(id) : name;
 }
 
-using Names = std::map<shm::Handle, std::pair<std::string, std::uint64_t>>;  // name and version
+using Names = std::map<shm::Handle, shm::Cache::Info>;  // of objects in the arena
 
 Names names_by_handle(const DaemonView& view) {
   Names names;
-  for (auto& [name, named] : view.directory.names()) names.emplace(named.handle, std::pair(name, named.version));
+  for (auto& info : view.cache.list())
+    if (!info.spilled) names.emplace(info.handle, std::move(info));
   return names;
 }
 
-std::vector<std::string> holders_of(const DaemonView& view, std::uint64_t bits) {
-  std::vector<std::string> holders;
-  for (ParticipantId p = 0; p < limits::kMaxParticipants; ++p)
-    if ((bits & bit(p)) != 0) holders.push_back(participant_name(view, p));
-  return holders;
-}
+const char* name_state(const shm::Cache::Flags& flags) { return flags.pinned ? "pinned" : flags.cached ? "cached" : "published"; }
 
 void write_texts(const std::vector<std::string>& texts, capnp::List<capnp::Text>::Builder out) {
   for (unsigned i = 0; i < texts.size(); ++i) out.set(i, text(texts[i]));
@@ -62,8 +58,9 @@ const char* state_name(shm::SlotState state) {
 void write_object(const DaemonView& view, const shm::ObjectInfo& object, const Names& names, wire::ObjectInfo::Builder out) {
   out.setHandle(object.handle.bits());
   if (auto name = names.find(object.handle); name != names.end()) {
-    out.setName(text(name->second.first));
-    out.setVersion(name->second.second);
+    out.setName(text(name->second.name));
+    out.setVersion(name->second.version);
+    out.setNameState(name_state(name->second.flags));
   }
   out.setDtype(text(std::string(shm::dtype_name(object.spec.dtype))));
   auto shape = out.initShape(object.spec.dims);
@@ -94,9 +91,14 @@ const char* kind_name(std::uint32_t kind) {
   return "none";
 }
 
-Error no_such_name(const Names& names, const std::string& who) {
+// `who` is no handle and no name of an object in the arena.
+Error no_such_name(const DaemonView& view, const std::string& who) {
   std::vector<std::string> known;
-  for (const auto& [handle, name] : names) known.push_back(name.first);
+  for (const auto& info : view.cache.list()) known.push_back(info.name);
+  if (std::find(known.begin(), known.end(), who) != known.end())
+    return Error{Errc::kNotFound, "\"" + who +
+                                      "\" has been spilled to a file: there is no object until somebody gets it; "
+                                      "tensorctl cache list shows it"};
   auto near = config::nearest(who, known);
   return Error{Errc::kNotFound,
                "there is no object \"" + who + "\"; " +
@@ -136,6 +138,13 @@ void write_participants(const DaemonView& view, const std::vector<ParticipantId>
 
 }  // namespace
 
+std::vector<std::string> holders_of(const DaemonView& view, std::uint64_t bits) {
+  std::vector<std::string> holders;
+  for (ParticipantId p = 0; p < limits::kMaxParticipants; ++p)
+    if ((bits & bit(p)) != 0) holders.push_back(participant_name(view, p));
+  return holders;
+}
+
 void write_objects(const DaemonView& view, std::uint32_t limit, bool named, wire::ObjectList::Builder out) {
   limit = std::min(limit == 0 ? kDefaultObjects : limit, kMostObjects);
   view.recovery.collect();
@@ -162,7 +171,7 @@ Result<void> write_who(const DaemonView& view, const std::string& who, wire::Adm
   auto handle = shm::parse_handle(who);
   if (!handle) {
     auto named = view.directory.find_name(who);
-    if (!named) return no_such_name(names, who);
+    if (!named || !named->handle) return no_such_name(view, who);
     handle = named->handle;
   }
   auto object = shm::find_object(view.arena, *handle);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "ipc/admin.capnp.h"
+#include "shm/cache.h"
 #include "supervisor/attach_server.h"
 #include "supervisor/dead_letters.h"
 #include "supervisor/memory_keeper.h"
@@ -22,6 +23,7 @@ struct DaemonView {
   const shm::Arena& arena;
   const shm::Directory& directory;
   const DeadLetters& dead_letters;
+  const shm::Cache& cache;
   std::int64_t started_ns;  // CLOCK_REALTIME
   std::function<std::string()> health;
   std::function<std::uint64_t()> malformed;
@@ -37,6 +39,9 @@ void write_tensor(const DaemonView& view, const shm::Tensor& tensor, wire::Objec
 void write_dead_letters(const DaemonView& view, wire::DeadLetterList::Builder out);
 // With its arguments. REQUIRES: inside guard().
 void write_dead_letter(const DaemonView& view, const DeadLetter& letter, wire::DeadLetterInfo::Builder out);
+void write_cache(const DaemonView& view, std::uint32_t limit, wire::CacheInfo::Builder out);
+// Names of the participants whose bits are set.
+std::vector<std::string> holders_of(const DaemonView& view, std::uint64_t bits);
 // An object by handle or name; kNotFound.
 Result<void> write_who(const DaemonView& view, const std::string& who, wire::AdminReply::Builder reply);
 void write_leaks(const DaemonView& view, std::int64_t older_than_ns, wire::LeakReport::Builder out);

@@ -109,6 +109,15 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
       return done(operations_->replay_dead_letter(request.getReplayDeadLetter()), reply);
     case wire::AdminRequest::PURGE_DEAD_LETTERS:
       return done(operations_->purge_dead_letters(request.getPurgeDeadLetters()), reply);
+    case wire::AdminRequest::LIST_CACHE:
+      return write_cache(view, request.getListCache(), reply.initCache());
+    // As they are: with something else in the place of a control character they might be another's name.
+    case wire::AdminRequest::PIN_NAME:
+      return done(operations_->pin_name(text(request.getPinName())), reply);
+    case wire::AdminRequest::UNPIN_NAME:
+      return done(operations_->unpin_name(text(request.getUnpinName())), reply);
+    case wire::AdminRequest::REMOVE_NAME:
+      return done(operations_->remove_name(text(request.getRemoveName())), reply);
     case wire::AdminRequest::KILL:
       return done(operations_->kill(name_of(request.getKill().getWorker()), request.getKill().getSignal()), reply);
     case wire::AdminRequest::RESTART:

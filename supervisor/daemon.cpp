@@ -122,11 +122,11 @@ Result<void> Daemon::catch_signals() {
 Result<void> Daemon::begin() {
   workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *recovery_,
                                          *directory_, *directory_view_, *arena_, *control_, [this] { look_soon(); }});
-  operations_.emplace(config_, *workers_, *actors_, *control_, *dead_letters_, *replay_);
+  operations_.emplace(config_, *workers_, *actors_, *control_, *dead_letters_, *replay_, *names_);
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  started_ns_, [this] { return health(); }, [this] { return malformed(); }},
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }},
                        *operations_, [this] { stop("ordered by an administrator"); }));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},

@@ -2,8 +2,11 @@
 
 #include <signal.h>
 
+#include <algorithm>
+
 #include "config/log.h"
 #include "config/units.h"
+#include "supervisor/text.h"
 
 namespace tv::supervisor {
 namespace {
@@ -109,6 +112,36 @@ Result<std::string> Operations::purge_dead_letters(std::uint64_t id) {
   log::info("dead letter purged", {{"id", id}, {"actor", actors_[letter.actor].placed.name}, {"method", letter.method}});
   dead_letters_.remove(id);
   return "dead letter " + std::to_string(id) + " purged";
+}
+
+// The name of a tensor, or which one may be meant.
+Result<void> Operations::known(const std::string& name) const {
+  std::vector<std::string> names;
+  for (auto& info : names_.cache().list()) names.push_back(std::move(info.name));
+  if (std::find(names.begin(), names.end(), name) != names.end()) return {};
+  auto shown = printable(name, limits::kMaxObjectName);
+  return Error{Errc::kNotFound, "no tensor is published or cached as " + in_quotes(shown) + offer(shown, names)};
+}
+
+Result<std::string> Operations::pin_name(const std::string& name) {
+  TV_TRY(known(name));
+  TV_TRY(names_.cache().pin(name));
+  log::info("cached tensor pinned by an administrator", {{"name", name}});
+  return in_quotes(name) + " pinned: it is not evicted until it is unpinned";
+}
+
+Result<std::string> Operations::unpin_name(const std::string& name) {
+  TV_TRY(known(name));
+  TV_TRY(names_.cache().unpin(name));
+  log::info("cached tensor unpinned by an administrator", {{"name", name}});
+  return in_quotes(name) + " is not pinned any more";
+}
+
+Result<std::string> Operations::remove_name(const std::string& name) {
+  TV_TRY(known(name));
+  TV_TRY(names_.withdraw(name));
+  log::notice("name removed by an administrator", {{"name", name}});
+  return in_quotes(name) + " removed";
 }
 
 Result<void> Operations::restart_actor(ActorId id) {

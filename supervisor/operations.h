@@ -1,5 +1,5 @@
 // Operations: what an administrator may order, by name: kill, restart and stop of workers, actors and pools; replay and purge of dead
-// letters.
+// letters; named tensors.
 //
 // They begin what was ordered and say so; `tensorctl status` shows how it goes on. Errors: kNotFound (with the nearest name),
 // kInvalidArgument, kUnavailable.
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/names.h"
 #include "supervisor/replay.h"
 #include "supervisor/workers.h"
 
@@ -16,8 +17,8 @@ namespace tv::supervisor {
 class Operations {
  public:
   Operations(const config::Config& config, Workers& workers, Actors& actors, WorkerOrders& orders, DeadLetters& dead_letters,
-             Replay& replay)
-      : config_(config), workers_(workers), actors_(actors), orders_(orders), dead_letters_(dead_letters), replay_(replay) {}
+             Replay& replay, Names& names)
+      : config_(config), workers_(workers), actors_(actors), orders_(orders), dead_letters_(dead_letters), replay_(replay), names_(names) {}
 
   Result<std::string> kill(const std::string& worker, int signal);
   // A worker's name, or a group's; an actor's; a pool's. Workers come first where a name is both.
@@ -26,6 +27,10 @@ class Operations {
   // To the letter's actor, which must be there or be about to be (kUnavailable) and have room in its mailbox (kOverloaded).
   Result<std::string> replay_dead_letter(std::uint64_t id);
   Result<std::string> purge_dead_letters(std::uint64_t id);  // 0: all
+  // Of cached tensors (kInvalidArgument for published ones); a spilled one cannot be pinned (kUnavailable).
+  Result<std::string> pin_name(const std::string& name);
+  Result<std::string> unpin_name(const std::string& name);
+  Result<std::string> remove_name(const std::string& name);
 
  private:
   struct Target {
@@ -36,6 +41,7 @@ class Operations {
   Result<Target> resolve(const std::string& name) const;
   Result<void> restart_actor(ActorId id);
   void stop_actor(ActorId id);
+  Result<void> known(const std::string& name) const;
 
   const config::Config& config_;
   Workers& workers_;
@@ -43,6 +49,7 @@ class Operations {
   WorkerOrders& orders_;
   DeadLetters& dead_letters_;
   Replay& replay_;
+  Names& names_;
 };
 
 }  // namespace tv::supervisor

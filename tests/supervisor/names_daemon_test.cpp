@@ -145,3 +145,99 @@ TEST_CASE("an evicted tensor is spilled, read back whole, and refused when its f
   CHECK(daemon.stop() == 0);
   CHECK(files().empty());
 }
+
+TEST_CASE("administrators see published, cached, pinned and spilled names, and may pin, unpin and remove them", "[daemon][names]") {
+  test::TempDir dir;
+  DaemonProcess daemon(config("cache = \"2MiB\"\nspill = \"" + dir.path() + "\"\n"));
+  daemon.wait_ready();
+  daemon.eventually("the worker's tensor", [&] { return daemon.ask([](auto request) { request.setArenaWho("fake/w"); }).ok(); });
+  auto client = client_of(daemon, "one");
+  auto list = [&](std::uint32_t limit = 0) {
+    auto reply = daemon.ask([&](auto request) { request.setListCache(limit); });
+    if (!reply) FAIL(reply.error().message);
+    return *std::move(reply);
+  };
+  auto cache_of = [](const ipc::Message& reply) { return reply.root<wire::AdminReply>().getCache(); };
+  auto state_of = [&](const std::string& name) {
+    auto reply = daemon.ask([&](auto request) { request.setArenaWho(name); });
+    if (!reply) return "none: " + reply.error().message;
+    return std::string(reply->template root<wire::AdminReply>().getObject().getNameState().cStr());
+  };
+  const std::int64_t large = kMiB - 4096;  // two of them fit
+  REQUIRE(put(*client, "a", large, 1));
+  REQUIRE(put(*client, "b", large, 2));
+  REQUIRE(daemon.ask([](auto request) { request.setPinName("b"); }));
+  REQUIRE(put(*client, "c", large, 3));  // `a` goes to its file
+  auto held = client->get("c");
+  REQUIRE(held);
+
+  auto reply = list();
+  auto cache = cache_of(reply);
+  REQUIRE(cache.getNames().size() == 4);
+  auto a = cache.getNames()[0], b = cache.getNames()[1], c = cache.getNames()[2], published = cache.getNames()[3];
+  CHECK(a.getName() == "a");
+  CHECK(a.getPlace() == "spilled");
+  CHECK(a.getHandle() == 0);
+  CHECK(a.getFileBytes() > large);
+  CHECK(b.getPlace() == "arena");
+  CHECK(b.getCached());
+  CHECK(b.getPinned());
+  CHECK(b.getVersion() == 1);
+  CHECK(b.getHeldBy().size() == 0);
+  CHECK_FALSE(c.getPinned());
+  CHECK(c.getHandle() == held->handle().bits());
+  REQUIRE(c.getHeldBy().size() == 1);
+  CHECK(c.getHeldBy()[0] == "one");
+  CHECK(c.getLastUseNs() > b.getLastUseNs());
+  CHECK(c.getLastUseNs() <= monotonic_ns());
+  CHECK(published.getName() == "fake/w");
+  CHECK_FALSE(published.getCached());
+  CHECK(cache.getTotal() == 4);
+  CHECK(cache.getBytes() == b.getBytes() + c.getBytes());
+  CHECK(cache.getPinnedBytes() == b.getBytes());
+  CHECK(cache.getLimitBytes() == 2 * kMiB);
+  CHECK(cache.getSpilledBytes() == a.getFileBytes());
+  CHECK(cache.getSpillLimitBytes() > 0);
+  CHECK(cache.getEvicted() == 1);
+  CHECK(cache.getSpilled() == 1);
+  auto shorter = list(2);
+  CHECK(cache_of(shorter).getNames().size() == 2);
+  CHECK(cache_of(shorter).getTotal() == 4);
+
+  CHECK(state_of("b") == "pinned");
+  CHECK(state_of("c") == "cached");
+  CHECK(state_of("fake/w") == "published");
+  CHECK(has(state_of("a"), "\"a\" has been spilled to a file"));
+  auto refused = [&](const DaemonProcess::Fill& fill, Errc code, const std::string& part) {
+    auto answer = daemon.ask(fill);
+    REQUIRE_FALSE(answer);
+    INFO(answer.error().message);
+    CHECK(answer.error().code == code);
+    CHECK(has(answer.error().message, part));
+  };
+  refused([](auto request) { request.setPinName("a"); }, Errc::kUnavailable, "spilled");
+  refused([](auto request) { request.setPinName("fake/w"); }, Errc::kInvalidArgument, "no cached tensor");
+  refused([](auto request) { request.setPinName("fake/v"); }, Errc::kNotFound, "did you mean \"fake/w\"?");
+  refused([](auto request) { request.setUnpinName("fake/v"); }, Errc::kNotFound, "did you mean \"fake/w\"?");
+  refused([](auto request) { request.setRemoveName("fake\n/w"); }, Errc::kNotFound, "did you mean \"fake/w\"?");
+  refused([](auto request) { request.setRemoveName(std::string(100'000, 'x')); }, Errc::kNotFound, "published or cached");
+
+  REQUIRE(daemon.ask([](auto request) { request.setUnpinName("b"); }));
+  CHECK(state_of("b") == "cached");
+  for (const char* name : {"a", "b", "c", "fake/w"}) REQUIRE(daemon.ask([&](auto request) { request.setRemoveName(name); }));
+  CHECK(all_are(*held, 3));  // who holds it keeps it
+  auto empty = list();
+  CHECK(cache_of(empty).getTotal() == 0);
+  CHECK(cache_of(empty).getBytes() == 0);
+  CHECK(cache_of(empty).getSpilledBytes() == 0);
+  CHECK(client->get("fake/w").error().code == Errc::kNotFound);
+  daemon.eventually("the file to go", [&] {
+    for (const auto& entry : std::filesystem::directory_iterator(dir.path()))
+      if (entry.path().extension() == ".tensor") return false;
+    return true;
+  });
+  *held = {};
+  client.reset();
+  CHECK(daemon.malformed() == 0);
+  CHECK(daemon.stop() == 0);
+}

@@ -72,6 +72,23 @@ TEST_CASE("dead letters have verbs of their own, and a purge says what it means"
   misuse({"dead-letters", "show", "first"});
 }
 
+TEST_CASE("the cache has verbs of its own", "[cli]") {
+  auto list = options({"cache", "list", "--limit", "20", "-o", "wide"});
+  CHECK(list.verb == Verb::kCacheList);
+  CHECK(list.limit == 20);
+  CHECK(options({"cache", "list"}).limit == 0);
+  auto pin = options({"cache", "pin", "fashion/weights"});
+  CHECK(pin.verb == Verb::kCachePin);
+  CHECK(pin.name == "fashion/weights");
+  CHECK(options({"cache", "unpin", "x"}).verb == Verb::kCacheUnpin);
+  CHECK(options({"cache", "remove", "[1,2]"}).name == "[1,2]");
+  CHECK(mentions(misuse({"cache"}), "what about the cache?"));
+  CHECK(mentions(misuse({"cache", "unpn", "x"}), "did you mean \"unpin\"?"));
+  misuse({"cache", "pin"});
+  misuse({"cache", "list", "--limit", "0"});
+  misuse({"cache", "remove", "a", "b"});
+}
+
 TEST_CASE("singular and plural are both taken", "[cli]") {
   CHECK(options({"list", "worker"}).kind == Kind::kWorker);
   CHECK(options({"describe", "pools", "x"}).kind == Kind::kPool);
@@ -160,6 +177,8 @@ TEST_CASE("help of the program and of every verb shows examples", "[cli]") {
                                                                  {"shutdown", "--help"},
                                                                  {"arena", "--help"},
                                                                  {"arena", "fsck", "--help"},
+                                                                 {"cache", "--help"},
+                                                                 {"cache", "pin", "--help"},
                                                                  {"version", "--help"}}) {
     auto parsed = parse(words);
     CHECK_FALSE(parsed.options);

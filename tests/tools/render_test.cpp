@@ -142,6 +142,81 @@ TEST_CASE("objects show their tensor, and how many are not shown", "[render]") {
   CHECK(json["objects"][0]["holders"] == Json::array({"cpu/0"}));
 }
 
+TEST_CASE("objects say whether their name is of a published, cached or pinned tensor", "[render]") {
+  Message message;
+  auto list = message.reply.initObjects().initObjects(2);
+  list[0].setName("weights");
+  list[0].setNameState("pinned");
+  auto objects = message.reply.asReader().getObjects();
+  CHECK(mentions(render(objects, view(Output::kTable)), "pinned"));
+  auto json = parsed(render(objects, view(Output::kJson)));
+  CHECK(json["objects"][0]["name_state"] == "pinned");
+  CHECK(json["objects"][1]["name_state"].is_null());
+  CHECK(mentions(describe(objects.getObjects()[0], view(Output::kTable)), "kind          pinned\n"));
+}
+
+TEST_CASE("the cache is a table of names with its totals", "[render]") {
+  Message message;
+  auto cache = message.reply.initCache();
+  auto list = cache.initNames(3);
+  list[0].setName("batch/1");
+  list[0].setVersion(2);
+  list[0].setPlace("arena");
+  list[0].setCached(true);
+  list[0].setPinned(true);
+  list[0].setBytes(1 << 20);
+  list[0].setLastUseNs(kNow.monotonic_ns - 41 * kSecond);
+  list[0].setHandle(shm::Handle::make(17, 3).bits());
+  auto holders = list[0].initHeldBy(2);
+  holders.set(0, "cpu/0");
+  holders.set(1, "loader");
+  list[1].setName("batch/2");
+  list[1].setVersion(1);
+  list[1].setPlace("spilled");
+  list[1].setCached(true);
+  list[1].setBytes(2 << 20);
+  list[1].setFileBytes((2 << 20) + 320);
+  list[1].setLastUseNs(kNow.monotonic_ns - 180 * kSecond);
+  list[2].setName("weights");
+  list[2].setVersion(7);
+  list[2].setPlace("arena");
+  cache.setTotal(3);
+  cache.setBytes(1 << 20);
+  cache.setPinnedBytes(1 << 20);
+  cache.setLimitBytes(4 << 20);
+  cache.setEvicted(3);
+  CHECK(render(cache.asReader(), view(Output::kTable)) ==
+        "NAME     VERSION  WHERE    KIND         SIZE  LAST-USE  HELD-BY\n"
+        "batch/1        2  arena    pinned     1.0MiB   41s ago  cpu/0, loader\n"
+        "batch/2        1  spilled  cached     2.0MiB  3min ago  -\n"
+        "weights        7  arena    published       -         -  -\n"
+        "cache: 1.0MiB of 4.0MiB, 1.0MiB of these pinned; 3 evicted since the start\n");
+  cache.setSpilledBytes(2 << 20);
+  cache.setSpillLimitBytes(std::uint64_t{1} << 30);
+  cache.setDamaged(1);
+  auto wide = render(cache.asReader(), view(Output::kWide));
+  for (const char* part : {"FILE", "HANDLE", "17.3", "; 2.0MiB of 1.0GiB spilled; ", ", 1 found damaged\n"}) CHECK(mentions(wide, part));
+  auto json = parsed(render(cache.asReader(), view(Output::kJson)));
+  CHECK(json["names"][0] == Json{{"name", "batch/1"},
+                                 {"version", 2},
+                                 {"where", "arena"},
+                                 {"kind", "cached"},
+                                 {"pinned", true},
+                                 {"bytes", 1 << 20},
+                                 {"file_bytes", 0},
+                                 {"last_use", "2024-05-06T07:07:28.000Z"},
+                                 {"held_by", {"cpu/0", "loader"}},
+                                 {"handle", "17.3"}});
+  CHECK(json["names"][1]["where"] == "spilled");
+  CHECK(json["names"][1]["handle"].is_null());
+  CHECK(json["names"][2]["kind"] == "published");
+  CHECK(json["names"][2]["last_use"].is_null());
+  CHECK(json["total"] == 3);
+  for (const char* key :
+       {"bytes", "limit_bytes", "pinned_bytes", "spilled_bytes", "spill_limit_bytes", "evicted", "spilled", "restored", "damaged"})
+    CHECK(json[key].is_number());
+}
+
 TEST_CASE("participants, pools and the arena have tables and JSON", "[render]") {
   Message message;
   message.reply.initParticipants(1)[0].setName("supervisor");

@@ -84,6 +84,10 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
     if (name == "cpu/0" || name == "counter") return reply.setDone(done);
     fail(reply, Errc::kNotFound, "there is no such thing");
   };
+  auto name_order = [&](capnp::Text::Reader name, const char* done) {
+    if (name == "weights") return reply.setDone(done);
+    fail(reply, Errc::kNotFound, "no tensor is published or cached as that; did you mean \"weights\"?");
+  };
   using Which = wire::AdminRequest::Which;
   switch (request.which()) {
     case Which::STATUS:
@@ -104,8 +108,20 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
       objects.setTotal(1);
       auto object = objects.initObjects(1)[0];
       object.setHandle(shm::Handle::make(17, 3).bits());
+      object.setNameState("pinned");
       return object.setName("weights");
     }
+    case Which::LIST_CACHE: {
+      auto cache = reply.initCache();
+      cache.setTotal(request.getListCache() == 1 ? 2 : 1);
+      return cache.initNames(1)[0].setName("weights");
+    }
+    case Which::PIN_NAME:
+      return name_order(request.getPinName(), "pinned");
+    case Which::UNPIN_NAME:
+      return name_order(request.getUnpinName(), "unpinned");
+    case Which::REMOVE_NAME:
+      return name_order(request.getRemoveName(), "removed");
     case Which::ARENA_WHO: {
       if (request.getArenaWho() == "17.4") return fail(reply, Errc::kNotFound, "there is no object 17.4; it has been freed");
       if (request.getArenaWho() != "weights" && request.getArenaWho() != "17.3")
@@ -215,6 +231,17 @@ TEST_CASE("dead letters are listed, shown with their arguments, replayed and pur
   CHECK(mentions(supervisor.run({"dead-letters", "purge", "--all"}).out, "all purged"));
 }
 
+TEST_CASE("named tensors are listed, pinned, unpinned and removed", "[verbs]") {
+  PaperSupervisor supervisor(small_house);
+  CHECK(mentions(supervisor.run({"cache", "list"}).out, "weights"));
+  CHECK(mentions(supervisor.run({"cache", "list", "--limit", "1"}).out, "1 of 2 names"));
+  CHECK(Json::parse(supervisor.run({"cache", "list", "-o", "json"}).out)["names"][0]["name"] == "weights");
+  CHECK(supervisor.run({"cache", "pin", "weights"}).out == "pinned\n");
+  CHECK(supervisor.run({"cache", "unpin", "weights"}).out == "unpinned\n");
+  CHECK(Json::parse(supervisor.run({"cache", "remove", "weights", "-o", "json"}).out)["done"] == "removed");
+  CHECK(mentions(supervisor.run({"list", "objects"}).out, "pinned"));
+}
+
 TEST_CASE("what is not there has exit code 4, and the nearest name is offered", "[verbs]") {
   PaperSupervisor house(small_house);
   auto offers = [&](const std::vector<const char*>& words, const char* part) {
@@ -232,6 +259,7 @@ TEST_CASE("what is not there has exit code 4, and the nearest name is offered", 
   offers({"restart", "conuter"}, "did you mean \"counter\"?");
   offers({"stop", "corwd"}, "did you mean \"crowd\"?");
   offers({"kill", "cpu1"}, "there is no such thing");
+  for (const char* verb : {"pin", "unpin", "remove"}) offers({"cache", verb, "wieghts"}, "did you mean \"weights\"?");
 }
 
 TEST_CASE("books that do not balance are printed and are a failure", "[verbs]") {

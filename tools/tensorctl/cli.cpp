@@ -102,6 +102,7 @@ class Definition {
     add_looking();
     add_call();
     add_letters();
+    add_cache();
     add_steering();
   }
 
@@ -122,7 +123,7 @@ class Definition {
       throw mistake("dead-letters purge: expected the ID of a letter or --all" + std::string(all_ ? ", not both" : ""));
     if (*verb_ == Verb::kList && kind_.empty()) options_.kind = Kind::kObject;  // tensorctl objects
     if (!older_than_.empty()) options_.older_than = parse_age(plain(older_than_));
-    bool of_objects = options_.named || options_.holders || (options_.limit && *verb_ != Verb::kArenaTop);
+    bool of_objects = *verb_ == Verb::kList && (options_.named || options_.holders || options_.limit != 0);
     if (options_.kind != Kind::kObject && of_objects) throw mistake("--named, --holders and --limit go with objects only");
     return options_;
   }
@@ -209,6 +210,23 @@ class Definition {
     letter_verb("purge", "Drop one, or all", Verb::kLettersPurge)->add_flag("--all", all_, "All of them");
   }
 
+  void cache_verb(const char* name, const char* description, Verb v) {
+    auto* sub = verb(*cache_, name, description, help::kCache, v);
+    sub->add_option("name", options_.name, "Of the tensor, as the list has it")->required()->type_name("NAME");
+  }
+
+  void add_cache() {
+    cache_ = app_.add_subcommand("cache", "Named tensors, and the cache that some of them are in");
+    cache_->footer(std::string(help::kCache));
+    cache_->require_subcommand(0, 1);
+    auto* list =
+        verb(*cache_, "list", "All of them: where they are, who holds them, and how full the cache is", help::kCache, Verb::kCacheList);
+    list->add_option("--limit", options_.limit, "At most so many (1000)")->check(CLI::PositiveNumber)->type_name("N");
+    cache_verb("pin", "Keep a cached one from being evicted", Verb::kCachePin);
+    cache_verb("unpin", "Let a pinned one be evicted again", Verb::kCacheUnpin);
+    cache_verb("remove", "Take the name away, of a cached or published one", Verb::kCacheRemove);
+  }
+
   void add_steering() {
     auto* kill = named_verb("kill", "Send a signal to a worker's process", help::kKill, Verb::kKill, "Of the worker");
     kill->add_option("-s,--signal", signal_, "Name or number (KILL)")->type_name("SIGNAL");
@@ -221,7 +239,7 @@ class Definition {
 
   // The verb that has verbs of its own, if it is one.
   CLI::App* group() {
-    for (auto* app : {arena_, letters_})
+    for (auto* app : {arena_, letters_, cache_})
       if (app->parsed()) return app;
     return nullptr;
   }
@@ -239,6 +257,7 @@ class Definition {
   std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL";
   CLI::App* arena_ = nullptr;
   CLI::App* letters_ = nullptr;
+  CLI::App* cache_ = nullptr;
   bool all_ = false;
 };
 

@@ -36,6 +36,10 @@ enum class Verb {
   kArenaWho,
   kArenaLeaks,
   kArenaTop,
+  kCacheList,
+  kCachePin,
+  kCacheUnpin,
+  kCacheRemove,
   kVersion
 };
 enum class Output { kTable, kWide, kJson };
@@ -48,8 +52,8 @@ struct Options {
   std::optional<Nanoseconds> timeout;  // of the whole command; the default is the verb's
 
   Kind kind = Kind::kWorker;      // list, describe
-  std::string name;               // describe, kill, restart, stop; call: of the actor or pool
-  std::uint32_t limit = 0;        // list objects; 0: the supervisor's default
+  std::string name;               // describe, kill, restart, stop, cache; call: of the actor or pool
+  std::uint32_t limit = 0;        // list objects, cache list; 0: the supervisor's default
   bool named = false;             // list objects
   bool holders = false;           // list objects
   Nanoseconds older_than = 1min;  // arena leaks

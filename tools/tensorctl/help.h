@@ -14,6 +14,7 @@ inline constexpr std::string_view kProgram = R"(Examples:
   tensorctl call classifier classify @images.npy --save scores.npy
   tensorctl kill cpu/0                            SIGKILL; the worker comes back with its actors
   tensorctl dead-letters list                     messages that killed their workers too often
+  tensorctl cache list                            named tensors: where they are, and when they were used
   tensorctl arena fsck                            do the books of the shared memory balance?
   tensorctl VERB --help                           examples of one verb
 
@@ -93,6 +94,17 @@ inline constexpr std::string_view kDeadLetters = R"(Examples:
   tensorctl dead-letters purge --all
 
 A message goes here when it has been begun max_deliveries times and its worker died each time.)";
+
+inline constexpr std::string_view kCache = R"(Examples:
+  tensorctl cache list                            published and cached tensors, in the arena and in files
+  tensorctl cache list -o wide                    with handles and sizes of files
+  tensorctl cache list -o json | jq .spilled_bytes
+  tensorctl cache pin fashion/batch-3             is not evicted until it is unpinned
+  tensorctl cache unpin fashion/batch-3
+  tensorctl cache remove fashion/batch-3          who holds the tensor keeps it
+
+Published tensors stay until they are removed. Cached ones make room when the limit ([arena] cache) is reached, least recently
+used first; what is pinned, or held by somebody, stays. Where [arena] spill is set they go to files, and come back when they are asked for.)";
 
 inline constexpr std::string_view kVersion = R"(Examples:
   tensorctl version

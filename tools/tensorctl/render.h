@@ -23,6 +23,7 @@ std::string render(Pools pools, const View& view);
 std::string render(wire::ObjectList::Reader objects, const View& view);
 std::string render(Participants participants, const View& view);
 std::string render(wire::DeadLetterList::Reader letters, const View& view);
+std::string render(wire::CacheInfo::Reader cache, const View& view);
 std::string render(wire::ArenaInfo::Reader arena, const View& view);
 std::string render(wire::FsckInfo::Reader fsck, const View& view);
 std::string render(wire::LeakReport::Reader leaks, const View& view);

@@ -41,10 +41,11 @@ Cell maker_cell(O r, const Now&) {
   return {text};
 }
 
-const std::array<Field<O>, 15> kObjectFields = {{
+const std::array<Field<O>, 16> kObjectFields = {{
     {"handle", "HANDLE", Show::kAlways, Align::kLeft,
      [](O r, const Now&) { return Json(shm::to_string(shm::Handle::from_bits(r.getHandle()))); }},
     {"name", "NAME", Show::kAlways, Align::kLeft, [](O r, const Now&) { return r.getName().size() ? Json(str(r.getName())) : Json(); }},
+    {"name_state", "KIND", Show::kAlways, Align::kLeft, [](O r, const Now&) { return text_or_null(r.getNameState()); }},
     {"dtype", "TENSOR", Show::kAlways, Align::kLeft, [](O r, const Now&) { return Json(str(r.getDtype())); }, tensor_cell},
     {"shape", nullptr, Show::kJsonOnly, Align::kLeft, [](O r, const Now&) { return shape_json(r); }},
     {"bytes", "SIZE", Show::kAlways, Align::kRight, [](O r, const Now&) { return Json(r.getBytes()); },

@@ -174,6 +174,24 @@ Text letters(Admin& admin, const Options& options, const View& view) {
   }
 }
 
+Text cache(Admin& admin, const Options& options, const View& view) {
+  auto done = [&](Reply r) -> Text { return render_done(str(r.getDone()), view); };
+  switch (options.verb) {
+    case Verb::kCacheList:
+      return admin.ask(
+          Which::CACHE, [&](Request r) { r.setListCache(options.limit); }, [&](Reply r) -> Text { return render(r.getCache(), view); });
+    case Verb::kCachePin:
+      return admin.ask(
+          Which::DONE, [&](Request r) { r.setPinName(options.name); }, done);
+    case Verb::kCacheUnpin:
+      return admin.ask(
+          Which::DONE, [&](Request r) { r.setUnpinName(options.name); }, done);
+    default:
+      return admin.ask(
+          Which::DONE, [&](Request r) { r.setRemoveName(options.name); }, done);
+  }
+}
+
 Text order(Admin& admin, const Options& options, const View& view) {
   auto fill = [&](Request r) {
     switch (options.verb) {
@@ -228,6 +246,11 @@ Text answer(Admin& admin, const Options& options, const View& view) {
     case Verb::kLettersReplay:
     case Verb::kLettersPurge:
       return letters(admin, options, view);
+    case Verb::kCacheList:
+    case Verb::kCachePin:
+    case Verb::kCacheUnpin:
+    case Verb::kCacheRemove:
+      return cache(admin, options, view);
     case Verb::kArenaStats:
       return admin.ask(
           Which::ARENA, [](Request r) { r.setArenaStats(); }, [&](Reply r) -> Text { return render(r.getArena(), view); });
