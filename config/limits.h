@@ -34,6 +34,9 @@ inline constexpr std::uint32_t kIdleKeptBlocks = 2;
 // whole from the machine before anybody needs it.
 inline constexpr std::uint32_t kPrefaultShare = 4;
 
+// [arena] patience. An arena's header that says more is not believed.
+inline constexpr std::int64_t kMaxPatienceNs = std::int64_t{3600} * 1'000'000'000;
+
 // Object slots come in chunks of this many; a chunk is leased like a block.
 inline constexpr std::uint32_t kSlotsPerChunk = 512;
 inline constexpr std::uint32_t kMaxObjects = 1u << 24;      // 24 bits of a handle are the slot's index

@@ -245,7 +245,7 @@ bool RingReader::done(RingPosition end) {
 // sleeps on a value that has changed; one that has seen the new head has to wait on, and its flag stays. Senders are woken when half of
 // the ring is free, not for each record: else both sides make a system call a message.
 void RingReader::publish_head() {
-  bool worth_it = skipped_tail_ == head_ || cursors_->tail.load(std::memory_order_relaxed) - head_ <= bytes_ / 2;
+  bool worth_it = tail_seen_ - head_ <= bytes_ / 2;
   bool waits = worth_it && cursors_->space_waiters.load(std::memory_order_relaxed) != 0 &&
                cursors_->space_waiters.exchange(0, std::memory_order_seq_cst) != 0;
   cursors_->head.store(head_, std::memory_order_seq_cst);

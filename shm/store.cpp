@@ -88,7 +88,9 @@ void Draft::fail(const Error& why) && {
 }
 
 Store::Store(std::shared_ptr<Arena> arena, ParticipantId self)
-    : arena_(std::move(arena)), self_(self), allocator_(*arena_, self), counts_(arena_->geometry().slots()) {}
+    : arena_(std::move(arena)), self_(self), allocator_(*arena_, self),
+      patience_(std::clamp<std::int64_t>(arena_->header().patience_ns, 0, limits::kMaxPatienceNs)),
+      counts_(arena_->geometry().slots()) {}
 
 Store::~Store() = default;
 
@@ -98,7 +100,7 @@ Result<std::shared_ptr<Store>> Store::open(std::shared_ptr<Arena> arena, Partici
 }
 
 Result<Draft> Store::create(const TensorSpec& spec, ActorId creator) {
-  return create(spec, creator, Nanoseconds{arena_->header().patience_ns});
+  return create(spec, creator, patience_);
 }
 
 Result<Draft> Store::create(const TensorSpec& spec, ActorId creator, Nanoseconds patience) {

@@ -185,6 +185,7 @@ class Store : public std::enable_shared_from_this<Store> {
   const std::shared_ptr<Arena> arena_;
   const ParticipantId self_;
   Allocator allocator_;
+  const Nanoseconds patience_;  // of the arena, as it was when we came
   mutable std::mutex stripes_[kStripes];  // guard counts_ by index
   LazyArray<std::uint32_t> counts_;       // one a slot
   std::atomic<std::uint64_t> held_{0};
