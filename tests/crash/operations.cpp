@@ -72,7 +72,8 @@ void witness_reuses_slot(Scene& s) {
 void published_or_not(Scene& s) {
   Directory directory(s.arena);
   auto found = directory.find_name("weights");
-  s.expect(!found || found->handle == s.notes.passed[0], "a half published name leads elsewhere");
+  bool spilled = found && found->place == NamePlace::kSpilled && !found->handle;
+  s.expect(!found || spilled || found->handle == s.notes.passed[0], "a half published name leads elsewhere");
   s.expect(directory.names().size() <= 1, "a name was published twice");
   Handle other = s.notes.passed[1];
   s.expect(s.directory->publish("weights", other).ok(), "the next supervisor cannot publish the name");
@@ -99,6 +100,15 @@ void witness_makes_draft(Scene& s) {
   s.draft.emplace(*s.witness->create(bytes_of(kSmallBytes)));
   std::memset(s.draft->data(), kOtherFill, kSmallBytes);
   s.notes.passed[0] = s.draft->handle();
+}
+
+// A tensor of the victim's under a name, which nobody else holds; its count is no Tensor's, so that the cache can drop it.
+void publish_own(Victim& v) {
+  v.directory.emplace(v.arena);
+  Tensor tensor = v.make(kSmallBytes);
+  v.notes.passed[0] = tensor.handle();
+  (void)v.store->hold(tensor.handle());
+  if (auto published = v.directory->publish("weights", tensor.handle())) v.entry = published->entry;
 }
 
 void two_named(Scene& s) {
@@ -366,6 +376,37 @@ std::vector<Operation> make_table() {
              (void)v.directory->publish("weights", v.notes.passed[0]);
            },
        .act = [](Victim& v) { v.result = v.directory->withdraw("weights").ok(); },
+       .check = published_or_not});
+  for (auto [name, place] : {std::pair("evict a name", NamePlace::kArena), std::pair("spill a name", NamePlace::kSpilled)})
+    add({.name = name,
+         .before = two_named,
+         .prepare = publish_own,
+         .act = [place = place](
+                    Victim& v) { v.result = v.directory->evict(v.entry, place, [&] { return v.store->drop_if_sole(v.notes.passed[0]); }); },
+         .check = published_or_not});
+  add({.name = "bring a name back",
+       .before = two_named,
+       .prepare =
+           [](Victim& v) {
+             publish_own(v);
+             (void)v.directory->evict(v.entry, NamePlace::kSpilled, [] { return true; });
+           },
+       .act = [](Victim& v) { v.directory->restore(v.entry, v.notes.passed[0]); },
+       .check = published_or_not});
+  // A reader's death; it writes that it has used the name.
+  add({.name = "find a name",
+       .before =
+           [](Scene& s) {
+             two_named(s);
+             (void)s.directory->publish("weights", s.notes.passed[0]);
+           },
+       .act =
+           [](Victim& v) {
+             Directory directory(v.arena);
+             auto found = directory.find_name("weights");
+             directory.note_use(found->entry);
+             v.tensors.push_back(*v.store->get(found->handle));
+           },
        .check = published_or_not});
   add({.name = "say where an actor is",
        .prepare = [](Victim& v) { v.directory.emplace(v.arena); },

@@ -36,6 +36,7 @@ struct Victim {
   shm::RecordPlace last;  // letter to the witness
   std::optional<shm::State> next_state;
   std::optional<shm::DirectoryWriter> directory;
+  std::uint32_t entry = 0;  // of a name
   std::uint64_t result = 0;
 };
 
