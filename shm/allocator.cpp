@@ -1,9 +1,12 @@
 #include "shm/allocator.h"
 
+#include <utility>
+
 namespace tv::shm {
 
 Allocator::Allocator(const Arena& arena, ParticipantId self)
-    : arena_(arena), slots_(arena, self), blocks_(arena, self), units_(arena.geometry().blocks), given_out_(arena.geometry().slots()) {}
+    : arena_(arena), slots_(arena, self), blocks_(arena, self), units_(arena.geometry().blocks), given_out_(arena.geometry().slots()),
+      sparse_class_(arena.geometry().slots()), sparse_objects_(size_class_count()) {}
 
 Result<Allocator::Allocation> Allocator::allocate(std::uint64_t bytes) {
   std::lock_guard lock(mutex_);
@@ -15,15 +18,30 @@ Result<Allocator::Allocation> Allocator::allocate(std::uint64_t bytes) {
     return memory.error();
   }
   given_out_.note(slot, *memory);
+  if (memory->kind == BlockKind::kUnits && bytes <= limits::kLargestCellBytes) {
+    std::uint32_t size_class = size_class_for(bytes);
+    sparse_class_[slot] = static_cast<std::uint8_t>(size_class + 1);
+    ++sparse_objects_[size_class];
+  }
   return Allocation{slot, memory->offset(arena_), memory->footprint()};
 }
 
 Result<Place> Allocator::take_memory(std::uint64_t bytes) {
-  auto memory = bytes <= limits::kLargestCellBytes ? take_cell(bytes) : take_units(bytes);
+  bool cell = bytes <= limits::kLargestCellBytes && !is_sparse(bytes);
+  auto memory = cell ? take_cell(bytes) : take_units(bytes);
   if (memory || memory.error().code != Errc::kArenaFull) return memory;
   // Empty blocks of other classes may be just what is missing.
   trim_locked();
-  return bytes <= limits::kLargestCellBytes ? take_cell(bytes) : take_units(bytes);
+  return cell ? take_cell(bytes) : take_units(bytes);
+}
+
+// Until half a block's worth of units is taken by the class. Not for the smallest, of which there are many in any load, and fast is best.
+bool Allocator::is_sparse(std::uint64_t bytes) const {
+  if (bytes <= limits::kAlwaysCellBytes) return false;
+  std::uint32_t size_class = size_class_for(bytes);
+  if (cells_.has_block(size_class)) return false;
+  std::uint64_t units = (bytes + limits::kUnitBytes - 1) / limits::kUnitBytes;
+  return sparse_objects_[size_class] * units < Place::kUnitsPerBlock / 2;
 }
 
 Result<Place> Allocator::take_cell(std::uint64_t bytes) {
@@ -67,6 +85,7 @@ void Allocator::release_locked(std::uint32_t index) {
   if (!slots_.owns(index) || !given_out_.is_out(index)) return;
   if (tag_state(tag) == SlotState::kFree || slot.holders.load(std::memory_order_acquire) != 0) return;
   auto place = given_out_.take(index);
+  if (std::uint8_t sparse = std::exchange(sparse_class_[index], std::uint8_t{0}); sparse != 0) --sparse_objects_[sparse - 1u];
   slot.tag.store(make_tag(tag_generation(tag), SlotState::kFree), std::memory_order_release);
   if (place) release_memory(*place);
   slots_.put(index);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <vector>
 
 #include "shm/block_leases.h"
 #include "shm/cell_blocks.h"
@@ -44,6 +45,7 @@ class Allocator {
 
  private:
   Result<Place> take_memory(std::uint64_t bytes);
+  bool is_sparse(std::uint64_t bytes) const;
   Result<Place> take_cell(std::uint64_t bytes);
   Result<Place> take_units(std::uint64_t bytes);
   void release_memory(const Place& place);
@@ -58,6 +60,9 @@ class Allocator {
   CellBlocks cells_;
   UnitBlocks units_;
   GivenOut given_out_;
+  // A class of which few objects are alive has no block of its own: they take units, and little of a block stays empty.
+  LazyArray<std::uint8_t> sparse_class_;       // by slot: class + 1 of an object that took units for that reason
+  std::vector<std::uint32_t> sparse_objects_;  // by class
 };
 
 }  // namespace tv::shm

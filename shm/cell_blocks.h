@@ -22,6 +22,8 @@ class CellBlocks {
   };
   // A cell in some block of the class; nothing when all are full.
   std::optional<Cell> take(std::uint32_t size_class);
+  // Some block of the class has room, or did when it was last looked at.
+  bool has_block(std::uint32_t size_class) const { return !with_room_[size_class].empty(); }
   // A fresh block of the class.
   void add(std::uint32_t block, std::uint32_t size_class);
   // True when the block is empty now and not worth keeping: the caller gives it up, and it is forgotten. False also for a cell that was not

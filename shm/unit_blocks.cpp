@@ -5,8 +5,18 @@
 namespace tv::shm {
 
 std::uint32_t longest_free_run(std::uint64_t taken) {
+  // Bit i of runs[k]: 2^k units from i on are free.
+  std::uint64_t runs[7] = {~taken};
+  for (int k = 1; k < 7; ++k) runs[k] = runs[k - 1] & (runs[k - 1] >> (1 << (k - 1)));
+  // The length bit by bit, from the highest: `starts` are the places where so many are free.
   std::uint32_t length = 0;
-  for (std::uint64_t free = ~taken; free != 0; free &= free << 1) ++length;
+  std::uint64_t starts = ~std::uint64_t{0};
+  for (int k = 6; k >= 0 && length < 64; --k) {
+    std::uint64_t longer = starts & (runs[k] >> length);
+    if (longer == 0) continue;
+    starts = longer;
+    length += std::uint32_t{1} << k;
+  }
   return length;
 }
 

@@ -42,13 +42,30 @@ TEST_CASE("free runs of units are found where they are, as a bit by bit search f
   }
 }
 
-TEST_CASE("a tensor of a power of two takes no more than its size", "[shm]") {
+TEST_CASE("a tensor of a power of two takes no more than its size, where there are many of its kind or it is large", "[shm]") {
   test::ArenaFixture fixture(256 * kMiB);
   auto store = fixture.attach(1);
-  for (std::uint64_t bytes = 64; bytes <= 64 * kMiB; bytes *= 2) {
-    auto draft = *store->create(bytes_spec(static_cast<std::int64_t>(bytes)));
-    CHECK(fixture.arena->slot(draft.handle().index()).footprint == bytes);
+  std::vector<Draft> many;
+  for (std::uint64_t bytes = 64; bytes <= 32 * kMiB; bytes *= 2) {
+    std::uint64_t count = bytes <= limits::kLargestCellBytes ? Place::kUnitsPerBlock : 1;
+    for (std::uint64_t i = 0; i < count; ++i) many.push_back(*store->create(bytes_spec(static_cast<std::int64_t>(bytes))));
+    CHECK(fixture.arena->slot(many.back().handle().index()).footprint == bytes);
   }
+}
+
+TEST_CASE("a few tensors of many sizes share blocks", "[shm]") {
+  test::ArenaFixture fixture(256 * kMiB);
+  auto store = fixture.attach(1);
+  std::vector<Draft> few;
+  for (std::uint32_t c = size_class_for(limits::kAlwaysCellBytes) + 1; c < size_class_count(); ++c)
+    few.push_back(*store->create(bytes_spec(static_cast<std::int64_t>(size_class_bytes(c)))));
+  CHECK(stats(*fixture.arena).blocks_leased <= 2);
+  fixture.require_consistent();
+  few.clear();
+  fixture.arena->header().wanted_bytes.store(1);
+  store->make_room();
+  fixture.arena->header().wanted_bytes.store(0);
+  CHECK(stats(*fixture.arena).blocks_leased == 0);
 }
 
 TEST_CASE("the end of a large tensor's last block is used by others", "[shm]") {

@@ -51,7 +51,7 @@ Report fragmentation(const Options& options) {
   report.notes.push_back("seed " + std::to_string(kSeed) + ", " + std::to_string(kParticipants) + " participants, " +
                          std::to_string(steps) + " allocations of 64 B to " + std::to_string(largest / kMiB) + " MiB in an arena of " +
                          std::to_string(arena / kMiB) + " MiB");
-  report.notes.push_back("unusable: (leased blocks - live payload) / leased blocks; live: payload / arena; refused: of all allocations");
+  report.notes.push_back("unusable: (leased blocks - live payload) / leased blocks, without those kept for the next tensor, which go back when asked for; live: payload / arena; refused: of all allocations");
   report.notes.push_back("first-refused-at is 100 when none was refused");
   auto figure = [&](const char* name, std::size_t i) { return Row{name, "%", false, {figures[i], figures[i], 1}}; };
   report.rows.push_back({"fragmentation/60%-live/unusable", "%", false, {figures[0], figures[1], static_cast<std::size_t>(figures[2])}});

@@ -54,7 +54,8 @@ void MixedLoad::drop_one() {
 
 double MixedLoad::unusable_percent() const {
   for (const auto& store : stores_) store->collect();
-  double leased = static_cast<double>(shm::stats(*arena_.arena).blocks_leased) * static_cast<double>(limits::kBlockBytes);
+  auto figures = shm::stats(*arena_.arena);
+  double leased = static_cast<double>(figures.blocks_leased - figures.blocks_kept) * static_cast<double>(limits::kBlockBytes);
   return leased <= 0 ? 0 : 100 * (leased - static_cast<double>(live_bytes_)) / leased;
 }
 

@@ -31,7 +31,8 @@ class MixedLoad {
 
   std::uint64_t allocations() const { return allocations_; }
   double live() const { return static_cast<double>(live_bytes_) / static_cast<double>(capacity_); }
-  // (bytes of leased blocks - live payload) / bytes of leased blocks, in percent.
+  // (bytes of leased blocks - live payload) / bytes of leased blocks, in percent; without blocks that are only kept, and given back when
+  // somebody asks for room.
   double unusable_percent() const;
 
  private:
