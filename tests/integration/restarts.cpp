@@ -111,16 +111,22 @@ TEST_CASE("a killed zygote is replaced, and workers can still be restarted", "[i
 }
 
 TEST_CASE("a spare takes the place of a killed worker, and another one is parked", "[integration]") {
-  Daemon daemon({.config = counter_config(1, "spares = 1")});
+  Daemon daemon({.config = "[supervisor]\nlog_level = \"debug\"\n" + counter_config(1, "spares = 1")});
+  auto parked = [&daemon](int pid) { return daemon.logged("event=\"spare parked\" group=cpu pid=" + std::to_string(pid) + "\n"); };
+  auto spares = [&daemon] {
+    std::string log = daemon.log();
+    std::size_t count = 0;
+    for (auto at = log.find("spare parked"); at != std::string::npos; at = log.find("spare parked", at + 1)) ++count;
+    return count;
+  };
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
   REQUIRE(*counter.call(Counter::add, 5).get(10s) == 5);
-  auto before = processes_of(daemon.runtime_dir());
+  daemon.wait_until("a spare is parked", [&] { return spares() == 1; });
   daemon.kill_and_wait("cpu");
-  int now = daemon.worker("cpu").pid;
-  CHECK(std::find(before.begin(), before.end(), now) != before.end());  // it was there already
+  CHECK(parked(daemon.worker("cpu").pid));  // it was there already
   CHECK(*counter.call(Counter::value).get(10s) == 5);
-  daemon.wait_until("another spare is parked", [&] { return processes_of(daemon.runtime_dir()).size() == before.size(); });
+  daemon.wait_until("another spare is parked", [&] { return spares() == 2; });
   CHECK(daemon.stop() == 0);
 }
 
