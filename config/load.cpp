@@ -31,7 +31,7 @@ std::string without(std::string message, const std::string& path) {
 }
 
 void fill_cache(Arena& arena, Source& source) {
-  if (arena.cache_share_ppm != 0) arena.cache_bytes = arena.size_bytes / 1'000'000 * arena.cache_share_ppm;
+  if (arena.cache_share_ppm != 0) arena.cache_bytes = static_cast<std::uint64_t>(static_cast<double>(arena.size_bytes) * arena.cache_share_ppm / 1e6);
   if (arena.cache_bytes > arena.size_bytes)
     source.problems.add("arena.cache", format_size(arena.cache_bytes) + " is more than the arena (" + format_size(arena.size_bytes) + ")");
   if (!arena.spill.empty() && arena.spill_bytes == 0) arena.spill_bytes = arena.size_bytes;

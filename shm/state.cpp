@@ -82,6 +82,10 @@ Handle commit(const Arena& arena, ActorId actor, Handle manifest, std::uint64_t 
   return Handle::from_bits(cell.committed.exchange(manifest.bits(), std::memory_order_acq_rel));
 }
 
+void move_commit(const Arena& arena, ActorId actor, Handle manifest) {
+  arena.cell(actor).committed.store(manifest.bits(), std::memory_order_release);
+}
+
 Handle committed(const Arena& arena, ActorId actor) {
   return Handle::from_bits(arena.cell(actor).committed.load(std::memory_order_acquire));
 }

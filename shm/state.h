@@ -26,5 +26,7 @@ Result<State> open_manifest(Store& store, const Tensor& manifest);
 // Makes `manifest` the actor's commit and returns the one that it replaces (0: none).
 Handle commit(const Arena& arena, ActorId actor, Handle manifest, std::uint64_t state_bytes);
 Handle committed(const Arena& arena, ActorId actor);
+// Makes `manifest`, a copy of the actor's commit, its commit: nothing is counted, for nothing has changed but where it lies.
+void move_commit(const Arena& arena, ActorId actor, Handle manifest);
 
 }  // namespace tv::shm

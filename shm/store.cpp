@@ -134,7 +134,10 @@ Result<Draft> Store::create(const TensorSpec& spec, ActorId creator, Nanoseconds
 
 Result<Allocator::Allocation> Store::allocate(std::uint64_t bytes, Nanoseconds patience) {
   auto place = allocator_.allocate(bytes);
-  bool never = bytes > std::uint64_t{arena_->geometry().blocks} * limits::kBlockBytes;
+  // More than its kind of participant may have at all: no waiting helps.
+  const Geometry& g = arena_->geometry();
+  bool client = arena_->participant(self_).kind.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(ParticipantKind::kClient);
+  bool never = bytes > std::uint64_t{client ? g.client_blocks : g.worker_blocks()} * limits::kBlockBytes;
   if (place || never || !may_pass(place.error())) return place;
   return wait_for_room(bytes, Deadline::in(patience), place.error());
 }
@@ -265,7 +268,8 @@ void Store::drop(Handle handle) {
 
 // Nobody holds it any more: its memory goes back to its owner, which often is ourselves.
 void Store::let_go(std::uint32_t index) {
-  if (!allocator_.release(index)) mark_freed(*arena_, index);
+  if (!allocator_.release(index)) return mark_freed(*arena_, index);
+  if (self_ == kSupervisor) allocator_.trim();  // it makes little, and has no use for a block of its own between two of them
 }
 
 bool Store::drop_if_sole(Handle handle) {
@@ -281,7 +285,10 @@ bool Store::drop_if_sole(Handle handle) {
   return true;
 }
 
-void Store::collect() { allocator_.collect(); }
+void Store::collect() {
+  allocator_.collect();
+  if (self_ == kSupervisor) allocator_.trim();
+}
 
 void Store::make_room() {
   if (arena_->header().wanted_bytes.load(std::memory_order_relaxed) == 0) return;

@@ -19,7 +19,11 @@ Result<shm::Tensor> get_envelope(shm::Store& store, shm::Handle handle) {
                envelope->bytes() % sizeof(capnp::word) == 0 && envelope->bytes() <= limits::kMaxRingBytes;
   if (!words)
     return Error{Errc::kInvalidArgument, "the envelope of a dead letter is " + to_string(envelope->spec()) + ", which no message is"};
-  return envelope;
+  // A copy of the supervisor's own: the worker's block is not kept for the sake of a few bytes. Where there is no room, the worker's stays.
+  auto draft = store.create(envelope->spec(), kNoActor, 0ns);
+  if (!draft) return envelope;
+  std::memcpy(draft->data(), envelope->data(), envelope->bytes());
+  return std::move(*draft).seal();
 }
 
 }  // namespace

@@ -19,6 +19,12 @@ Result<bool> ActorState::restore(Actor& actor) {
   auto state = TV_TRY(shm::open_manifest(*store_, manifest));
   auto saved = TV_TRY(SavedState::parse(state, store_));
   if (auto loaded = run_user_code([&] { actor.load(*saved); }); !loaded) return Error{Errc::kActorError, "load: " + loaded.error().message};
+  // A copy in memory of this process's own: else each dead incarnation would leave a block behind for as long as its last commit stands. Dead
+  // before the store the old one stands, after it the copy does. Where there is no room, the old one does as well.
+  if (auto copy = shm::put_manifest(*store_, state, id_)) {
+    shm::move_commit(*store_->arena(), id_, copy->handle());
+    manifest = std::move(*copy);
+  }
   manifest_ = std::move(manifest);
   tensors_ = std::move(state.tensors);
   return true;

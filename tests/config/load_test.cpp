@@ -222,8 +222,8 @@ TEST_CASE("the largest permitted configuration is loaded") {
 }
 
 TEST_CASE("the cache is a size or a share of the arena, wherever the arena's size stands") {
-  CHECK(good(kWorker + "[arena]\nsize = \"100MiB\"\n").arena.cache_bytes == (std::uint64_t{100} << 20) / 1'000'000 * 100'000);
-  CHECK(good(kWorker + "[arena]\ncache = \"50%\"\nsize = \"64MiB\"\n").arena.cache_bytes == (std::uint64_t{64} << 20) / 1'000'000 * 500'000);
+  CHECK(good(kWorker + "[arena]\nsize = \"100MiB\"\n").arena.cache_bytes == std::uint64_t{10} << 20);
+  CHECK(good(kWorker + "[arena]\ncache = \"50%\"\nsize = \"64MiB\"\n").arena.cache_bytes == std::uint64_t{32} << 20);
   CHECK(good(kWorker + "[arena]\ncache = \"3MiB\"\nsize = \"64MiB\"\n").arena.cache_bytes == std::uint64_t{3} << 20);
   CHECK(good(kWorker + "[arena]\ncache = 0\n").arena.cache_bytes == 0);
   auto spill = good(kWorker + "[arena]\nsize = \"64MiB\"\nspill = \"/s\"\n").arena;

@@ -27,10 +27,13 @@ TEST_CASE("a dead letter holds its message and the tensors in it until it is rem
   CHECK(letter.tries == 3);
   CHECK(letter.cause == "killed by SIGSEGV");
   CHECK(letter.taken_ns > 0);
-  CHECK(f.worker->get(envelope));
+  shm::Handle kept = letter.envelope.handle();
+  CHECK(f.worker->get(kept));
+  CHECK(f.arena->slot(kept.index()).creator == kSupervisor);  // a copy: the worker's memory is not kept for its sake
+  CHECK_FALSE(f.worker->get(envelope));
   CHECK(f.worker->get(tensor));
   letters.remove(1);
-  CHECK_FALSE(f.worker->get(envelope));
+  CHECK_FALSE(f.worker->get(kept));
   CHECK_FALSE(f.worker->get(tensor));
   CHECK(letters.find(1).error().code == Errc::kNotFound);
   f.require_consistent();

@@ -125,6 +125,22 @@ TEST_CASE("an actor that cannot start keeps nobody else from starting and answer
   CHECK(f.must(f.actor<Counter>("good").call(Counter::add, 1).get()) == 1);
 }
 
+TEST_CASE("a restored commit lies in the memory of the living: dead incarnations leave no block behind for it", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter");
+  f.start();
+  CHECK(f.must(f.actor<Counter>("a").call(Counter::add, 5).get()) == 5);
+  for (int life = 2; life <= 5; ++life) {
+    f.lose_worker();
+    CHECK(shm::use_by_participant(*f.arena)[kSupervisor].blocks_leased > 0);  // until it has been restored
+    f.start();
+    f.custody.release_state(0);  // as the supervisor does when it is told that the actor is ready
+    CHECK(shm::use_by_participant(*f.arena)[kSupervisor].blocks_leased == 0);
+    f.require_consistent();
+  }
+  CHECK(f.must(f.actor<Counter>("a").call(Counter::value).get()) == 5);
+}
+
 TEST_CASE("the next incarnation goes on from the last commit with the mail that is left", "[runtime]") {
   RuntimeFixture f;
   f.plan("a", "test.counter");
