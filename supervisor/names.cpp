@@ -93,7 +93,7 @@ void Names::make_room() {
   // What has been freed lies in blocks of others: they take it back, and give back what they keep (Store::make_room).
   for (ParticipantId p = 1; p < limits::kMaxParticipants; ++p)
     if (arena.participant(p).kind.load(std::memory_order_acquire) != 0) shm::ring_doorbell(arena, p, kSupervisor);
-  shm::announce_room(arena);
+  // Not announced here: whatever gives memory back says so itself. A word for nothing would wake the waiter, who would ask again at once.
 }
 
 }  // namespace tv::supervisor
