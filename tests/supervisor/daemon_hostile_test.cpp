@@ -154,11 +154,17 @@ TEST_CASE("a daemon without free descriptors turns clients away and recovers", "
   REQUIRE(::prlimit(daemon.pid(), RLIMIT_NOFILE, nullptr, &before) == 0);
   tight.rlim_max = before.rlim_max;
   REQUIRE(::prlimit(daemon.pid(), RLIMIT_NOFILE, &tight, nullptr) == 0);
-  auto socket = ipc::seqpacket_connect(ipc::attach_socket(daemon.runtime_dir()));
-  REQUIRE(socket);
-  CHECK(ipc::receive_packet(socket->get(), Deadline::in(test::kPatience)).error().code == Errc::kUnavailable);
+  // More connections than there may be gaps among its descriptors: the ones that find none are closed at once.
+  std::vector<Fd> sockets;
+  for (int i = 0; i < 16; ++i) {
+    auto socket = ipc::seqpacket_connect(ipc::attach_socket(daemon.runtime_dir()));
+    REQUIRE(socket);
+    sockets.push_back(std::move(*socket));
+  }
+  CHECK(ipc::receive_packet(sockets.back().get(), Deadline::in(test::kPatience)).error().code == Errc::kUnavailable);
   // The connection is closed before the event is logged.
   daemon.eventually("the log entry", [&] { return daemon.log().find("no file descriptor is left") != std::string::npos; });
+  sockets.clear();
   CHECK(daemon.health() == "ok");
   REQUIRE(::prlimit(daemon.pid(), RLIMIT_NOFILE, &before, nullptr) == 0);
   CHECK(attach(daemon).participant);
