@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,7 +51,6 @@ struct Options {
 // Of one operation; in memory that all jobs share.
 struct Tally {
   std::atomic<std::uint64_t> steps{0}, places{0}, kills{0}, violations{0};
-  std::atomic<unsigned> jobs{0};  // that have done their part
 };
 
 // The way through an operation, from one act of the driver to the next.
@@ -251,12 +251,13 @@ void print_total(const Options& options, const Tally* tallies) {
 }
 
 // The tracer and the traced take turns: on one processor a turn costs least.
-void stay_on_processor(unsigned job) {
-  cpu_set_t allowed, one;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-  unsigned count = CPU_COUNT(&allowed), skip = job % count;
+void stay_on_processor(const cpu_set_t& allowed, unsigned job) {
+  unsigned count = CPU_COUNT(&allowed);
+  if (count == 0) return;
+  unsigned skip = job % count;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed) || skip-- > 0) continue;
+    cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     (void)::sched_setaffinity(0, sizeof one, &one);
@@ -264,36 +265,76 @@ void stay_on_processor(unsigned job) {
   }
 }
 
-void run_job(const Options& options, unsigned job, Tally* tallies) {
-  stay_on_processor(job);
-  std::size_t shown = 0;
-  for (std::size_t i = 0; i < operations().size(); ++i) {
-    const Operation& operation = operations()[i];
-    if (!options.operation.empty() && options.operation != operation.name) continue;
-    // Samples are too short to be divided.
-    bool divided = options.sample == 0;
-    if (!divided && i % options.jobs != job) continue;
-    Driver driver(operation);
-    auto legs = driver.explore();
-    auto moments = moments_of(legs, options.all || !options.at.empty());
-    std::size_t steps = 0;
-    for (const auto& leg : legs) steps += leg.route.size() - 1;
-    tallies[i].steps = steps + legs.size() - 1;
-    tallies[i].places = moments_of(legs, false).size();
-    if (options.sample > 0) {
-      std::mt19937_64 random(options.seed + i);
-      moments = choose(legs, options.sample, random);
+// Runs `work` for each job, this process being job 0, and waits for all. False if one of them has failed.
+bool in_jobs(unsigned count, const std::function<void(unsigned)>& work) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  (void)::sched_getaffinity(0, sizeof allowed, &allowed);
+  std::fflush(stdout);
+  std::vector<pid_t> others;
+  for (unsigned job = 1; job < count; ++job) {
+    pid_t pid = ::fork();
+    if (pid == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      stay_on_processor(allowed, job);
+      work(job);
+      std::exit(0);
     }
-    for (std::size_t m = divided ? job : 0; m < moments.size(); m += divided ? options.jobs : 1) {
-      if (!options.at.empty() && moments[m].text() != options.at) continue;
-      auto violations = driver.kill_at(legs, moments[m]);
-      ++tallies[i].kills;
-      tallies[i].violations += violations.size();
-      for (const auto& violation : violations)
-        if (++shown <= kMaxShown) std::fprintf(stderr, "%s: %s\n", g_doing, violation.c_str());
-    }
-    if (++tallies[i].jobs == (divided ? options.jobs : 1)) print_row(operation.name, tallies[i]);
+    others.push_back(pid);
   }
+  stay_on_processor(allowed, 0);
+  work(0);
+  (void)::sched_setaffinity(0, sizeof allowed, &allowed);
+  bool good = true;
+  for (pid_t pid : others) {
+    int status = 0;
+    good &= pid > 0 && ::waitpid(pid, &status, 0) == pid && status == 0;
+  }
+  return good;
+}
+
+void kill_at_each(const Operation& operation, const std::vector<Leg>& legs, const std::vector<Moment>& moments, unsigned job, unsigned jobs,
+                  Tally& tally) {
+  Driver driver(operation);
+  for (std::size_t m = job; m < moments.size(); m += jobs) {
+    auto violations = driver.kill_at(legs, moments[m]);
+    ++tally.kills;
+    for (const auto& violation : violations)
+      if (++tally.violations <= kMaxShown) std::fprintf(stderr, "%s: %s\n", g_doing, violation.c_str());
+  }
+}
+
+// One operation, by so many jobs. False if one of them has failed.
+bool run(const Options& options, std::size_t index, unsigned jobs, Tally& tally) {
+  const Operation& operation = operations()[index];
+  auto legs = Driver(operation).explore();
+  for (const auto& leg : legs) tally.steps += leg.route.size() - 1;
+  tally.steps += legs.size() - 1;
+  tally.places = moments_of(legs, false).size();
+  auto moments = moments_of(legs, options.all || !options.at.empty());
+  if (!options.at.empty()) std::erase_if(moments, [&](const Moment& moment) { return moment.text() != options.at; });
+  if (options.sample > 0) {
+    std::mt19937_64 random(options.seed + index);
+    moments = choose(legs, options.sample, random);
+  }
+  bool good = in_jobs(jobs, [&](unsigned job) { kill_at_each(operation, legs, moments, job, jobs, tally); });
+  print_row(operation.name, tally);
+  return good;
+}
+
+// Samples are too short to be divided: there, the jobs divide the operations.
+bool run_all(const Options& options, Tally* tallies) {
+  auto wanted = [&](std::size_t i) { return options.operation.empty() || options.operation == operations()[i].name; };
+  bool good = true;
+  if (options.sample == 0) {
+    for (std::size_t i = 0; i < operations().size(); ++i)
+      if (wanted(i)) good &= run(options, i, options.jobs, tallies[i]);
+    return good;
+  }
+  return in_jobs(options.jobs, [&](unsigned job) {
+    for (std::size_t i = job; i < operations().size(); i += options.jobs)
+      if (wanted(i)) (void)run(options, i, 1, tallies[i]);
+  });
 }
 
 int usage() {
@@ -335,21 +376,7 @@ int main(int argc, char** argv) {
   for (std::size_t i = 0; i < operations().size(); ++i) new (&tallies[i]) Tally{};
   std::printf("%-26s %8s %8s %8s %10s\n", "operation", "steps", "seen", "kills", "violations");
   std::fflush(stdout);
-  std::vector<pid_t> jobs;
-  for (unsigned job = 1; job < options.jobs; ++job) {
-    pid_t pid = ::fork();
-    if (pid == 0) {
-      run_job(options, job, tallies);
-      std::exit(0);
-    }
-    jobs.push_back(pid);
-  }
-  run_job(options, 0, tallies);
-  bool failed = false;
-  for (pid_t pid : jobs) {
-    int status = 0;
-    failed |= ::waitpid(pid, &status, 0) != pid || status != 0;
-  }
+  bool failed = !run_all(options, tallies);
   print_total(options, tallies);
   for (std::size_t i = 0; i < operations().size(); ++i) failed |= tallies[i].violations > 0;
   return failed ? 1 : 0;
