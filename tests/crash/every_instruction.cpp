@@ -166,7 +166,8 @@ class Driver {
     scene_->reason = operation_.reason;
     scene_->check = operation_.check;
     if (operation_.before) operation_.before(*scene_);
-    victim_ = std::make_unique<Stepper>([this] {
+    std::span<const std::byte> shared(scene_->arena->base(), scene_->arena->geometry().total_bytes);
+    victim_ = std::make_unique<Stepper>(shared, [this] {
       Victim victim(*scene_);
       begin_stepping();
       if (operation_.prepare) operation_.prepare(victim);

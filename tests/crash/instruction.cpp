@@ -103,4 +103,12 @@ bool may_write(std::uint64_t bytes) {
   return !((modrm & 7) == 4 && byte(at + 2) == 0x24 && (rex & 1) == 0);
 }
 
+unsigned repeated_store_bytes(std::uint64_t bytes) {
+  auto byte = [bytes](std::size_t i) { return static_cast<std::uint8_t>(bytes >> (8 * i)); };
+  if (byte(0) != 0xf3) return 0;
+  unsigned at = (byte(1) & 0xf0) == 0x40 ? 2 : 1;
+  std::uint8_t opcode = byte(at);
+  return opcode == 0xa4 || opcode == 0xa5 || opcode == 0xaa || opcode == 0xab ? at + 1 : 0;
+}
+
 }  // namespace tv::test

@@ -10,4 +10,7 @@ bool is_system_call(std::uint64_t bytes);
 // May it write to memory other than the stack? Of the many that cannot, the frequent ones are known.
 bool may_write(std::uint64_t bytes);
 
+// Bytes of a string instruction that stores again and again (rep movs, rep stos), each time a step; 0: another one.
+unsigned repeated_store_bytes(std::uint64_t bytes);
+
 }  // namespace tv::test

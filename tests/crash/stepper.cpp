@@ -86,7 +86,7 @@ void finish_stepping() {
   __builtin_unreachable();
 }
 
-Stepper::Stepper(const std::function<void()>& child) {
+Stepper::Stepper(std::span<const std::byte> shared, const std::function<void()>& child) : shared_(shared) {
   pid_ = ::fork();
   if (pid_ < 0) no_ptrace("fork");
   if (pid_ > 0) return;
@@ -148,22 +148,30 @@ bool Stepper::run_to_mark() {
 }
 
 Stepper::At Stepper::step() {
-  bool may_sleep = is_system_call(instruction());
+  std::uint64_t bytes = instruction();
+  unsigned repeated = repeated_store_bytes(bytes);
+  if (repeated > 0 && !in_shared(peek_user(pid_, offsetof(user_regs_struct, rdi)))) return run_until(address() + repeated);
   if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0) return At::kGone;
-  At at = wait_for_stop(may_sleep);
+  At at = wait_for_stop(is_system_call(bytes));
   return at == At::kNext && is_kernels(address()) ? leave_kernels_page() : at;
 }
 
 // The clock functions begin again when the clock has ticked meanwhile, which it always has at this pace.
-Stepper::At Stepper::leave_kernels_page() {
-  std::uint64_t back = peek_text(pid_, peek_user(pid_, offsetof(user_regs_struct, rsp)));
+Stepper::At Stepper::leave_kernels_page() { return run_until(peek_text(pid_, peek_user(pid_, offsetof(user_regs_struct, rsp)))); }
+
+Stepper::At Stepper::run_until(std::uint64_t there) {
   {
-    Breakpoint there(pid_, back);
-    if (!there || ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr) != 0) return At::kGone;
+    Breakpoint breakpoint(pid_, there);
+    if (!breakpoint || ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr) != 0) return At::kGone;
     if (At at = wait_for_stop(false); at != At::kNext) return at;
   }
-  ::ptrace(PTRACE_POKEUSER, pid_, offsetof(user_regs_struct, rip), back);
+  ::ptrace(PTRACE_POKEUSER, pid_, offsetof(user_regs_struct, rip), there);
   return At::kNext;
+}
+
+bool Stepper::in_shared(std::uint64_t address) const {
+  auto begin = reinterpret_cast<std::uint64_t>(shared_.data());
+  return address >= begin && address < begin + shared_.size();
 }
 
 Stepper::At Stepper::finish_step() { return wait_for_stop(false); }

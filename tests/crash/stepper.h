@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -29,8 +30,8 @@ using Route = std::vector<Waypoint>;
 
 class Stepper {
  public:
-  // Forks; `child` runs traced, and dies with its parent.
-  explicit Stepper(const std::function<void()>& child);
+  // Forks; `child` runs traced, and dies with its parent. `shared` is the memory that others see.
+  Stepper(std::span<const std::byte> shared, const std::function<void()>& child);
   ~Stepper();  // kills
   Stepper(const Stepper&) = delete;
   Stepper& operator=(const Stepper&) = delete;
@@ -44,7 +45,8 @@ class Stepper {
     kGone,    // dead, see why_not()
     kAstray,  // over, without having come by on a known route
   };
-  // One instruction, or one call of the clock, which only reads. After kAsleep, finish_step() goes on when it has been woken.
+  // One instruction, or one call of the clock, which only reads, or all of an instruction that clears or copies private memory piece by
+  // piece. After kAsleep, finish_step() goes on when it has been woken.
   At step();
   At finish_step();
 
@@ -64,9 +66,12 @@ class Stepper {
  private:
   At wait_for_stop(bool may_sleep);
   At leave_kernels_page();
+  At run_until(std::uint64_t address);
+  bool in_shared(std::uint64_t address) const;
   bool asleep() const;
   At run_to(const Waypoint& point);
 
+  const std::span<const std::byte> shared_;
   pid_t pid_ = -1;
   bool running_ = false;  // past its first mark
   bool set_options_ = true;
