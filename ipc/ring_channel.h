@@ -34,7 +34,7 @@ class Mail {
   shm::RingPosition end() const { return record_.end; }
   // Its sender does not want it any more: not to be begun, and to be given up if the method can.
   bool withdrawn() const { return record_.withdrawn(); }
-  wire::Envelope::Reader envelope() const { return reader_->getRoot<wire::Envelope>(); }
+  wire::Envelope::Reader envelope() const { return envelope_; }
   // The envelope's one segment, and the handles of its tensors: for those who keep a copy longer than the mail.
   kj::ArrayPtr<const capnp::word> words() const { return segment_; }
   std::span<const std::uint64_t> handles() const { return record_.handles; }
@@ -45,7 +45,8 @@ class Mail {
   shm::Lane lane_ = shm::Lane::kMail;
   shm::Record record_{};
   kj::ArrayPtr<const capnp::word> segment_;
-  std::unique_ptr<capnp::SegmentArrayMessageReader> reader_;
+  std::optional<capnp::SegmentArrayMessageReader> reader_;
+  wire::Envelope::Reader envelope_;  // of reader_
 };
 
 // A message that has been sent: names it to withdraw().
@@ -116,6 +117,8 @@ class RingChannel {
     std::array<std::optional<shm::RingReader>, limits::kMaxParticipants> readers;
     std::uint64_t look = ~std::uint64_t{0};  // bit p: ring p may hold mail; a doorbell's bit sets it, an empty ring clears it
     ParticipantId next = 0;                  // whose turn it is
+    std::optional<ParticipantId> last;       // whose mail came last, until its ring was found empty
+    std::uint32_t streak = 0;                // mail received since we have waited for long or sent
   };
 
   Outbox& outbox(ParticipantId to, shm::Lane lane) { return outboxes_[static_cast<std::size_t>(lane)][to]; }
@@ -136,11 +139,13 @@ class RingChannel {
   void finish(ParticipantId from, shm::Lane lane, shm::RingPosition end);
   void look_at(std::uint64_t bits);
   void look_for_urgent();
+  bool linger();
 
   std::shared_ptr<shm::Store> store_;
   std::array<std::array<Outbox, limits::kMaxParticipants>, shm::kLanes> outboxes_;
   std::array<std::atomic<std::uint64_t>, shm::kLanes> in_flight_{};  // bit p: outbox p of that lane holds tensors
   std::atomic<std::uint64_t> malformed_{0};
+  std::atomic<bool> has_sent_{false};  // since the receiving thread looked last: others may wait for our answer, and we for theirs
 
   // Of the thread that receives.
   std::array<Inbox, shm::kLanes> inboxes_;

@@ -8,17 +8,10 @@
 #include <bit>
 #include <cerrno>
 
+#include "shm/pause.h"
+
 namespace tv::shm {
 namespace {
-
-// A single instruction that tells the core that it is waiting.
-inline void pause_cpu() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 static_assert(std::endian::native == std::endian::little, "the low half of a word is at its address");
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "shm/doorbell.h"
+#include "shm/pause.h"
 
 namespace tv::shm {
 namespace {
@@ -216,6 +217,17 @@ Result<std::optional<Record>> RingReader::next() {
     return std::optional<Record>{record};
   }
   return std::optional<Record>{};
+}
+
+bool RingReader::linger(bool rest) const {
+  constexpr int kLooks = 32;
+  if (rest && tail_seen_ == scan_)
+    for (int i = 0; i < 3 * kLooks; ++i) pause_cpu();
+  for (int look = 0; look < kLooks; ++look) {
+    if (tail_seen_ != scan_ || cursors_->tail.load(std::memory_order_relaxed) != scan_) return true;
+    pause_cpu();
+  }
+  return false;
 }
 
 bool RingReader::begin(const Record& record) {

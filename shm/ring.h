@@ -89,6 +89,12 @@ class RingReader {
   // kCorrupt when the ring holds what no correct sender writes: its unread content has been skipped then.
   Result<std::optional<Record>> next();
 
+  // Looks for a record for about a microsecond, after a rest of a few if asked for: whether next() would find one. Between messages
+  // of a stream this is cheaper than a doorbell, whose bit its sender would have to set again; where the sender has no core of its own it is
+  // a waste. The rest is for a reader that is faster than the writer: each look takes cache lines from the writer, so few looks that find
+  // several records are better than one for each.
+  bool linger(bool rest = false) const;
+
   // The record is about to be handled. False: its sender has withdrawn it, and is told that it was not.
   bool begin(const Record& record);
   // A record up to this one, or a later one, has been begun before, perhaps by a predecessor that died of it: a withdrawal comes too

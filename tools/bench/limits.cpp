@@ -7,6 +7,8 @@
 #include <atomic>
 #include <climits>
 
+#include "shm/pause.h"
+
 namespace tv::bench {
 namespace {
 
@@ -14,14 +16,6 @@ using FutexWord = std::atomic<std::uint32_t>;
 
 void sleep_on(FutexWord& word, std::uint32_t seen) { ::syscall(SYS_futex, &word, FUTEX_WAIT, seen, nullptr, nullptr, 0); }
 void wake(FutexWord& word, int count) { ::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0); }
-
-inline void pause_cpu() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 struct Words {
   alignas(64) FutexWord there;
@@ -49,7 +43,7 @@ class FutexDuplex : public Duplex {
   void await(FutexWord& word, std::uint32_t value) const {
     for (std::uint32_t seen; (seen = word.load(std::memory_order_acquire)) != value;) {
       if (spinning_) {
-        pause_cpu();
+        shm::pause_cpu();
       } else {
         sleep_on(word, seen);
       }

@@ -27,6 +27,7 @@ class Sender {
  private:
   // Looks again now and then, as envelopes' senders do.
   std::span<std::byte> reserve() {
+    if (auto room = writer_.reserve(kMessageBytes, 0, Deadline{0})) return *room;
     for (Deadline late = Deadline::in(kPatience);;) {
       auto room = writer_.reserve(kMessageBytes, 0, Deadline::in(kLookAgain));
       if (room || late.passed()) return must(std::move(room));
@@ -46,27 +47,38 @@ class Receiver {
   }
   void receive(std::size_t count) {
     while (count > 0) {
-      std::uint64_t rung = shm::wait_doorbell(*arena_, self_, Deadline::in(kPatience));
-      if (rung == 0) throw Failure("no message came");
+      std::uint64_t rung = wait();
       for (auto& [from, reader] : readers_)
         if ((rung & bit(from)) != 0) count -= drain(reader);
     }
   }
 
  private:
-  static std::size_t drain(shm::RingReader& reader) {
+  // Spins as the receivers of envelopes do.
+  std::uint64_t wait() {
+    auto began = monotonic_ns();
+    auto rung = shm::wait_doorbell(*arena_, self_, Deadline::in(kPatience), spin_.budget());
+    if (rung == 0) throw Failure("no message came");
+    spin_.waited(Nanoseconds{monotonic_ns() - began}, true);
+    return rung;
+  }
+
+  std::size_t drain(shm::RingReader& reader) {
     std::size_t taken = 0;
-    while (auto record = must(reader.next())) {
-      keep(*static_cast<const volatile std::byte*>(record->payload.data()));
-      reader.done(record->end);
-      ++taken;
-    }
+    do {
+      while (auto record = must(reader.next())) {
+        keep(*static_cast<const volatile std::byte*>(record->payload.data()));
+        reader.done(record->end);
+        ++taken;
+      }
+    } while (spin_.budget() > 0ns && reader.linger());
     return taken;
   }
 
   std::shared_ptr<shm::Arena> arena_;
   ParticipantId self_;
   std::vector<std::pair<ParticipantId, shm::RingReader>> readers_;
+  shm::SpinPolicy spin_ = shm::SpinPolicy::of_this_process();
 };
 
 // `count` of a round is what each sender sends; sample 0 the time until all has been received.
@@ -149,12 +161,13 @@ std::unique_ptr<Crew> envelopes(const std::vector<int>& cpus) {
               }};
   sides[1] = {cpus[1], [=] { *sender = must(ipc::RingChannel::open(must(shm::Store::open(arena->arena, 2)))); },
               [=](Turn turn) {
+                Deadline deadline = Deadline::in(kPatience);
                 for (std::size_t k = 0; k < turn.count; ++k) {
                   auto build = [k](wire::Envelope::Builder envelope, ipc::Encoder&) {
                     envelope.setCallId(k);
                     envelope.initReply().setInt(static_cast<std::int64_t>(k));
                   };
-                  must((*sender)->send(1, build, Deadline::in(kPatience)));
+                  must((*sender)->send(1, build, deadline));
                 }
               }};
   return std::make_unique<Crew>("envelopes", std::move(sides), 1);
