@@ -23,9 +23,6 @@ inline constexpr std::size_t kMaxDims = 8;
 inline constexpr std::size_t kUnitBytes = std::size_t{32} << 10;
 inline constexpr std::size_t kLargestCellBytes = 4 * kUnitBytes;
 
-// Objects up to this size lie in cells from the first one of their class on; of larger ones the first few take units.
-inline constexpr std::size_t kAlwaysCellBytes = 1024;
-
 // Blocks that a participant keeps leased though nothing lies in them, so that a steady coming and going of tensors makes no system
 // calls; and never more than this share of the arena. They are given back when somebody waits for room.
 inline constexpr std::uint32_t kMaxKeptBlocks = 256;

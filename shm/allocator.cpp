@@ -1,14 +1,16 @@
 #include "shm/allocator.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tv::shm {
 
 Allocator::Allocator(const Arena& arena, ParticipantId self)
-    : arena_(arena), slots_(arena, self), blocks_(arena, self), units_(arena.geometry().blocks), given_out_(arena.geometry().slots()),
+    : arena_(arena), self_(self), slots_(arena, self), blocks_(arena, self), units_(arena.geometry().blocks), given_out_(arena.geometry().slots()),
       sparse_class_(arena.geometry().slots()), sparse_objects_(size_class_count()) {}
 
 Result<Allocator::Allocation> Allocator::allocate(std::uint64_t bytes) {
+  bytes = std::max<std::uint64_t>(bytes, 1);  // an empty tensor has a place, too
   std::lock_guard lock(mutex_);
   collect_locked();
   std::uint32_t slot = TV_TRY(slots_.take());
@@ -35,9 +37,8 @@ Result<Place> Allocator::take_memory(std::uint64_t bytes) {
   return cell ? take_cell(bytes) : take_units(bytes);
 }
 
-// Until half a block's worth of units is taken by the class. Not for the smallest, of which there are many in any load, and fast is best.
+// Until half a block's worth of units is taken by the class.
 bool Allocator::is_sparse(std::uint64_t bytes) const {
-  if (bytes <= limits::kAlwaysCellBytes) return false;
   std::uint32_t size_class = size_class_for(bytes);
   if (cells_.has_block(size_class)) return false;
   std::uint64_t units = (bytes + limits::kUnitBytes - 1) / limits::kUnitBytes;
@@ -61,6 +62,7 @@ Result<Place> Allocator::take_units(std::uint64_t bytes) {
   if (units > std::uint64_t{arena_.geometry().blocks} * Place::kUnitsPerBlock)
     return Error{Errc::kArenaFull, "a tensor of " + std::to_string(bytes >> 20) + " MiB is larger than the arena; raise [arena] size"};
   auto count = static_cast<std::uint32_t>(units);
+  if (count == 1 && spare_unit_) return *std::exchange(spare_unit_, std::nullopt);
   if (count <= Place::kUnitsPerBlock) {
     if (auto spot = units_.take(count)) return Place{BlockKind::kUnits, 0, 0, spot->block, spot->unit, count};
   }
@@ -94,8 +96,23 @@ void Allocator::release_locked(std::uint32_t index) {
 void Allocator::release_memory(const Place& place) {
   if (place.kind == BlockKind::kCells) {
     if (cells_.release(place.block, place.first)) blocks_.give_up(place.block, 1);
-    return;
+  } else if (may_keep_unit(place)) {
+    spare_unit_ = place;
+  } else {
+    release_units(place);
   }
+}
+
+bool Allocator::may_keep_unit(const Place& place) const {
+  bool wanted = arena_.header().wanted_bytes.load(std::memory_order_relaxed) != 0;
+  return place.units == 1 && !spare_unit_ && self_ != kSupervisor && !units_.is_adopted(place.block) && !wanted;
+}
+
+void Allocator::release_spare_unit() {
+  if (auto place = std::exchange(spare_unit_, std::nullopt)) release_units(*place);
+}
+
+void Allocator::release_units(const Place& place) {
   // Neighbouring blocks that become empty are given up as one run, so that a tensor of the same size finds them again.
   std::uint32_t first = 0, count = 0;
   auto give_up = [&] {
@@ -126,11 +143,13 @@ void Allocator::trim() {
 void Allocator::trim_idle() {
   std::lock_guard lock(mutex_);
   collect_locked();
+  release_spare_unit();
   for (std::uint32_t block : cells_.take_empty()) blocks_.give_up(block, 1);
   blocks_.trim(limits::kIdleKeptBlocks);
 }
 
 void Allocator::trim_locked() {
+  release_spare_unit();
   for (std::uint32_t block : cells_.take_empty()) blocks_.give_back(block, 1);
   blocks_.trim();
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "shm/block_leases.h"
@@ -49,16 +50,21 @@ class Allocator {
   Result<Place> take_cell(std::uint64_t bytes);
   Result<Place> take_units(std::uint64_t bytes);
   void release_memory(const Place& place);
+  void release_units(const Place& place);
+  bool may_keep_unit(const Place& place) const;
+  void release_spare_unit();
   void release_locked(std::uint32_t slot);
   void collect_locked();
   void trim_locked();
 
   const Arena& arena_;
+  ParticipantId self_;
   std::mutex mutex_;
   SlotLeases slots_;
   BlockLeases blocks_;
   CellBlocks cells_;
   UnitBlocks units_;
+  std::optional<Place> spare_unit_;  // the one freed last, still taken in units_: what comes and goes one at a time finds it at once
   GivenOut given_out_;
   // A class of which few objects are alive has no block of its own: they take units, and little of a block stays empty.
   LazyArray<std::uint8_t> sparse_class_;       // by slot: class + 1 of an object that took units for that reason

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "shm/handle.h"
 #include "shm/place.h"
@@ -118,7 +119,9 @@ class Checker {
     if (word.kind == BlockKind::kNone && !empty) problem(name + " holds an object and says that it does not");
     bool moment = word.kind == BlockKind::kNone && at_hand_ && at_hand_(b);
     if (empty && owner == kSupervisor && !moment) problem(name + " is the supervisor's, holds no object and is not given back");
-    if (empty && word.kind == BlockKind::kUnits) problem(name + " holds no object and is neither kept nor given back");
+    // One may hold the unit that its owner freed last and keeps for its next tensor.
+    if (empty && word.kind == BlockKind::kUnits && (std::exchange(spare_units_, spare_units_ | bit(owner)) & bit(owner)) != 0)
+      problem(name + " holds no object and is neither kept nor given back");
   }
 
   void ring(ParticipantId from, ParticipantId to, Lane lane, FsckReport& report) {
@@ -138,6 +141,7 @@ class Checker {
   const std::function<bool(std::uint32_t)>& at_hand_;
   Problems problems_;
   std::vector<std::vector<std::uint64_t>> taken_;  // by block: a bit a cell or unit
+  std::uint64_t spare_units_ = 0;                  // bit p: an empty block of units of participant p has been met
 };
 
 }  // namespace

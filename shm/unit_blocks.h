@@ -33,8 +33,9 @@ class UnitBlocks {
     for (std::uint32_t n = 0; n < place.blocks(); ++n)
       if (release_in(place.block + n, place.units_in(n))) empty(place.block + n);
   }
-  // An object in a dead participant's blocks.
+  // An object in a dead participant's blocks, where nothing more is put.
   void adopt(const Place& place);
+  bool is_adopted(std::uint32_t block) const { return blocks_[block].adopted; }
 
  private:
   static constexpr std::uint32_t kNone = 0xffff'ffff;

@@ -57,11 +57,37 @@ TEST_CASE("a few tensors of many sizes share blocks", "[shm]") {
   test::ArenaFixture fixture(256 * kMiB);
   auto store = fixture.attach(1);
   std::vector<Draft> few;
-  for (std::uint32_t c = size_class_for(limits::kAlwaysCellBytes) + 1; c < size_class_count(); ++c)
+  for (std::uint32_t c = 0; c < size_class_count(); ++c)
     few.push_back(*store->create(bytes_spec(static_cast<std::int64_t>(size_class_bytes(c)))));
   CHECK(stats(*fixture.arena).blocks_leased <= 2);
   fixture.require_consistent();
   few.clear();
+  fixture.arena->header().wanted_bytes.store(1);
+  store->make_room();
+  fixture.arena->header().wanted_bytes.store(0);
+  CHECK(stats(*fixture.arena).blocks_leased == 0);
+}
+
+TEST_CASE("an empty tensor has a place of its own", "[shm]") {
+  test::ArenaFixture fixture;
+  auto store = fixture.attach(1);
+  auto first = *store->create(bytes_spec(0));
+  auto second = *store->create(bytes_spec(0));
+  CHECK(first.data() != second.data());
+  fixture.require_consistent();
+}
+
+TEST_CASE("the memory freed last serves the next small tensor, and goes back when somebody waits for room", "[shm]") {
+  test::ArenaFixture fixture;
+  auto store = fixture.attach(1);
+  const std::byte* place = nullptr;
+  for (int i = 0; i < 3; ++i) {
+    auto draft = *store->create(bytes_spec(1000));
+    auto* at = static_cast<const std::byte*>(draft.data());
+    if (place) CHECK(at == place);
+    place = at;
+  }
+  fixture.require_consistent();
   fixture.arena->header().wanted_bytes.store(1);
   store->make_room();
   fixture.arena->header().wanted_bytes.store(0);

@@ -141,7 +141,7 @@ TEST_CASE("a name that was evicted goes on with its versions", "[cache]") {
 }
 
 TEST_CASE("many more names than the table holds may come and go, and versions only grow", "[cache]") {
-  Fixture f({8 * 512, 0});
+  Fixture f({8 * limits::kUnitBytes, 0});
   std::uint64_t last = 0;
   for (std::uint32_t i = 0; i < 3 * limits::kMaxNames; ++i) {
     REQUIRE(f.put("name" + std::to_string(i), 512));

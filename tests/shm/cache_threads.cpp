@@ -12,7 +12,7 @@ using namespace tv::shm;
 
 TEST_CASE("a reader that races with evictions gets the whole tensor of the name or none", "[cache][threads]") {
   constexpr int kReaders = 3, kNames = 12, kPuts = 4000;
-  constexpr std::int64_t kBytes = 1024;  // what it takes is what it is: a cell
+  constexpr std::int64_t kBytes = 5 * limits::kUnitBytes;  // what it takes is what it is
   unsigned seed = std::random_device{}();
   INFO("seed " << seed);
   test::ArenaFixture fixture;
