@@ -188,6 +188,7 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   } else if (cause.fault && !fault.empty()) {
     cause.text += ": " + fault;
   }
+  if (!asked) cause = unasked(std::move(cause));
   if (cause.hopeless && !worker.last_word.empty()) cause.text += ": " + worker.last_word;
   bool was_ready = worker.ready_realtime_ns != 0;
   Nanoseconds healthy{was_ready ? noticed_ns - worker.ready_ns : 0};
