@@ -249,6 +249,8 @@ void Workers::actor_failed(std::size_t index, ActorId actor, const std::string& 
   in_.changed();
 }
 
+void Workers::commit_failed(ActorId actor, const std::string& why) { in_.actors.commit_failed(actor, why); }
+
 void Workers::cannot_work(std::size_t index, const std::string& why) { workers_[index].last_word = why; }
 
 }  // namespace tv::supervisor
