@@ -110,10 +110,12 @@ void read_clients(const Value& value, Arena& out) {
   auto size = value.size(kWhole);
   if (!size) return;
   if (!share) {
-    if (*size == 0) return value.expected("a size of more than 0, such as \"64MiB\", or a share such as \"12.5%\"");
+    if (*size < limits::kBlockBytes)
+      return value.expected("a size of at least one block, \"2MiB\", or a share such as \"12.5%\": clients cannot attach without");
     out.client_bytes = *size;
     return;
   }
+  if (*size == 0) return value.expected("a share of more than 0, such as \"12.5%\": clients cannot attach without a block");
   out.client_share = static_cast<double>(*size) / static_cast<double>(kWhole);
   if (out.client_share > 0.5) value.problem("at most half of the arena can be clients'; write \"50%\" or less");
 }
@@ -136,6 +138,13 @@ void read_cache(const Value& value, Arena& out) {
   if (!share) out.cache_bytes = *size;
 }
 
+void read_spill_size(const Value& value, Arena& out) {
+  auto size = value.size();
+  if (!size) return;
+  if (*size == 0) return value.expected("a size of more than 0; where nothing is to be spilled, leave spill out");
+  out.spill_bytes = *size;
+}
+
 constexpr Key<Arena> kArenaKeys[] = {
     {"size", read_arena_size},
     {"ring", read_ring},
@@ -146,7 +155,7 @@ constexpr Key<Arena> kArenaKeys[] = {
     {"huge_pages", read_huge_pages},
     {"cache", read_cache},
     {"spill", [](const Value& value, Arena& out) { set(out.spill, value.path()); }},
-    {"spill_size", [](const Value& value, Arena& out) { set(out.spill_bytes, value.size()); }},
+    {"spill_size", read_spill_size},
 };
 
 constexpr Key<Backoff> kBackoffKeys[] = {

@@ -93,6 +93,7 @@ struct Status {
   arena @11 :ArenaInfo;
   restarts @12 :UInt64;         # of workers, since the daemon's start
   malformed @13 :UInt64;        # messages and connections dropped because they were nonsense
+  problems @14 :List(Text);     # what does not go as it should and shows in no state: commits that fail
 }
 
 struct WorkerInfo {
@@ -130,6 +131,10 @@ struct ActorInfo {
   deadLetters @13 :UInt64;      # messages given up because they killed the worker too often, since the daemon's start
   expired @14 :UInt64;          # messages whose deadline had passed before they were read; not in `handled`
   cancelled @15 :UInt64;        # messages that their senders withdrew in time; not in `handled`
+  commitsFailed @16 :UInt64;    # since the daemon's start
+  commitsFailingSinceNs @17 :Int64;  # CLOCK_MONOTONIC of the first failure in a row; 0: the last commit succeeded
+  lastCommitError @18 :Text;    # of the last one that failed, however long ago
+  deadLettersKept @19 :UInt64;  # of deadLetters, those in the list: not those that were replayed, purged, dropped, or had no room
 }
 
 struct PoolInfo {
@@ -146,7 +151,7 @@ struct ObjectInfo {
   dtype @2 :Text;
   shape @3 :List(Int64);
   bytes @4 :UInt64;
-  creator @5 :Text;             # participant
+  creator @5 :Text;             # participant; "client 12 (departed)" for a client that is attached no more
   holders @6 :List(Text);
   createdNs @7 :Int64;          # CLOCK_MONOTONIC
   state @8 :Text;               # unsealed, sealed, failed

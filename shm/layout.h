@@ -165,7 +165,9 @@ struct alignas(64) ActorCell {
   Word expired;        // messages whose deadline had passed before they were read; not in `handled`
   Word cancelled;      // messages withdrawn by their senders before they were begun; not in `handled`
   Word dead_letters;   // messages given up because they killed the worker too often
-  Word reserved[5];
+  Word commits_failed;
+  Word commit_failing_since_ns;  // CLOCK_MONOTONIC of the first failed commit in a row; 0: the last one succeeded, or there was none
+  Word reserved[3];
 };
 static_assert(sizeof(ActorCell) == 128);
 

@@ -16,6 +16,7 @@ struct Actor {
   shm::ActorState state = shm::ActorState::kStarting;
   Incarnation incarnation = 0;
   std::string message;  // why it is stopped or failed
+  std::string commit_error;  // why the last commit that failed did, however long ago
   bool wanted = true;   // false: left out of its worker's next assignment
   bool hosted = false;  // the worker's present process knows it
 };
@@ -40,6 +41,7 @@ class Actors {
   std::vector<AssignedActor> assign(std::size_t worker);
   void ready(ActorId id);
   void failed(ActorId id, const std::string& why);
+  void commit_failed(ActorId id, const std::string& why) { actors_[id].commit_error = why; }
   // The worker's process has ended, and the worker is to come back. Restart types decide who comes back with it.
   void worker_ended(std::size_t worker, Ending ending);
   void worker_stopped(std::size_t worker);

@@ -29,6 +29,9 @@ struct DaemonView {
   std::function<std::uint64_t()> malformed;
 };
 
+// Actors whose last commit failed. Some of it may be over by the time of the look.
+std::vector<ActorId> failing_commits(const Actors& actors, const shm::Arena& arena);
+
 void write_status(const DaemonView& view, wire::Status::Builder out);
 void write_workers(const DaemonView& view, capnp::List<wire::WorkerInfo>::Builder out);
 void write_actors(const DaemonView& view, capnp::List<wire::ActorInfo>::Builder out);

@@ -81,6 +81,12 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
       workers_->actor_failed(worker, notice.getActor(), reason(notice.getFailure()));
       return {};
     }
+    case wire::ToSupervisor::COMMIT_FAILED: {
+      auto notice = message.getCommitFailed();
+      if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      workers_->commit_failed(notice.getActor(), reason(notice.getFailure()));
+      return {};
+    }
     case wire::ToSupervisor::READY:
       workers_->ready(worker);
       return {};

@@ -38,6 +38,11 @@ Cause cause_of(const siginfo_t& info) {
   return {text, true, false, info.si_status == SIGSEGV || info.si_status == SIGBUS};
 }
 
+Cause unasked(Cause cause) {
+  if (!cause.abnormal) cause.text += ": the process ended itself, though nobody had asked it to; does a plug-in call exit()?";
+  return cause;
+}
+
 Cause could_not_start(std::string why, bool hopeless) { return {"could not start: " + std::move(why), true, hopeless, false}; }
 
 }  // namespace tv::supervisor

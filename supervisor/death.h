@@ -22,6 +22,8 @@ struct Cause {
 
 // `info` as waitid() fills it.
 Cause cause_of(const siginfo_t& info);
+// Of a process that nobody had asked to end: exit code 0 says nothing by itself then.
+Cause unasked(Cause cause);
 // One that the supervisor knows better than the kernel: "could not start: ...".
 Cause could_not_start(std::string why, bool hopeless);
 

@@ -188,6 +188,7 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   } else if (cause.fault && !fault.empty()) {
     cause.text += ": " + fault;
   }
+  if (!asked) cause = unasked(std::move(cause));
   if (cause.hopeless && !worker.last_word.empty()) cause.text += ": " + worker.last_word;
   bool was_ready = worker.ready_realtime_ns != 0;
   Nanoseconds healthy{was_ready ? noticed_ns - worker.ready_ns : 0};
@@ -247,6 +248,8 @@ void Workers::actor_failed(std::size_t index, ActorId actor, const std::string& 
   log::error("actor failed", {{"actor", known.placed.name}, {"worker", workers_[index].config->name}, {"cause", why}});
   in_.changed();
 }
+
+void Workers::commit_failed(ActorId actor, const std::string& why) { in_.actors.commit_failed(actor, why); }
 
 void Workers::cannot_work(std::size_t index, const std::string& why) { workers_[index].last_word = why; }
 

@@ -81,6 +81,7 @@ class Workers {
   void ready(std::size_t index);
   void actor_ready(std::size_t index, ActorId actor, bool restored);
   void actor_failed(std::size_t index, ActorId actor, const std::string& why);
+  void commit_failed(ActorId actor, const std::string& why);
   void cannot_work(std::size_t index, const std::string& why);
 
   const std::vector<Worker>& all() const { return workers_; }

@@ -119,6 +119,14 @@ void ControlLink::actor_failed(ActorId actor, const Error& why) {
   });
 }
 
+void ControlLink::commit_failed(ActorId actor, const Error& why) {
+  post([&](wire::ToSupervisor::Builder message) {
+    auto out = message.initCommitFailed();
+    out.setActor(actor);
+    set_failure(out.initFailure(), why);
+  });
+}
+
 void ControlLink::ready() {
   post([](wire::ToSupervisor::Builder message) { message.setReady(); });
 }

@@ -33,6 +33,8 @@ class ControlPort : public ipc::NamePort {
   // Notices: sent in order, never waited for.
   virtual void actor_ready(ActorId actor, bool restored) = 0;
   virtual void actor_failed(ActorId actor, const Error& why) = 0;
+  // Its state could not be committed; how often, and since when, is in the actor's cell.
+  virtual void commit_failed(ActorId actor, const Error& why) = 0;
   virtual void ready() = 0;
   virtual void stopping() = 0;
 

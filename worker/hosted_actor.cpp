@@ -1,6 +1,7 @@
 #include "worker/hosted_actor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "config/log.h"
 #include "worker/outcome.h"
@@ -50,6 +51,9 @@ Result<bool> HostedActor::start(const ActorType* type) {
   if (!made) return Error{made.error().code, "cannot make it: " + made.error().message};
   if (!actor_) return Error{Errc::kActorError, "its type " + type_->name + " makes no actor"};
   bool restored = TV_TRY(restore());
+  // Its state is the last commit's again: nothing is uncommitted.
+  commit_failure_.reset();
+  cell().commit_failing_since_ns.store(0, std::memory_order_relaxed);
   auto started = run_user_code([&] { actor_->on_start(context_); });
   if (!started) return Error{started.error().code, "on_start: " + started.error().message};
   phase_ = Phase::kRunning;
@@ -76,7 +80,7 @@ void HostedActor::stop() {
     log::error("on_stop threw", {{"actor", plan_.name}, {"cause", stopped.error().message}});
   if (ever_handled_) {
     if (auto committed = commit(); !committed)
-      log::error("state not committed", {{"actor", plan_.name}, {"cause", committed.error().message}});
+      log::error("state lost at the stop", {{"actor", plan_.name}, {"cause", "not committed: " + committed.error().message}});
   }
   actor_.reset();
   phase_ = Phase::kStopped;
@@ -106,7 +110,24 @@ Result<void> HostedActor::commit() {
   // Whatever comes of it, the next attempt is due with the next message or interval, not at once.
   uncommitted_ = 0;
   last_commit_ = Deadline::in(0ns);
-  return state_.commit(*actor_);
+  auto committed = state_.commit(*actor_);
+  note_commit(committed);
+  return committed;
+}
+
+void HostedActor::note_commit(const Result<void>& committed) {
+  auto& since = cell().commit_failing_since_ns;
+  if (committed) {
+    if (std::exchange(commit_failure_, std::nullopt)) log::notice("state committed again", {{"actor", plan_.name}});
+    since.store(0, std::memory_order_relaxed);
+    return;
+  }
+  cell().commits_failed.fetch_add(1, std::memory_order_relaxed);
+  if (since.load(std::memory_order_relaxed) == 0) since.store(static_cast<std::uint64_t>(monotonic_ns()), std::memory_order_relaxed);
+  const Error& why = committed.error();
+  if (std::exchange(commit_failure_, why.code) == why.code) return;
+  log::error("state not committed", {{"actor", plan_.name}, {"cause", why.message}, {"next", "tensorctl describe actor " + plan_.name}});
+  services_.control.commit_failed(plan_.id, why);
 }
 
 Deadline HostedActor::next_commit() const {

@@ -58,6 +58,7 @@ class HostedActor {
   void count(bool failed);
 
   // Commits if so many messages have been handled, or so much time has passed, as the plan says.
+  // A failure is noted in the cell and logged, and the supervisor is told, once for all that follow each other.
   Result<void> commit_if_due();
   Result<void> commit();
   // When commit_if_due() has something to do by the clock; never() when it has not.
@@ -68,6 +69,7 @@ class HostedActor {
 
  private:
   Result<bool> restore();
+  void note_commit(const Result<void>& committed);
 
   ActorPlan plan_;
   const Services& services_;
@@ -81,6 +83,7 @@ class HostedActor {
   bool ever_handled_ = false;
   std::uint64_t uncommitted_ = 0;  // messages since the last commit
   Deadline last_commit_;
+  std::optional<Errc> commit_failure_;  // of the last commit, if it failed
 };
 
 }  // namespace tv::worker

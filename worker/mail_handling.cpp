@@ -137,7 +137,9 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   } else if (!committed) {
     refuse(request,
            Error{Errc::kOutcomeUnknown, actor.plan().name + "." + request.method +
-                                            ": it ran, but its effect would not outlive the worker: " + committed.error().message});
+                                            ": it ran, and its effect stands in the living actor, but its state could not be committed: "
+                                            "a crash before the next commit would lose the effect: " +
+                                            committed.error().message});
   } else {
     answer(request, result.asReader(), encoder);
   }

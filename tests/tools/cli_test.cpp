@@ -160,8 +160,14 @@ TEST_CASE("misuse has exit code 2 and one line that says what is wrong", "[cli]"
   CHECK(mentions(misuse({"status", "--timeout", "0s"}), "more than 0"));
   CHECK(mentions(misuse({"call", "a", "m", "--save", "x.txt"}), ".safetensors"));
   CHECK(mentions(misuse({"list", "workers", "--named"}), "objects only"));
-  misuse({"list", "objects", "--limit", "0"});
-  misuse({"list", "objects", "--limit", "many"});
+  for (const char* limit : {"0", "-1", "many", "1.5", "4294967296", ""})
+    CHECK(mentions(misuse({"list", "objects", "--limit", limit}),
+                   limit[0] ? "--limit: expected a whole number from 1 to 4294967295, found" : "--limit"));
+  CHECK(mentions(misuse({"arena", "top", "--limit", "0"}), "found \"0\""));
+  CHECK(mentions(misuse({"dead-letters", "show", "-3"}), "the ID of a dead letter: expected a whole number from 1 to"));
+  std::string longest(80, 'd'), too_long(81, 'd');
+  CHECK(options({"status", "-r", longest.c_str()}).runtime_dir == longest);
+  CHECK(mentions(misuse({"status", "-r", too_long.c_str()}), "--runtime-dir: the path has 81 bytes, at most 80 are possible"));
   misuse({"describe", "participant", "3"});
 }
 

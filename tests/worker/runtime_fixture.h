@@ -21,6 +21,7 @@ class FakeControl : public worker::ControlPort {
  public:
   void actor_ready(ActorId actor, bool was_restored) override { started[actor] = was_restored; }
   void actor_failed(ActorId actor, const Error& why) override { failed[actor] = why.message; }
+  void commit_failed(ActorId actor, const Error& why) override { uncommitted[actor].push_back(why.message); }
   void ready() override { is_ready = true; }
   void stopping() override { is_stopping = true; }
   Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline) override {
@@ -44,6 +45,7 @@ class FakeControl : public worker::ControlPort {
   std::optional<Error> letter_refusal;
   std::map<ActorId, bool> started;
   std::map<ActorId, std::string> failed;
+  std::map<ActorId, std::vector<std::string>> uncommitted;
   std::map<std::string, shm::Handle> published;
   bool is_ready = false;
   bool is_stopping = false;

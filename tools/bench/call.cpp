@@ -63,6 +63,7 @@ class NoControl : public worker::ControlPort {
  public:
   void actor_ready(ActorId, bool) override {}
   void actor_failed(ActorId, const Error& why) override { throw Failure(why.message); }
+  void commit_failed(ActorId, const Error& why) override { throw Failure(why.message); }
   void ready() override {}
   void stopping() override {}
   Result<std::uint64_t> ask(const ipc::NameOrder&, Deadline) override { return Error{Errc::kUnsupported, "no supervisor"}; }

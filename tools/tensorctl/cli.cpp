@@ -2,7 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <charconv>
+#include <limits>
 
+#include "config/limits.h"
 #include "config/units.h"
 #include "tools/tensorctl/help.h"
 
@@ -67,6 +70,23 @@ Nanoseconds parse_age(const std::string& text) {
   return *age;
 }
 
+template <class Number>
+Number parse_positive(const std::string& what, const std::string& text) {
+  Number number = 0;
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc() || end != text.data() + text.size() || number == 0)
+    throw mistake(what + ": expected a whole number from 1 to " + std::to_string(std::numeric_limits<Number>::max()) + ", found \"" + text +
+                  "\"");
+  return number;
+}
+
+// Sockets lie in it, whose paths have little room: no daemon can be there.
+void check_runtime_dir(const std::string& path) {
+  if (path.size() > limits::kMaxRuntimeDirBytes)
+    throw mistake("--runtime-dir: the path has " + std::to_string(path.size()) + " bytes, at most " +
+                  std::to_string(limits::kMaxRuntimeDirBytes) + " are possible for a directory with sockets in it");
+}
+
 int parse_signal_or_throw(const std::string& text) {
   if (auto signal = parse_signal(text)) return *signal;
   throw mistake("--signal: there is no signal \"" + text + "\"" + hint(text, signal_names()));
@@ -119,6 +139,9 @@ class Definition {
     if (!kind_.empty()) options_.kind = parse_kind(plain(kind_), *verb_ == Verb::kList);
     options_.signal = parse_signal_or_throw(plain(signal_));
     if (!options_.save.empty()) check_save(options_.save);
+    check_runtime_dir(options_.runtime_dir);
+    if (limit_) options_.limit = parse_positive<std::uint32_t>("--limit", plain(*limit_));
+    if (letter_) options_.letter = parse_positive<std::uint64_t>("the ID of a dead letter", plain(*letter_));
     if (*verb_ == Verb::kLettersPurge && all_ == (options_.letter != 0))
       throw mistake("dead-letters purge: expected the ID of a letter or --all" + std::string(all_ ? ", not both" : ""));
     if (*verb_ == Verb::kList && kind_.empty()) options_.kind = Kind::kObject;  // tensorctl objects
@@ -155,7 +178,7 @@ class Definition {
   }
 
   void add_object_options(CLI::App* list, const char* limit, const char* named, const char* holders) {
-    list->add_option("--limit", options_.limit, limit)->check(CLI::PositiveNumber)->type_name("N");
+    list->add_option("--limit", limit_, limit)->type_name("N");
     list->add_flag("--named", options_.named, named);
     list->add_flag("--holders", options_.holders, holders);
   }
@@ -180,7 +203,7 @@ class Definition {
     auto* leaks = verb(*arena_, "leaks", "Old objects that no name, state or mail explains", help::kArena, Verb::kArenaLeaks);
     leaks->add_option("--older-than", older_than_, "Younger ones are left out (1min)")->type_name("TIME");
     auto* top = verb(*arena_, "top", "Who has the most, and the largest objects", help::kArena, Verb::kArenaTop);
-    top->add_option("--limit", options_.limit, "So many objects (10)")->check(CLI::PositiveNumber)->type_name("N");
+    top->add_option("--limit", limit_, "So many objects (10)")->type_name("N");
     verb(app_, "version", "Of tensorctl; needs no daemon", help::kVersion, Verb::kVersion);
   }
 
@@ -193,10 +216,7 @@ class Definition {
 
   CLI::App* letter_verb(const char* name, const char* description, Verb v) {
     auto* sub = verb(*letters_, name, description, help::kDeadLetters, v);
-    sub->add_option("id", options_.letter, "Of the letter, as the list has it")
-        ->required(v != Verb::kLettersPurge)
-        ->check(CLI::PositiveNumber)
-        ->type_name("ID");
+    sub->add_option("id", letter_, "Of the letter, as the list has it")->required(v != Verb::kLettersPurge)->type_name("ID");
     return sub;
   }
 
@@ -221,7 +241,7 @@ class Definition {
     cache_->require_subcommand(0, 1);
     auto* list =
         verb(*cache_, "list", "All of them: where they are, who holds them, and how full the cache is", help::kCache, Verb::kCacheList);
-    list->add_option("--limit", options_.limit, "At most so many (1000)")->check(CLI::PositiveNumber)->type_name("N");
+    list->add_option("--limit", limit_, "At most so many (1000)")->type_name("N");
     cache_verb("pin", "Keep a cached one from being evicted", Verb::kCachePin);
     cache_verb("unpin", "Let a pinned one be evicted again", Verb::kCacheUnpin);
     cache_verb("remove", "Take the name away, of a cached or published one", Verb::kCacheRemove);
@@ -255,6 +275,7 @@ class Definition {
   Options options_;
   std::optional<Verb> verb_;
   std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL";
+  std::optional<std::string> limit_, letter_;
   CLI::App* arena_ = nullptr;
   CLI::App* letters_ = nullptr;
   CLI::App* cache_ = nullptr;

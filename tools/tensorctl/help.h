@@ -24,6 +24,7 @@ Exit codes: 0 done, 1 failed, 2 misuse, 3 not running, 4 no such thing.)";
 inline constexpr std::string_view kStatus = R"(Examples:
   tensorctl status
   tensorctl status -o json | jq -r .health        ok, degraded, starting or stopping
+  tensorctl status -o json | jq -r .problems[]    what shows in no state, such as commits that fail
   tensorctl -r /tmp/try status                    another daemon than this user's default)";
 
 inline constexpr std::string_view kList = R"(Examples:

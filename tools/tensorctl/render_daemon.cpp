@@ -32,6 +32,12 @@ std::string arena_summary(wire::ArenaInfo::Reader r) {
          config::format_size(r.getBackedBytes()) + " of memory";
 }
 
+Json texts_json(capnp::List<capnp::Text>::Reader texts) {
+  Json list = Json::array();
+  for (auto text : texts) list.push_back(str(text));
+  return list;
+}
+
 Json status_json(wire::Status::Reader r) {
   return {{"health", str(r.getHealth())},
           {"version", str(r.getDaemonVersion())},
@@ -46,6 +52,7 @@ Json status_json(wire::Status::Reader r) {
           {"clients", r.getClients()},
           {"restarts", r.getRestarts()},
           {"malformed", r.getMalformed()},
+          {"problems", texts_json(r.getProblems())},
           {"arena", arena_json(r.getArena())}};
 }
 
@@ -69,6 +76,7 @@ std::string render(wire::Status::Reader r, const View& view) {
   };
   if (r.getMalformed() > 0 || view.output == Output::kWide)
     lines.push_back({"malformed", {counted(r.getMalformed(), "message") + " dropped", r.getMalformed() ? Tone::kWarning : Tone::kPlain}});
+  for (auto problem : r.getProblems()) lines.push_back({"problem", {str(problem), Tone::kBad}});
   return render_lines(lines, view.screen);
 }
 
@@ -91,14 +99,12 @@ std::string render(wire::ArenaInfo::Reader r, const View& view) {
 std::string render(wire::FsckInfo::Reader r, const View& view) {
   auto problems = r.getProblems();
   if (view.output == Output::kJson) {
-    Json list = Json::array();
-    for (auto problem : problems) list.push_back(str(problem));
     return json_text({{"ok", problems.size() == 0},
                       {"objects", r.getObjects()},
                       {"blocks", r.getBlocks()},
                       {"rings", r.getRings()},
                       {"unread_bytes", r.getUnreadBytes()},
-                      {"problems", list}});
+                      {"problems", texts_json(problems)}});
   }
   std::string out;
   for (auto problem : problems) out += "problem: " + printable(str(problem)) + "\n";
