@@ -16,6 +16,7 @@ constexpr Benchmark kBenchmarks[] = {
     {"fanout", "one tensor to many receivers, until all have dropped it", fanout},
     {"scale", "cost of an operation with up to a million objects alive", scale},
     {"fragmentation", "memory that a long mixed load leaves unusable", fragmentation},
+    {"restart", "kill -9 of a worker to its restored actor's first answer", restart},
 };
 
 std::string usage() {
