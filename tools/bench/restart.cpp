@@ -21,7 +21,7 @@ namespace {
 constexpr Nanoseconds kAnswerPatience = 60s;
 constexpr double kNsPerMs = 1e6;
 // A spare is forked behind each restart: this long is left for it, as crashes in service are rarer than that.
-constexpr Nanoseconds kBetweenKills = 50ms;
+constexpr Nanoseconds kBetweenKills = 100ms;
 constexpr int kStartWorkers = 8;
 
 struct StateSize {
