@@ -34,6 +34,8 @@ class Mail {
   shm::RingPosition end() const { return record_.end; }
   // Its sender does not want it any more: not to be begun, and to be given up if the method can.
   bool withdrawn() const { return record_.withdrawn(); }
+  // Withdrawn, and certainly not begun by us or by a predecessor.
+  bool never_begun() const { return record_.never_begun(); }
   wire::Envelope::Reader envelope() const { return envelope_; }
   // The envelope's one segment, and the handles of its tensors: for those who keep a copy longer than the mail.
   kj::ArrayPtr<const capnp::word> words() const { return segment_; }

@@ -73,6 +73,8 @@ class RingWriter {
 struct Record {
   // Its sender wishes that it be not handled, or not be gone on with.
   bool withdrawn() const;
+  // It was withdrawn, and no receiver has begun it, in this life or an earlier one. False also when that is not certain.
+  bool never_begun() const;
 
   const RecordHeader* header;  // in the ring, as what follows; valid until done() has passed it
   std::span<const std::byte> payload;
