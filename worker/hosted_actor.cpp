@@ -67,6 +67,7 @@ Result<bool> HostedActor::start(const ActorType* type) {
   uncommitted_ = 0;
   last_commit_ = Deadline::in(0ns);
   progress_ = no_progress();
+  inherited_ = shm::unpack_at_hand(cell().at_hand.load(std::memory_order_relaxed));
   auto made = run_user_code([&] { actor_ = type_->make(context_); });
   if (!made) return Error{made.error().code, "cannot make it: " + made.error().message};
   if (!actor_) return Error{Errc::kActorError, "its type " + type_->name + " makes no actor"};
@@ -86,6 +87,12 @@ Result<bool> HostedActor::restore() {
   if (restored || restored.error().code == Errc::kActorError || restored.error().code == Errc::kInvalidArgument) return restored;
   log::error("committed state lost", {{"actor", plan_.name}, {"cause", restored.error().message}});
   return false;
+}
+
+shm::AtHand HostedActor::at_hand_before(const ipc::MessagePlace& place) {
+  if (inherited_ && inherited_->from == place.from && inherited_->end48 == shm::at_hand_place(place.lane, place.end))
+    return *std::exchange(inherited_, std::nullopt);
+  return shm::unpack_at_hand(cell().at_hand.load(std::memory_order_relaxed));
 }
 
 void HostedActor::fail(Error why) {
@@ -127,6 +134,11 @@ Result<void> HostedActor::commit_if_due() {
   if (!by_count && !by_size && !next_commit().passed()) return {};
   if (once() && too_early_to_retry()) return {};
   return commit();
+}
+
+Nanoseconds HostedActor::uncommitted_for() const {
+  auto since = static_cast<std::int64_t>(cell().commit_failing_since_ns.load(std::memory_order_relaxed));
+  return Nanoseconds{since == 0 ? 0 : monotonic_ns() - since};
 }
 
 void HostedActor::commit_held() {

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "ipc/ring_channel.h"
 #include "ipc/spawn.capnp.h"
+#include "shm/at_hand.h"
 #include "worker/actor_state.h"
 #include "worker/context.h"
 #include "worker/dispatch.h"
@@ -55,6 +56,10 @@ class HostedActor {
   // Its words in the arena.
   shm::ActorCell& cell() const { return services_.store->arena()->cell(plan_.id); }
 
+  // The try at this message that is stored: in its cell, or, when other messages have been begun since its start, as it was then. Else the
+  // count of a message that kills would begin anew with each incarnation that finds another one before it.
+  shm::AtHand at_hand_before(const ipc::MessagePlace& place);
+
   // REQUIRES kRunning. The result of the method is written; counts the message, commits nothing.
   Outcome handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder);
   // Adds one to handled (and failed) in the actor's cell. After the answer: a message that is not counted is done again.
@@ -83,6 +88,8 @@ class HostedActor {
     bool told;      // that its commit failed: its caller waits no more
   };
   std::deque<Held> held;
+  // Since when no commit has succeeded; 0 if the last one did.
+  Nanoseconds uncommitted_for() const;
   // Commits if anything is held, unless it failed just now.
   void commit_held();
   // A method waits for another actor. From then on nothing is held while a method runs: callers that hold up what it waits for would never
@@ -105,6 +112,7 @@ class HostedActor {
   AfterCommit after_commit_;
   Progress progress_;
   bool waits_ = false;
+  std::optional<shm::AtHand> inherited_;  // at hand when the last process ended, until it is begun again
   std::unique_ptr<Actor> actor_;
   Phase phase_ = Phase::kStopped;
   Error failure_;

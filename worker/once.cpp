@@ -11,6 +11,8 @@ namespace tv::worker {
 namespace {
 
 constexpr std::size_t kMaxFailureText = 4096;
+// How long mail stays unread while no commit succeeds.
+constexpr Nanoseconds kHoldPatience = 10s;
 
 ipc::MessagePlace place_of(const ipc::Mail& mail) { return {mail.from(), mail.lane(), mail.end()}; }
 
@@ -101,7 +103,7 @@ void Runtime::refuse_other_call(HostedActor& actor, const ipc::Mail& mail, const
 
 // False: there is no room to remember its answer, and it has been refused.
 bool Runtime::has_room_to_remember(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request) {
-  if (!request.identity || !actor.progress().full()) return true;
+  if (!request.identity || request.redo || !actor.progress().full()) return true;
   actor.progress().prune(cursors_);
   if (!actor.progress().full()) return true;
   refuse(request, Error{Errc::kOverloaded, actor.plan().name + "." + request.method + " was not executed: the actor keeps " +
@@ -144,7 +146,11 @@ void Runtime::hold(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Re
 }
 
 void Runtime::after_commit(HostedActor& actor, const Result<void>& committed) {
-  if (!committed) return tell_uncommitted(actor, committed.error());
+  if (!committed) {
+    tell_uncommitted(actor, committed.error());
+    if (actor.uncommitted_for() > kHoldPatience) let_go(actor, committed.error());
+    return;
+  }
   while (!actor.held.empty()) {
     auto held = std::move(actor.held.front());
     actor.held.pop_front();
@@ -164,6 +170,19 @@ void Runtime::tell_uncommitted(HostedActor& actor, const Error& why) {
                                                           ": it ran, but its state could not be committed yet, which will be tried again; after a "
                                                           "crash before that it runs again: " +
                                                           why.message});
+  }
+}
+
+// What is unread stands in the way of all mail of its senders to this worker: an actor that cannot commit must not do that for ever.
+void Runtime::let_go(HostedActor& actor, const Error& why) {
+  log::error("messages let go without a commit",
+             {{"actor", actor.plan().name},
+              {"messages", actor.held.size()},
+              {"cause", why.message},
+              {"consequence", "their effect stands in the living actor, and is lost if its worker dies before a commit succeeds"}});
+  for (; !actor.held.empty(); actor.held.pop_front()) {
+    channel_->done(std::move(actor.held.front().mail));
+    if (!actor.held.front().repeated) actor.count(true);
   }
 }
 

@@ -21,9 +21,9 @@ std::string in_deaths(std::uint32_t deaths) { return std::to_string(deaths) + (d
 
 // Notes the message as the one at hand. False when it must not be begun: it has been dealt with then.
 bool Runtime::take_up(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request) {
-  auto& word = services_.store->arena()->cell(actor.plan().id).at_hand;
+  auto& word = actor.cell().at_hand;
   MessagePlace place{mail->from(), mail->lane(), mail->end()};
-  auto decision = decide_delivery(shm::unpack_at_hand(word.load(std::memory_order_relaxed)), place, actor.plan().delivery);
+  auto decision = decide_delivery(actor.at_hand_before(place), place, actor.plan().delivery);
   switch (decision.step) {
     case DeliveryStep::kBegin:
       // Before anything of the message is done, and before its sender's wish to withdraw it is looked at.

@@ -110,6 +110,7 @@ class Runtime {
   void hold(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, GivenAnswer answer, bool failed);
   void after_commit(HostedActor& actor, const Result<void>& committed);
   void tell_uncommitted(HostedActor& actor, const Error& why);
+  void let_go(HostedActor& actor, const Error& why);
   void give(const Request& request, const GivenAnswer& answer);
   void commit_held(const HostedActor* except);
   void reached(Step step);
