@@ -112,7 +112,7 @@ TEST_CASE("a message that kills is counted, though each incarnation finds other 
     f.die();
   }
   REQUIRE(f.a().call(Counter::add, 1).get().ok());
-  f.run_until([&] { return !f.control.letters.empty(); }, Deadline::in(30s));
+  REQUIRE(f.run_until([&] { return !f.control.letters.empty(); }, Deadline::in(30s)).ok());
   REQUIRE(f.control.letters.size() == 1);
   CHECK(f.control.letters.front().tries == 3);
 }

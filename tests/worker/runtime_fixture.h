@@ -88,16 +88,13 @@ struct RuntimeFixture : ArenaFixture {
     return plans.back();
   }
 
-  struct Extra {
-    worker::StepWatcher* steps = nullptr;
-  };
-  void start(const Extra& extra = {}) {
+  void start(worker::StepWatcher* steps = nullptr) {
     ++incarnation;
     orders = std::make_unique<worker::Orders>();
     worker_store = attach(1, incarnation);
     worker_channel = open_channel(worker_store);
     worker::Runtime::Options options{"w", incarnation, "cpu", 1, last_death};
-    options.steps = extra.steps;
+    options.steps = steps;
     runtime = std::make_unique<worker::Runtime>(std::move(options), worker_channel, control, *orders, devices);
     orders->on_order([this] { worker_channel->wake(); });
     for (auto& each : plans) each.incarnation = incarnation;
