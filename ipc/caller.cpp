@@ -120,8 +120,8 @@ Error Caller::undeliverable(ActorId actor) const {
   return Error{Errc::kNotDelivered, message + "; see tensorctl describe actor " + name};
 }
 
-void Caller::set_cause(std::optional<MessagePlace> cause) {
-  if (cause) cause_ = {channel_->store()->self(), source_.load(std::memory_order_relaxed), *cause, 0};
+void Caller::set_cause(std::optional<MessagePlace> cause, std::uint32_t made) {
+  if (cause) cause_ = {channel_->store()->self(), source_.load(std::memory_order_relaxed), *cause, made};
   cause_thread_.store(cause ? std::this_thread::get_id() : std::thread::id{}, std::memory_order_relaxed);
 }
 

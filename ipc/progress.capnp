@@ -14,6 +14,8 @@ struct Progress {
   receiver @2 :UInt32;             # participant whose rings these are
   positions @3 :List(Place);       # by ring: everything for this actor that ends here or before is in the state
   answers @4 :List(Given);
+  handling @5 :Place;              # committed in the middle of this message's method; null: between messages
+  calls @6 :UInt32;                # requests that the method had started by then
 
   struct Place {
     from @0 :UInt32;               # participant that sent

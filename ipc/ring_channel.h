@@ -85,6 +85,7 @@ class RingChannel {
   bool begin(const Mail& mail) { return reader_of(mail).begin(mail.record_); }
   // It, or mail behind it, has been begun before, so that its sender is not told that it was withdrawn.
   bool was_begun(const Mail& mail) { return reader_of(mail).was_begun(mail.end()); }
+  bool was_begun_by_predecessor(const Mail& mail) { return reader_of(mail).was_begun_by_predecessor(mail.end()); }
   // The mail has been dealt with: its sender's cursor may pass.
   void done(std::unique_ptr<Mail> mail);
   // Sleeps until a doorbell rings or the deadline; the bits of those who rang. Spins before it sleeps as recent traffic suggests.

@@ -180,7 +180,8 @@ RingReader::RingReader(std::shared_ptr<Arena> arena, ParticipantId from, Partici
       head_(aligned(cursors_->head.load(std::memory_order_relaxed))),
       scan_(head_),
       tail_seen_(head_),
-      begun_(cursors_->begun.load(std::memory_order_relaxed)) {}
+      begun_(cursors_->begun.load(std::memory_order_relaxed)),
+      inherited_begun_(begun_) {}
 
 Error RingReader::skip_all(const char* what) {
   // To where the tail says, if that can be ahead; the writer follows. Else we stay, and it comes back here.

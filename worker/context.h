@@ -34,6 +34,7 @@ struct Services {
   const MessageAtHand* at_hand = nullptr;
   const RingCursorView* cursors = nullptr;  // REQUIRED by effectively_once actors
   StepWatcher* steps = nullptr;
+  std::function<std::uint32_t()> calls_made = nullptr;  // by the method on the stack; REQUIRED as `cursors`
 };
 
 class ActorContext final : public Context {

@@ -112,6 +112,7 @@ void HostedActor::stop() {
   actor_.reset();
   phase_ = Phase::kStopped;
   // Its next start begins with the last commit, which does not have these.
+  put_back_ |= !held.empty();
   for (; !held.empty(); held.pop_back()) waiting.push_front(std::move(held.back().mail));
 }
 
@@ -155,6 +156,7 @@ Result<void> HostedActor::commit() {
   uncommitted_ = 0;
   last_commit_ = Deadline::in(0ns);
   if (once()) progress_.prune(*services_.cursors);
+  if (handling) progress_.note_calls(*handling, services_.calls_made());
   auto committed = state_.commit(*actor_, once() ? &progress_ : nullptr);
   note_commit(committed);
   if (!once()) return committed;

@@ -96,6 +96,10 @@ class HostedActor {
   // get their answers.
   void note_wait() { waits_ = true; }
   bool waits() const { return waits_; }
+  // Messages whose methods had returned have been put back unread at a stop, because no commit succeeded.
+  bool put_back() const { return put_back_; }
+  // The message whose method is on the stack.
+  std::optional<ipc::MessagePlace> handling;
 
  private:
   Result<bool> restore();
@@ -112,6 +116,7 @@ class HostedActor {
   AfterCommit after_commit_;
   Progress progress_;
   bool waits_ = false;
+  bool put_back_ = false;
   std::optional<shm::AtHand> inherited_;  // at hand when the last process ended, until it is begun again
   std::unique_ptr<Actor> actor_;
   Phase phase_ = Phase::kStopped;

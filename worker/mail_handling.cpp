@@ -56,7 +56,7 @@ bool Runtime::take_answer(const ipc::Mail& mail) {
 void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, Request& request) {
   HostedActor* actor = find(request.target);
   if (actor && actor->once()) {
-    if (auto read = read_identity(*mail, request); !read) {
+    if (auto read = read_identity(*actor, *mail, request); !read) {
       refuse(request, read.error(), kNow);
       return channel_->done(std::move(mail));
     }
@@ -121,12 +121,18 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   // What has to be gone through with is not cancelled any more.
   at_hand_ = {request.redo ? nullptr : mail.get(), Deadline::at(request.deadline_ns)};
   caller_->set_source(actor.plan().id);
-  if (actor.once()) caller_->set_cause(ipc::MessagePlace{mail->from(), mail->lane(), mail->end()});
+  if (actor.once()) {
+    actor.handling = {mail->from(), mail->lane(), mail->end()};
+    caller_->set_cause(actor.handling, actor.progress().calls_made(*actor.handling));
+  }
   auto arguments = ipc::guard([&] { return mail->envelope().getRequest().getArgs(); });
   shm::OriginScope origin({actor.plan().id, request.method});
   auto outcome =
       arguments ? actor.handle(request.method, *arguments, result, encoder) : Outcome{Verdict::kFailed, false, arguments.error()};
-  if (actor.once()) caller_->set_cause(std::nullopt);
+  if (actor.once()) {
+    actor.handling.reset();
+    caller_->set_cause(std::nullopt);
+  }
   caller_->set_source(kNoActor);
   bool cancelled = at_hand_.cancelled();
   at_hand_ = {};

@@ -44,8 +44,9 @@ void Runtime::reached(Step step) {
 }
 
 // What an effectively_once actor needs to know of a message besides what stands in every request. An Error: it cannot be.
-Result<void> Runtime::read_identity(const ipc::Mail& mail, Request& request) {
-  request.redo = channel_->was_begun(mail) && !mail.never_begun();
+Result<void> Runtime::read_identity(const HostedActor& actor, const ipc::Mail& mail, Request& request) {
+  bool begun = actor.put_back() ? channel_->was_begun(mail) : channel_->was_begun_by_predecessor(mail);
+  request.redo = begun && !mail.never_begun();
   const shm::Arena& arena = *services_.store->arena();
   // Clients are not replayed: what they say there means nothing.
   if (static_cast<shm::ParticipantKind>(arena.participant(mail.from()).kind.load(std::memory_order_acquire)) != shm::ParticipantKind::kWorker)

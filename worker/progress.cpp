@@ -64,6 +64,7 @@ Result<GivenAnswer> read_answer(wire::Progress::Given::Reader in, std::span<shm:
 std::shared_ptr<const GivenAnswer> Progress::note(GivenAnswer answer) {
   auto& position = positions_[{answer.place.from, answer.place.lane}];
   position = std::max(position, answer.place.end);
+  if (handling_ && handling_->first == answer.place) handling_.reset();
   uncommitted_.insert(answer.place);
   uncommitted_bytes_ += answer.envelope.size();
   auto kept = std::make_shared<const GivenAnswer>(std::move(answer));
@@ -138,6 +139,10 @@ Progress::Written Progress::write() const {
   auto positions = root.initPositions(static_cast<unsigned>(positions_.size()));
   unsigned i = 0;
   for (const auto& [ring, end] : positions_) write_place({ring.first, ring.second, end}, positions[i++]);
+  if (handling_) {
+    write_place(handling_->first, root.initHandling());
+    root.setCalls(handling_->second);
+  }
   auto answers = root.initAnswers(static_cast<unsigned>(by_place_.size()));
   Written written;
   i = 0;
@@ -165,6 +170,7 @@ Result<std::optional<Progress>> Progress::read(Home home, std::span<const std::b
       auto place = TV_TRY(read_place(position));
       progress.positions_[{place.from, place.lane}] = place.end;
     }
+    if (root.hasHandling()) progress.note_calls(TV_TRY(read_place(root.getHandling())), root.getCalls());
     std::span<shm::Hold> rest = kept;
     for (auto given : root.getAnswers()) progress.insert(std::make_shared<const GivenAnswer>(TV_TRY(read_answer(given, rest))));
     if (!rest.empty()) return Error{Errc::kCorrupt, "a commit keeps objects that belong to no answer"};

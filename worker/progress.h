@@ -55,6 +55,10 @@ class Progress {
   // What it was answered with, if that is still kept; null otherwise.
   std::shared_ptr<const GivenAnswer> answer_to(const ipc::MessagePlace& place) const;
   std::shared_ptr<const GivenAnswer> answer_to(const ipc::CallIdentity& call) const;
+  // The message is being handled, and its method has started so many requests; what is committed now is a state in the middle of it.
+  void note_calls(const ipc::MessagePlace& place, std::uint32_t calls) { handling_ = {place, calls}; }
+  // How many when that was committed; 0 for a message that begins at its beginning.
+  std::uint32_t calls_made(const ipc::MessagePlace& place) const { return handling_ && handling_->first == place ? handling_->second : 0; }
   // Everything noted so far is in the arena.
   void committed() {
     uncommitted_.clear();
@@ -95,6 +99,7 @@ class Progress {
   ByPlace by_place_;
   std::map<ipc::CallIdentity, std::shared_ptr<const GivenAnswer>> by_call_;
   std::set<ipc::MessagePlace> uncommitted_;
+  std::optional<std::pair<ipc::MessagePlace, std::uint32_t>> handling_;
   std::size_t uncommitted_bytes_ = 0;
   std::size_t bytes_ = 0;
 };

@@ -25,7 +25,8 @@ Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, Con
           channel_, options_.incarnation,
           [this](const std::function<bool()>& ready, Deadline deadline) { return wait_for(ready, deadline); })),
       cursors_(channel_->store()->arena()),
-      services_{channel_->store(), caller_, control, orders, options_.device, options_.threads, &at_hand_, &cursors_, options_.steps} {
+      services_{channel_->store(), caller_, control, orders, options_.device, options_.threads, &at_hand_, &cursors_, options_.steps,
+                [this] { return caller_->calls_made(); }} {
   if (options_.spin) channel_->fix_spin(*options_.spin);
   caller_->set_wait_check([this](ActorId target) { return check_wait(target); });
 }

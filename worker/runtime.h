@@ -100,7 +100,7 @@ class Runtime {
   Result<void> try_to_send(const Request& request, const ipc::RingChannel::Build& build, Deadline deadline);
 
   // once.cpp
-  Result<void> read_identity(const ipc::Mail& mail, Request& request);
+  Result<void> read_identity(const HostedActor& actor, const ipc::Mail& mail, Request& request);
   bool recall(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, Request& request);
   void refuse_other_call(HostedActor& actor, const ipc::Mail& mail, const Request& request);
   bool has_room_to_remember(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request);

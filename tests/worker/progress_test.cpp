@@ -93,6 +93,16 @@ TEST_CASE("what is read is what was written, and that is committed", "[progress]
   CHECK(read.is_committed(*repeated));
 }
 
+TEST_CASE("what a method had called when it committed in its middle is known until its message is dealt with", "[progress]") {
+  Progress progress(kHome);
+  progress.note_calls({2, kMail, 96}, 3);
+  auto read = round_trip(progress);
+  CHECK(read.calls_made({2, kMail, 96}) == 3);
+  CHECK(read.calls_made({2, kMail, 192}) == 0);
+  read.note(answer({2, kMail, 96}));
+  CHECK(round_trip(read).calls_made({2, kMail, 96}) == 0);
+}
+
 TEST_CASE("the progress of another arena or participant is not believed", "[progress]") {
   Progress progress(kHome);
   progress.note(answer({2, kMail, 96}));

@@ -38,8 +38,14 @@ class AccountActor final : public Actor {
 class TellerActor final : public Actor {
  public:
   explicit TellerActor(Context& context) : context_(context) {}
-  void save(StateWriter& state) const override { state.put("transfers", transfers_); }
-  void load(const StateReader& state) override { state.get("transfers", transfers_); }
+  void save(StateWriter& state) const override {
+    state.put("transfers", transfers_);
+    state.put("paid", paid_);
+  }
+  void load(const StateReader& state) override {
+    state.get("transfers", transfers_);
+    state.get("paid", paid_);
+  }
 
   std::int64_t transfer(std::string from, std::string to, std::int64_t n) {
     must(account(from).call_with(kPatient, Account::withdraw, n).get());
@@ -53,6 +59,14 @@ class TellerActor final : public Actor {
     return must(account(to).call(Account::deposit, static_cast<std::int64_t>(context_.incarnation())).get());
   }
   std::int64_t transfers() { return transfers_; }
+  void pay_out(std::string to, std::int64_t n) {
+    while (paid_ < n) {
+      must(account(to).call_with(kPatient, Account::deposit, paid_ + 1).get());
+      ++paid_;
+      if (auto committed = context_.commit(); !committed) throw std::runtime_error(committed.error().message);
+    }
+    paid_ = 0;
+  }
 
  private:
   static constexpr CallOptions kPatient{.timeout = 10min};
@@ -60,6 +74,7 @@ class TellerActor final : public Actor {
 
   Context& context_;
   std::int64_t transfers_ = 0;
+  std::int64_t paid_ = 0;  // by pay_out
 };
 
 class ThrowerActor final : public Actor {
@@ -125,7 +140,8 @@ TV_PLUGIN(registry) {
       .method(Teller::transfer, &TellerActor::transfer)
       .method(Teller::donate, &TellerActor::donate)
       .method(Teller::fickle, &TellerActor::fickle)
-      .method(Teller::transfers, &TellerActor::transfers);
+      .method(Teller::transfers, &TellerActor::transfers)
+      .method(Teller::pay_out, &TellerActor::pay_out);
   registry.add<ThrowerActor, Thrower>()
       .method(Thrower::set, &ThrowerActor::set)
       .method(Thrower::add, &ThrowerActor::add)

@@ -27,6 +27,8 @@ struct Teller {
   // Not deterministic: deposits the incarnation of the teller.
   static constexpr Method<Teller, std::int64_t(std::string)> fickle{"fickle"};
   static constexpr Method<Teller, std::int64_t()> transfers{"transfers"};
+  // Deposits 1, 2, ... n, and commits after each: goes on where it was.
+  static constexpr Method<Teller, void(std::string, std::int64_t)> pay_out{"pay_out"};
 };
 
 // Throws in one of its callbacks. args: "where" ("constructor", "on_start", "on_stop", "save", "load", "method", "continuation").
