@@ -293,7 +293,7 @@ void Checker::check_poison() {
 }
 
 void Checker::check_poison(const std::string& section, const Delivery& delivery, const std::vector<std::size_t>& workers) {
-  if (delivery.mode != DeliveryMode::kAtLeastOnce || workers.empty()) return;
+  if (delivery.mode == DeliveryMode::kAtMostOnce || workers.empty()) return;
   auto& all = config_.workers;
   auto strictest = *std::min_element(workers.begin(), workers.end(),
                                      [&](auto a, auto b) { return all[a].restart.intensity < all[b].restart.intensity; });

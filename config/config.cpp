@@ -86,6 +86,8 @@ std::string_view to_string(DeliveryMode mode) {
       return "at_least_once";
     case DeliveryMode::kAtMostOnce:
       return "at_most_once";
+    case DeliveryMode::kEffectivelyOnce:
+      return "effectively_once";
   }
   return "unknown";
 }

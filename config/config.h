@@ -121,12 +121,13 @@ struct Checkpoint {
 enum class DeliveryMode {
   kAtLeastOnce,  // a message whose handling killed the worker is handled again, up to max_deliveries times
   kAtMostOnce,   // it is not: its caller learns that the outcome is unknown
+  kEffectivelyOnce,  // it is handled again as well, and its effect and its answer are those of one time (worker/README.md)
 };
 
 // What becomes of a message that an actor's worker died with.
 struct Delivery {
   DeliveryMode mode = DeliveryMode::kAtLeastOnce;
-  // At least once: how often a message may be begun before it goes to the dead letters. 1 to limits::kMaxDeliveries.
+  // At least and effectively once: how often a message may be begun before it goes to the dead letters. 1 to limits::kMaxDeliveries.
   std::uint32_t max_deliveries = 3;
 
   bool operator==(const Delivery&) const = default;

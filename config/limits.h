@@ -76,6 +76,13 @@ inline constexpr std::size_t kMaxDeadLetters = 1000;
 // What an actor's state may hold besides its tensors: it is copied with each commit, tensors are not.
 inline constexpr std::size_t kMaxStateBytes = std::size_t{64} << 20;
 
+// Effectively once. Answers of several messages wait for their commit until there are so many bytes of them.
+inline constexpr std::size_t kMaxHeldAnswerBytes = std::size_t{1} << 20;
+// Answers that callers who are being restarted may ask for again. They are copied with each commit, so that in practice there should be few:
+// as many as calls whose callers have not finished. Beyond, such calls are refused.
+inline constexpr std::size_t kMaxKeptAnswers = 16384;
+inline constexpr std::size_t kMaxKeptAnswerBytes = std::size_t{16} << 20;
+
 // Configuration.
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxWorkers = 48;  // leaves participants for clients

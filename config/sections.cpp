@@ -213,7 +213,7 @@ void read_restart_type(const Value& value, RestartType& out) {
 }
 
 void read_delivery(const Value& value, Delivery& out) {
-  static constexpr std::array kModes = {DeliveryMode::kAtLeastOnce, DeliveryMode::kAtMostOnce};
+  static constexpr std::array kModes = {DeliveryMode::kAtLeastOnce, DeliveryMode::kAtMostOnce, DeliveryMode::kEffectivelyOnce};
   set(out.mode, value.choice(kModes, [](DeliveryMode mode) { return to_string(mode); }));
 }
 

@@ -134,6 +134,8 @@ struct ActorInfo {
   commitsFailed @16 :UInt64;    # since the daemon's start
   commitsFailingSinceNs @17 :Int64;  # CLOCK_MONOTONIC of the first failure in a row; 0: the last commit succeeded
   lastCommitError @18 :Text;    # of the last one that failed, however long ago
+  delivery @20 :Text;           # at_least_once, at_most_once, effectively_once
+  repeated @21 :UInt64;         # effectively_once: messages found to be in the state already, and not handled again; not in `handled`
   deadLettersKept @19 :UInt64;  # of deadLetters, those in the list: not those that were replayed, purged, dropped, or had no room
 }
 

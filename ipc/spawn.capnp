@@ -57,13 +57,14 @@ struct ActorSpec {
   intervalNs @6 :UInt64;     # commit after so long; 0: not for that reason
   incarnation @7 :UInt32;
   delivery @8 :Delivery;
-  maxDeliveries @9 :UInt8;   # at least once: begun so often, a message goes to the dead letters
+  maxDeliveries @9 :UInt8;   # not at most once: begun so often, a message goes to the dead letters
 }
 
 enum Delivery {
   # What becomes of a message that a worker died with.
   atLeastOnce @0;            # the next incarnation handles it again
   atMostOnce @1;             # it is answered with outcomeUnknown
+  effectivelyOnce @2;        # the next incarnation handles it again, with one effect and one answer
 }
 
 struct AttachRequest {

@@ -69,6 +69,8 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setLastCommitError(text(actor.commit_error));
   if (actor.placed.pool) out.setPool(text(view.config.pools[*actor.placed.pool].name));
   out.setMessage(text(actor.message));
+  out.setDelivery(text(std::string(config::to_string(actor.placed.delivery.mode))));
+  out.setRepeated(cell.repeated.load(std::memory_order_relaxed));
 }
 
 // "actor "scorer" cannot commit its state: 34 times so far, for 12s: the arena is full ...".

@@ -9,6 +9,21 @@
 namespace tv::worker {
 namespace {
 
+// After a commit that failed, with answers held.
+constexpr Nanoseconds kCommitRetry = 200ms;
+
+config::DeliveryMode mode_of(wire::Delivery delivery) {
+  switch (delivery) {
+    case wire::Delivery::AT_LEAST_ONCE:
+      break;
+    case wire::Delivery::AT_MOST_ONCE:
+      return config::DeliveryMode::kAtMostOnce;
+    case wire::Delivery::EFFECTIVELY_ONCE:
+      return config::DeliveryMode::kEffectivelyOnce;
+  }
+  return config::DeliveryMode::kAtLeastOnce;
+}
+
 std::string text(capnp::Text::Reader reader) { return {reader.begin(), reader.size()}; }
 
 }  // namespace
@@ -22,9 +37,7 @@ ActorPlan ActorPlan::from(wire::ActorSpec::Reader spec) {
   plan.incarnation = spec.getIncarnation();
   plan.every_messages = spec.getEveryMessages();
   plan.interval = Nanoseconds{static_cast<std::int64_t>(spec.getIntervalNs())};
-  bool once = spec.getDelivery() == wire::Delivery::AT_MOST_ONCE;
-  plan.delivery = {once ? config::DeliveryMode::kAtMostOnce : config::DeliveryMode::kAtLeastOnce,
-                   std::max<std::uint32_t>(spec.getMaxDeliveries(), 1)};
+  plan.delivery = {mode_of(spec.getDelivery()), std::max<std::uint32_t>(spec.getMaxDeliveries(), 1)};
   // A copy of our own: reading a received message again and again would use up its traversal limit.
   plan.args->setRoot(spec.getArgs());
   return plan;
@@ -35,18 +48,26 @@ Arguments ActorPlan::arguments() const {
   return root.isMap() ? Arguments(root) : Arguments(std::nullopt);
 }
 
-HostedActor::HostedActor(ActorPlan plan, const Services& services)
+HostedActor::HostedActor(ActorPlan plan, const Services& services, AfterCommit after_commit)
     : plan_(std::move(plan)),
       services_(services),
       arguments_(plan_.arguments()),
       context_(services, plan_.name, plan_.id, plan_.incarnation, arguments_, [this] { return commit(); }),
-      state_(services.store, plan_.id) {}
+      state_(services.store, plan_.id, services.steps),
+      after_commit_(std::move(after_commit)),
+      progress_(no_progress()) {}
+
+Progress HostedActor::no_progress() const {
+  return Progress({services_.store->arena()->header().created_realtime_ns, services_.store->self()});
+}
 
 Result<bool> HostedActor::start(const ActorType* type) {
   type_ = type;
   ever_handled_ = false;
   uncommitted_ = 0;
   last_commit_ = Deadline::in(0ns);
+  progress_ = no_progress();
+  inherited_ = shm::unpack_at_hand(cell().at_hand.load(std::memory_order_relaxed));
   auto made = run_user_code([&] { actor_ = type_->make(context_); });
   if (!made) return Error{made.error().code, "cannot make it: " + made.error().message};
   if (!actor_) return Error{Errc::kActorError, "its type " + type_->name + " makes no actor"};
@@ -62,10 +83,16 @@ Result<bool> HostedActor::start(const ActorType* type) {
 
 // A commit that cannot be read is given up with an error in the log: an actor without its past is of more use than none.
 Result<bool> HostedActor::restore() {
-  auto restored = state_.restore(*actor_);
+  auto restored = state_.restore(*actor_, once() ? &progress_ : nullptr);
   if (restored || restored.error().code == Errc::kActorError || restored.error().code == Errc::kInvalidArgument) return restored;
   log::error("committed state lost", {{"actor", plan_.name}, {"cause", restored.error().message}});
   return false;
+}
+
+shm::AtHand HostedActor::at_hand_before(const ipc::MessagePlace& place) {
+  if (inherited_ && inherited_->from == place.from && inherited_->end48 == shm::at_hand_place(place.lane, place.end))
+    return *std::exchange(inherited_, std::nullopt);
+  return shm::unpack_at_hand(cell().at_hand.load(std::memory_order_relaxed));
 }
 
 void HostedActor::fail(Error why) {
@@ -84,6 +111,9 @@ void HostedActor::stop() {
   }
   actor_.reset();
   phase_ = Phase::kStopped;
+  // Its next start begins with the last commit, which does not have these.
+  put_back_ |= !held.empty();
+  for (; !held.empty(); held.pop_back()) waiting.push_front(std::move(held.back().mail));
 }
 
 Outcome HostedActor::handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder) {
@@ -101,8 +131,23 @@ void HostedActor::count(bool failed) {
 Result<void> HostedActor::commit_if_due() {
   if (phase_ != Phase::kRunning || uncommitted_ == 0) return {};
   bool by_count = plan_.every_messages > 0 && uncommitted_ >= plan_.every_messages;
-  if (!by_count && !next_commit().passed()) return {};
+  bool by_size = once() && progress_.uncommitted_bytes() >= limits::kMaxHeldAnswerBytes;
+  if (!by_count && !by_size && !next_commit().passed()) return {};
+  if (once() && too_early_to_retry()) return {};
   return commit();
+}
+
+Nanoseconds HostedActor::uncommitted_for() const {
+  auto since = static_cast<std::int64_t>(cell().commit_failing_since_ns.load(std::memory_order_relaxed));
+  return Nanoseconds{since == 0 ? 0 : monotonic_ns() - since};
+}
+
+void HostedActor::commit_held() {
+  if (!held.empty() && !too_early_to_retry()) (void)commit();
+}
+
+bool HostedActor::too_early_to_retry() const {
+  return commit_failure_ && !Deadline::at(last_commit_.ns + kCommitRetry.count()).passed();
 }
 
 Result<void> HostedActor::commit() {
@@ -110,8 +155,13 @@ Result<void> HostedActor::commit() {
   // Whatever comes of it, the next attempt is due with the next message or interval, not at once.
   uncommitted_ = 0;
   last_commit_ = Deadline::in(0ns);
-  auto committed = state_.commit(*actor_);
+  if (once()) progress_.prune(*services_.cursors);
+  if (handling) progress_.note_calls(*handling, services_.calls_made());
+  auto committed = state_.commit(*actor_, once() ? &progress_ : nullptr);
   note_commit(committed);
+  if (!once()) return committed;
+  if (committed) progress_.committed();
+  if (after_commit_) after_commit_(*this, committed);
   return committed;
 }
 
@@ -131,6 +181,7 @@ void HostedActor::note_commit(const Result<void>& committed) {
 }
 
 Deadline HostedActor::next_commit() const {
+  if (phase_ == Phase::kRunning && !held.empty() && commit_failure_) return Deadline::at(last_commit_.ns + kCommitRetry.count());
   if (phase_ != Phase::kRunning || uncommitted_ == 0 || plan_.interval <= 0ns) return Deadline::never();
   return Deadline::at(last_commit_.ns + plan_.interval.count());
 }

@@ -231,8 +231,8 @@ TEST_CASE("a wrong word is met with the choice and the nearest") {
   check_only(pool("restart = true"), 7, 11, "pool[0].restart", "found true");
 }
 
-TEST_CASE("how often a message may be begun is bounded, and goes with at_least_once only") {
-  check_only(actor("delivery = \"exactly_once\""), 7, 12, "actor[0].delivery", "expected one of \"at_least_once\", \"at_most_once\"");
+TEST_CASE("how often a message may be begun is bounded, and goes with all modes but at_most_once") {
+  check_only(actor("delivery = \"exactly_once\""), 7, 12, "actor[0].delivery", "expected one of \"at_least_once\", \"at_most_once\", \"effectively_once\"");
   check_only(actor("max_deliveries = 0"), 7, 18, "actor[0].max_deliveries", "found 0");
   check_only(pool("max_deliveries = 256"), 7, 18, "pool[0].max_deliveries", "found 256");
   check_only(actor("delivery = \"at_most_once\"\nmax_deliveries = 3"), 8, 18, "actor[0].max_deliveries",
@@ -292,6 +292,7 @@ TEST_CASE("as many deliveries as a worker has restarts are worth a warning at th
   CHECK(warned("4", "").empty());
   CHECK(warned("0", "").empty());
   CHECK(warned("2", "delivery = \"at_most_once\"").empty());
+  CHECK(warned("2", "delivery = \"effectively_once\"").size() == 1);
 }
 
 TEST_CASE("a pool is warned for the strictest of its workers") {

@@ -291,6 +291,17 @@ TEST_CASE("an actor's dead letters are told with those that are still in the lis
   CHECK(json["dead_letters_kept"] == 2);
 }
 
+TEST_CASE("an actor's delivery is told, and how many messages were recognised as handled", "[render]") {
+  Message message;
+  auto actor = message.reply.initActors(1)[0];
+  actor.setDelivery("effectively_once");
+  actor.setRepeated(3);
+  CHECK(mentions(describe(actor.asReader(), view(Output::kTable)), "effectively_once\n"));
+  auto json = parsed(describe(actor.asReader(), view(Output::kJson)));
+  CHECK(json["delivery"] == "effectively_once");
+  CHECK(json["repeated"] == 3);
+}
+
 TEST_CASE("fsck says what does not balance", "[render]") {
   Message message;
   auto fsck = message.reply.initFsck();

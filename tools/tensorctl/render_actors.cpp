@@ -11,7 +11,7 @@ using P = wire::PoolInfo::Reader;
 std::int64_t failing_since(A r, const Now& now) { return r.getCommitsFailingSinceNs() ? now.realtime_of(r.getCommitsFailingSinceNs()) : 0; }
 std::int64_t last_commit(A r, const Now& now) { return r.getLastCommitNs() ? now.realtime_of(r.getLastCommitNs()) : 0; }
 
-const std::array<Field<A>, 20> kActorFields = {{
+const std::array<Field<A>, 22> kActorFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getName())); }},
     {"type", "TYPE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getType())); }},
     {"worker", "WORKER", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getWorker())); }},
@@ -51,6 +51,8 @@ const std::array<Field<A>, 20> kActorFields = {{
     {"expired", "EXPIRED", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getExpired()); }},
     {"cancelled", "CANCELLED", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getCancelled()); }},
     {"message", "MESSAGE", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getMessage())); }},
+    {"delivery", "DELIVERY", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getDelivery())); }},
+    {"repeated", "REPEATED", Show::kDetail, Align::kRight, [](A r, const Now&) { return Json(r.getRepeated()); }},
 }};
 
 const std::array<Field<P>, 5> kPoolFields = {{
