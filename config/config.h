@@ -205,7 +205,7 @@ struct Group {
   Strategy strategy = Strategy::kOneForOne;
   std::vector<std::string> children;  // actors, pools and groups
   std::optional<Budget> budget;       // of all children together; none: each has its worker's (a group: its own `restart`)
-  Backoff restart;                    // how the group itself comes back when it has failed within another
+  Backoff restart;                    // how the group itself comes back when it has failed
   Nanoseconds probation{0};           // of a group that is in no other; as a worker's
 };
 

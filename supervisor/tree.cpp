@@ -178,29 +178,36 @@ void Tree::stopped(Node& child) {
 bool Tree::died(std::span<const NodeId> leaves, NodeId charged, const Cause& cause, bool gives_up, std::int64_t now_ns) {
   now_ns_ = now_ns;
   given_up_ = false;
-  // The charged one first: what it takes along is down already, and is not started to be stopped.
-  if (charged != kNoNode && running(nodes_[charged].state)) {
-    child_died(nodes_[charged], {cause.text, cause.abnormal, gives_up});
-  } else if (charged != kNoNode) {
-    lost(nodes_[charged], cause.abnormal);
-  }
+  bool charges = charged != kNoNode && running(nodes_[charged].state);
+  if (!charges) charged = kNoNode;
+  // All of them are gone before anybody is started: who comes after one of them waits, and what the charged one takes along is down.
   for (NodeId id : leaves)
-    if (id != charged) lost(nodes_[id], cause.abnormal);
+    if (id != charged) lose(nodes_[id], comes_back(nodes_[id].spec.restart, cause.abnormal));
+  if (charges) child_died(nodes_[charged], {cause.text, cause.abnormal, gives_up});
+  for (NodeId id : leaves)
+    if (id != charged) find_again(nodes_[id]);
   return given_up_;
 }
 
+void Tree::left(std::span<const NodeId> leaves, std::int64_t now_ns) {
+  now_ns_ = now_ns;
+  for (NodeId id : leaves) lose(nodes_[id], true);
+  for (NodeId id : leaves) find_again(nodes_[id]);
+}
+
 // Its process has ended through no fault of its own.
-void Tree::lost(Node& leaf, bool abnormal) {
-  if (leaf.state == kStopping) return stopped(leaf);
+void Tree::lose(Node& leaf, bool back) {
   if (!running(leaf.state)) return;
   leaf.deadline_ns = leaf.up_ns = 0;
-  if (!comes_back(leaf.spec.restart, abnormal)) {
-    leaf.state = kFinished;
-    return advance(parent_of(leaf));
-  }
-  leaf.state = kDown;
-  if (in_window(leaf)) return advance(parent_of(leaf));
-  start_leaf(leaf);
+  leaf.state = back ? kDown : kFinished;
+  leaf.lost = true;
+}
+
+void Tree::find_again(Node& leaf) {
+  if (leaf.state == kStopping) return stopped(leaf);
+  if (!std::exchange(leaf.lost, false)) return;
+  if (leaf.state == kDown && may_run(leaf)) return start_leaf(leaf);
+  advance(parent_of(leaf));
 }
 
 void Tree::child_died(Node& child, const Death& death) {

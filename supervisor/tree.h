@@ -83,6 +83,8 @@ class Tree {
   // A process has ended that had these leaves. `charged` is kNoNode where nobody is known. True: this has cost the charged one, or a group that
   // it is in, its place: it does not come back with the process.
   bool died(std::span<const NodeId> leaves, NodeId charged, const Cause& cause, bool gives_up, std::int64_t now_ns);
+  // A process has ended that had these leaves, because somebody wanted it to: all of them are started again, whatever their restart types.
+  void left(std::span<const NodeId> leaves, std::int64_t now_ns);
   void tick(std::int64_t now_ns);
 
   // Orders of administrators. What `restart` and `reset_failed` start has its deaths forgiven.
@@ -98,6 +100,7 @@ class Tree {
   const std::vector<NodeId>& children(NodeId group) const { return nodes_[group].children; }
   const std::string& why(NodeId node) const { return nodes_[node].why; }  // of the last failure
   std::size_t size() const { return nodes_.size(); }
+  bool held(NodeId node) const { return nodes_[node].held; }  // an administrator wants it stopped
   std::uint64_t restarts(NodeId node) const { return nodes_[node].restarts; }
   std::int64_t due_ns(NodeId node) const { return nodes_[node].due_ns; }  // of kDelayed; of kFailed: its next chance, 0 for none
   bool ready(NodeId node) const;  // a leaf is up; all of a group are
@@ -123,6 +126,7 @@ class Tree {
     std::uint64_t restarts = 0;
     bool held = false;   // an administrator wants it stopped
     bool again = false;  // to be started when it has stopped
+    bool lost = false;   // its process has just ended
     std::string why;
     // Of groups: the window of children from `from` to the last that is stopped and started.
     Phase phase = Phase::kIdle;
@@ -153,7 +157,8 @@ class Tree {
   bool start_window(Node& group);
   void close_window(Node& group);
   void stopped(Node& leaf);
-  void lost(Node& leaf, bool abnormal);
+  void lose(Node& leaf, bool back);
+  void find_again(Node& leaf);
   void child_died(Node& child, const Death& death);
   bool allowed(Node& child, const Death& death, std::string& why);
   void bring_back(Node& child, Nanoseconds delay);

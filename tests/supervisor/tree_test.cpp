@@ -38,6 +38,7 @@ struct Forest {
   NodeSpec& group(const std::string& name, Strategy strategy, const std::string& parent = "") {
     auto& spec = add(name, parent, true);
     spec.strategy = strategy;
+    if (parent.empty()) spec.backoff.intensity = 0;  // its first failure is the last
     return spec;
   }
   NodeSpec& leaf(const std::string& name, const std::string& parent = "", RestartType type = RestartType::kPermanent) {
@@ -255,6 +256,17 @@ TEST_CASE("when a group has failed the group above decides about it as about a c
   CHECK(forest.state("beside") == NodeState::kUp);
 }
 
+TEST_CASE("a group of the top is a child of the root: it comes back until its own budget is used up", "[tree]") {
+  Forest forest;
+  auto& group = forest.group("g", Strategy::kOneForOne);
+  group.budget = config::Budget{0, 60s};
+  group.backoff.intensity = 1;
+  forest.leaf("a", "g");
+  forest.start();
+  CHECK(forest.die_and_tell("a") == Log{"group g fails", "start a"});
+  CHECK(forest.die_and_tell("a") == Log{"group g fails", "g failed"});
+}
+
 TEST_CASE("a group that is started again begins with clean counts", "[tree][otp]") {
   Forest forest;
   forest.group("top", Strategy::kOneForOne);
@@ -399,7 +411,8 @@ TEST_CASE("siblings are stopped at once, and started when the delay is over", "[
   Forest forest;
   forest.group("g", Strategy::kOneForAll);
   forest.leaf("a", "g");
-  forest.leaf("b", "g").backoff.min = forest.specs.back().backoff.max = 1s;
+  auto& backoff = forest.leaf("b", "g").backoff;
+  backoff.min = backoff.max = 1s;
   forest.start();
   forest.die("b");
   CHECK(forest.die_and_tell("b") == Log{"stop a"});
@@ -409,11 +422,10 @@ TEST_CASE("siblings are stopped at once, and started when the delay is over", "[
 
 TEST_CASE("backoff of a child goes on when its group is started again", "[tree]") {
   Forest forest;
-  forest.group("g", Strategy::kOneForOne).budget = config::Budget{0, 60s};
-  forest.specs.back().parent = kRoot;
   forest.group("top", Strategy::kOneForOne);
   forest.group("h", Strategy::kOneForOne, "top").budget = config::Budget{1, 60s};
-  forest.leaf("a", "h").backoff.min = forest.specs.back().backoff.max = 1s;
+  auto& backoff = forest.leaf("a", "h").backoff;
+  backoff.min = backoff.max = 1s;
   forest.start();
   forest.die("a");
   forest.die("a");  // one too many: h starts again
