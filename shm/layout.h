@@ -167,7 +167,9 @@ struct alignas(64) ActorCell {
   Word dead_letters;   // messages given up because they killed the worker too often
   Word commits_failed;
   Word commit_failing_since_ns;  // CLOCK_MONOTONIC of the first failed commit in a row; 0: the last one succeeded, or there was none
-  Word reserved[3];
+  Word reserved[2];
+  Word running;        // 1 while code of the actor runs: on_start, a method, save, on_stop. Found after its worker's death, it tells whose doing
+                       // that was; the supervisor clears it then
 };
 static_assert(sizeof(ActorCell) == 128);
 

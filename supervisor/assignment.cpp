@@ -36,6 +36,8 @@ void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   out.setIncarnation(assigned.incarnation);
   out.setDelivery(actor.delivery.mode == config::DeliveryMode::kAtMostOnce ? wire::Delivery::AT_MOST_ONCE : wire::Delivery::AT_LEAST_ONCE);
   out.setMaxDeliveries(static_cast<std::uint8_t>(actor.delivery.max_deliveries));
+  out.setHeld(assigned.held);
+  if (!assigned.failure.empty()) out.setFailure(text(assigned.failure));
 }
 
 }  // namespace

@@ -25,6 +25,8 @@ ActorPlan ActorPlan::from(wire::ActorSpec::Reader spec) {
   bool once = spec.getDelivery() == wire::Delivery::AT_MOST_ONCE;
   plan.delivery = {once ? config::DeliveryMode::kAtMostOnce : config::DeliveryMode::kAtLeastOnce,
                    std::max<std::uint32_t>(spec.getMaxDeliveries(), 1)};
+  plan.held = spec.getHeld();
+  plan.failure = text(spec.getFailure());
   // A copy of our own: reading a received message again and again would use up its traversal limit.
   plan.args->setRoot(spec.getArgs());
   return plan;

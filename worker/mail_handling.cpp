@@ -104,6 +104,7 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   capnp::MallocMessageBuilder message;
   auto result = message.initRoot<wire::Value>();
   ipc::Encoder encoder;
+  std::optional<HostedActor::Running> running(actor);
   running_ = &actor;
   at_hand_ = {mail.get(), Deadline::at(request.deadline_ns)};
   caller_->set_source(actor.plan().id);
@@ -131,6 +132,7 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   }
   if (outcome.threw && device_is_lost()) return;
   auto committed = actor.commit_if_due();
+  running.reset();
   bool failed = outcome.verdict == Verdict::kFailed || !committed;
   if (outcome.verdict == Verdict::kFailed) {
     refuse(request, outcome.failure);

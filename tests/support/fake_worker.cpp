@@ -4,6 +4,7 @@
 //   exit=N      leaves with code N instead of becoming ready          mute       never says hello
 //   slow-stop   ignores the order to stop                             fail=N     its N-th actor (from 0) fails to start
 //   cannot      says cannotWork and leaves with 78                    publish    publishes a tensor as "fake/<worker>"
+//   slow-actor  never says that an actor has stopped                  die-starting=N  dies of SIGKILL in on_start of its N-th actor
 //   orphan      forks a child that outlives it           stray      writes to the tensor "victim" when it sees its name
 #include <capnp/message.h>
 #include <poll.h>
@@ -98,6 +99,11 @@ class Worker {
       return 0;
     }
     if (root.isStartActor()) actor_ready(root.getStartActor());
+    if (root.isStopActor()) {
+      if (has("slow-actor")) return std::nullopt;
+      ActorId actor = root.getStopActor();
+      send([&](wire::ToSupervisor::Builder out) { out.setActorStopped(actor); });
+    }
     return std::nullopt;
   }
 
@@ -109,7 +115,12 @@ class Worker {
     if (auto code = number("exit")) return *code;
     int i = 0;
     for (auto actor : duty_.getActors()) {
-      if (number("fail") == i++) {
+      if (actor.getHeld()) {
+        ++i;
+      } else if (number("die-starting") == i) {
+        arena_->cell(actor.getId()).running.store(1);
+        ::raise(SIGKILL);
+      } else if (number("fail") == i++) {
         send([&](wire::ToSupervisor::Builder out) {
           out.initActorFailed().setActor(actor.getId());
           out.getActorFailed().initFailure().setMessage("it would not start");
