@@ -69,8 +69,25 @@ void Tree::start_leaf(Node& leaf) {
 }
 
 void Tree::start_waiting() {
+  if (holding_) return;
   for (auto& node : nodes_)
-    if (node.state == kWaiting) start_leaf(node);
+    if (node.state == kWaiting && !in_window(node)) start_leaf(node);
+}
+
+// At once, or when what is going down is on its way.
+void Tree::start_now(Node& child) {
+  if (!holding_) return start_child(child);
+  child.state = kDelayed;
+  child.due_ns = now_ns_;
+}
+
+void Tree::start_held_back() {
+  holding_ = false;
+  for (auto& node : nodes_) {
+    if (node.state == kDelayed && node.due_ns <= now_ns_ && !in_window(node)) start_child(node);
+    else if (node.phase != Phase::kIdle) advance(node);
+  }
+  start_waiting();
 }
 
 // REQUIRES that it runs. A group of which all are down is so at once.
@@ -114,6 +131,10 @@ void Tree::advance(Node& group) {
       if (child.state == kFinished && child.spec.restart == RestartType::kTransient) child.state = kDown;
     }
     group.phase = Phase::kDelayed;
+  }
+  if (holding_) {
+    group.advancing = false;
+    return;
   }
   if (group.phase == Phase::kDelayed && group.due_ns <= now_ns_) {
     group.due_ns = 0;
@@ -169,7 +190,7 @@ void Tree::stopped(Node& child) {
   bool temporary = !child.spec.is_group && child.spec.restart == RestartType::kTemporary;
   child.deadline_ns = child.up_ns = 0;
   child.state = child.held ? kStopped : temporary && !child.again ? kFinished : kDown;
-  if (std::exchange(child.again, false) && may_run(child)) start_child(child);
+  if (std::exchange(child.again, false) && may_run(child)) start_now(child);
   advance(parent_of(child));
 }
 
@@ -178,21 +199,22 @@ void Tree::stopped(Node& child) {
 bool Tree::died(std::span<const NodeId> leaves, NodeId charged, const Cause& cause, bool gives_up, std::int64_t now_ns) {
   now_ns_ = now_ns;
   given_up_ = false;
+  holding_ = true;
   bool charges = charged != kNoNode && running(nodes_[charged].state);
   if (!charges) charged = kNoNode;
   // All of them are gone before anybody is started: who comes after one of them waits, and what the charged one takes along is down.
   for (NodeId id : leaves)
     if (id != charged) lose(nodes_[id], comes_back(nodes_[id].spec.restart, cause.abnormal));
   if (charges) child_died(nodes_[charged], {cause.text, cause.abnormal, gives_up});
-  for (NodeId id : leaves)
-    if (id != charged) find_again(nodes_[id]);
+  find_again(leaves);
   return given_up_;
 }
 
 void Tree::left(std::span<const NodeId> leaves, std::int64_t now_ns) {
   now_ns_ = now_ns;
+  holding_ = true;
   for (NodeId id : leaves) lose(nodes_[id], true);
-  for (NodeId id : leaves) find_again(nodes_[id]);
+  find_again(leaves);
 }
 
 // Its process has ended through no fault of its own.
@@ -203,11 +225,17 @@ void Tree::lose(Node& leaf, bool back) {
   leaf.lost = true;
 }
 
-void Tree::find_again(Node& leaf) {
-  if (leaf.state == kStopping) return stopped(leaf);
-  if (!std::exchange(leaf.lost, false)) return;
-  if (leaf.state == kDown && may_run(leaf)) return start_leaf(leaf);
-  advance(parent_of(leaf));
+// Those whose stop this was come first: who is stopped next is not started before.
+void Tree::find_again(std::span<const NodeId> leaves) {
+  for (NodeId id : leaves)
+    if (nodes_[id].state == kStopping && !nodes_[id].lost) stopped(nodes_[id]);
+  start_held_back();
+  for (NodeId id : leaves) {
+    Node& leaf = nodes_[id];
+    if (!std::exchange(leaf.lost, false)) continue;
+    if (leaf.state == kDown && may_run(leaf)) start_leaf(leaf);
+    else advance(parent_of(leaf));
+  }
 }
 
 void Tree::child_died(Node& child, const Death& death) {
@@ -255,7 +283,7 @@ void Tree::bring_back(Node& child, Nanoseconds delay) {
   if (group.spec.strategy == Strategy::kOneForOne) {
     child.state = kDelayed;
     child.due_ns = due;
-    if (delay == 0ns) start_child(child);
+    if (delay == 0ns) start_now(child);
     return;
   }
   std::size_t from = group.spec.strategy == Strategy::kOneForAll ? 0 : child.place;
@@ -322,6 +350,7 @@ void Tree::tick(std::int64_t now_ns) {
     }
     bool due = node.due_ns != 0 && node.due_ns <= now_ns;
     if (node.phase == Phase::kDelayed) advance(node);
+    else if (due && node.state == kDelayed && in_window(node)) node.state = kDown;  // its group is going down
     else if (due && node.state == kDelayed) start_child(node);
     else if (due && node.state == kFailed) give_chance(node);
   }

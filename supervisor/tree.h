@@ -80,8 +80,8 @@ class Tree {
   void down(NodeId leaf, std::int64_t now_ns);   // stopped, as ordered
   // Its start failed, in a process that lives on.
   void start_failed(NodeId leaf, const Cause& cause, bool gives_up, std::int64_t now_ns);
-  // A process has ended that had these leaves. `charged` is kNoNode where nobody is known. True: this has cost the charged one, or a group that
-  // it is in, its place: it does not come back with the process.
+  // A process has ended that had these leaves. `charged` is kNoNode where nobody is known. True: this has cost the charged one its
+  // place: it is failed, or its group fails, and it does not come back with the process.
   bool died(std::span<const NodeId> leaves, NodeId charged, const Cause& cause, bool gives_up, std::int64_t now_ns);
   // A process has ended that had these leaves, because somebody wanted it to: all of them are started again, whatever their restart types.
   void left(std::span<const NodeId> leaves, std::int64_t now_ns);
@@ -149,6 +149,7 @@ class Tree {
   bool in_window(const Node& child) const;
   bool may_run(const Node& child) const;
   void start_child(Node& child);
+  void start_now(Node& child);
   void start_leaf(Node& leaf);
   void start_waiting();
   void stop_child(Node& child);
@@ -158,7 +159,8 @@ class Tree {
   void close_window(Node& group);
   void stopped(Node& leaf);
   void lose(Node& leaf, bool back);
-  void find_again(Node& leaf);
+  void find_again(std::span<const NodeId> leaves);
+  void start_held_back();
   void child_died(Node& child, const Death& death);
   bool allowed(Node& child, const Death& death, std::string& why);
   void bring_back(Node& child, Nanoseconds delay);
@@ -172,6 +174,7 @@ class Tree {
   const std::uint64_t seed_;
   std::int64_t now_ns_ = 0;  // of the event that is being dealt with
   bool given_up_ = false;
+  bool holding_ = false;  // nobody is started before all that a death takes down is on its way
   std::vector<Step> steps_;
 };
 

@@ -33,6 +33,11 @@ void Workers::stop_all() {
   for (std::size_t i = 0; i < workers_.size(); ++i) stop(i);
 }
 
+void Workers::stop(std::size_t index) {
+  workers_[index].next_chance.reset();
+  raise(index, WorkerEvent::kStop);
+}
+
 // Somebody else's decision: earlier deaths, and failures on probation, no longer count.
 void Workers::restart(std::size_t index) {
   workers_[index].probation = {};
@@ -227,6 +232,9 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   std::string fault = take_fault_report(in_.directory_view, worker.participant());
   if (worker.known_cause) {
     cause = *worker.known_cause;
+  } else if (cause.kind == CauseKind::kSignal && cause.number == SIGKILL && oom_kills_.another()) {
+    cause.kind = CauseKind::kOutOfMemory;
+    cause.text += ": out of memory, says the kernel";
   } else if (cause.fault && !fault.empty()) {
     cause.text += ": " + fault;
   }

@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "supervisor/actors.h"
+#include "supervisor/oom_kills.h"
 #include "supervisor/recovery.h"
 #include "supervisor/spares.h"
 #include "supervisor/supervision.h"
@@ -77,7 +78,7 @@ class Workers final : public Hosts {
   void kill_all();
 
   void start(std::size_t index) { raise(index, WorkerEvent::kStart); }
-  void stop(std::size_t index) { raise(index, WorkerEvent::kStop); }
+  void stop(std::size_t index);
   void restart(std::size_t index);
   // Starts one that is given up; forgets the deaths of any.
   void reset_failed(std::size_t index);
@@ -119,6 +120,7 @@ class Workers final : public Hosts {
   Surroundings in_;
   std::vector<Worker> workers_;
   std::uint64_t restarts_ = 0;
+  OomKills oom_kills_ = OomKills::of_this_process();
 };
 
 }  // namespace tv::supervisor

@@ -206,11 +206,11 @@ bool Reference::scan(NodeId n, bool starts) {
   bool changed = false;
   if (g.wanted && g.closing) {
     auto before = orders_.size();
-    bool down = close(n);
-    return down || orders_.size() != before;
+    if (close(n) || orders_.size() != before) return true;
   }
-  if (g.wanted && !g.cut.empty() && cut_step(n)) return true;
-  if (starts && g.wanted && n != 0 && g.cut.empty()) {
+  if (g.wanted && !g.closing && !g.cut.empty() && cut_step(n)) return true;
+  // Groups within it whose turn to go down has not come live on meanwhile.
+  if (starts && g.wanted && !g.closing && n != 0 && g.cut.empty()) {
     while (g.reached < g.children.size()) {
       NodeId next = g.children[g.reached];
       Node& child = nodes_[next];

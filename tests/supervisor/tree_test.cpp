@@ -453,6 +453,33 @@ TEST_CASE("who comes after others is started when they are ready, each time", "[
   CHECK(forest.told() == Log{"start early"});
 }
 
+TEST_CASE("who waits, or is delayed, is not started any more when its group is going down", "[tree]") {
+  Forest forest;
+  forest.leaf("early");
+  forest.group("g", Strategy::kOneForOne).budget = config::Budget{1, 60s};
+  forest.leaf("late", "g").after = {1};
+  auto& backoff = forest.leaf("delayed", "g").backoff;
+  backoff.min = backoff.max = 1s;
+  forest.leaf("slow", "g");
+  forest.leaf("bad", "g");
+  forest.start();
+  forest.die("delayed");
+  forest.after(60s);
+  forest.die("delayed");  // waits for a second
+  forest.slow = {"early", "slow"};
+  std::vector<NodeId> both{forest.names["early"], forest.names["late"]};
+  forest.tree->died(both, kNoNode, kKilled, false, forest.now.count());
+  forest.settle();
+  forest.told();
+  CHECK(forest.die_and_tell("bad") == Log{"group g fails", "stop slow"});
+  forest.tree->up(forest.names["early"], forest.now.count());
+  forest.after(1s);
+  CHECK(forest.told().empty());
+  forest.tree->down(forest.names["slow"], forest.now.count());
+  forest.settle();
+  CHECK(forest.told() == Log{"g failed"});
+}
+
 TEST_CASE("a stop that takes longer than the grace ends with a kill, and so does a start that never ends", "[tree]") {
   Forest forest;
   forest.leaf("a");

@@ -98,7 +98,7 @@ class Worker {
       send([](wire::ToSupervisor::Builder out) { out.setStopping(); });
       return 0;
     }
-    if (root.isStartActor()) actor_ready(root.getStartActor());
+    if (root.isStartActor()) begin(root.getStartActor());
     if (root.isStopActor()) {
       if (has("slow-actor")) return std::nullopt;
       ActorId actor = root.getStopActor();
@@ -117,21 +117,27 @@ class Worker {
     for (auto actor : duty_.getActors()) {
       if (actor.getHeld()) {
         ++i;
-      } else if (number("die-starting") == i) {
-        arena_->cell(actor.getId()).running.store(1);
-        ::raise(SIGKILL);
       } else if (number("fail") == i++) {
         send([&](wire::ToSupervisor::Builder out) {
           out.initActorFailed().setActor(actor.getId());
           out.getActorFailed().initFailure().setMessage("it would not start");
         });
       } else {
-        actor_ready(actor.getId());
+        begin(actor.getId());
       }
     }
     if (has("publish")) publish();
     send([](wire::ToSupervisor::Builder out) { out.setReady(); });
     return std::nullopt;
+  }
+
+  void begin(ActorId id) {
+    auto n = number("die-starting");
+    if (n && duty_.getActors()[static_cast<unsigned>(*n)].getId() == id) {
+      arena_->cell(id).running.store(1);
+      ::raise(SIGKILL);
+    }
+    actor_ready(id);
   }
 
   void actor_ready(ActorId id) {
