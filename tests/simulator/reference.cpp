@@ -297,6 +297,9 @@ std::vector<std::string> Reference::died(const std::vector<NodeId>& leaves, Node
   }
   if (charged != supervisor::kNoNode && (nodes_[charged].proc == Proc::kStarting || nodes_[charged].proc == Proc::kUp))
     death(charged, abnormal, gives_up);
+  // The death comes before the ends of those that were being stopped: who decides about it does so first.
+  while (scan(0, false)) {
+  }
   for (NodeId leaf : leaves)
     if (nodes_[leaf].proc == Proc::kStopping) gone(leaf);
   return settle();
@@ -329,7 +332,10 @@ std::vector<std::string> Reference::tick(const std::vector<Delay>& delays, std::
   delays_ = delays;
   for (NodeId n = 1; n < nodes_.size(); ++n) {
     Node& node = nodes_[n];
-    if (node.delayed_until != 0 && now >= node.delayed_until) want(n);
+    if (node.delayed_until != 0 && now >= node.delayed_until) {
+      node.delayed_until = 0;
+      if (!covered(n)) want(n);  // what its group takes down is not started any more
+    }
     if (node.failed && node.chance_at != 0 && now >= node.chance_at) {
       node.failed = false;
       node.chance_at = 0;
