@@ -1,6 +1,7 @@
 // tensorctl wait: looks at the daemon again and again, since it tells nobody of changes, until what is waited for has come or cannot come.
 #include <time.h>
 
+#include <functional>
 #include <map>
 
 #include "config/units.h"
