@@ -460,6 +460,7 @@ TEST_CASE("who waits, or is delayed, is not started any more when its group is g
   forest.leaf("late", "g").after = {1};
   auto& backoff = forest.leaf("delayed", "g").backoff;
   backoff.min = backoff.max = 1s;
+  backoff.reset = 1h;
   forest.leaf("slow", "g");
   forest.leaf("bad", "g");
   forest.start();
