@@ -8,6 +8,8 @@
 #include <set>
 #include <system_error>
 
+#include "config/supervision_check.h"
+
 namespace tv::config {
 namespace {
 
@@ -42,6 +44,8 @@ class Checker {
     check_poison();
     config_.actors = std::move(draft_.actors);
     config_.pools = std::move(draft_.pools);
+    config_.groups = std::move(draft_.groups);
+    check_supervision(config_, problems_);
     return std::move(config_);
   }
 
@@ -122,6 +126,7 @@ void Checker::expand_workers() {
     worker.group = worker.name;
     for (std::uint32_t n = 0; n < count && config_.workers.size() < limits::kMaxWorkers; ++n) {
       auto& process = config_.workers.emplace_back(worker);
+      process.causes = merged(worker.causes, draft_.causes);
       if (count > 1) process.name += "/" + std::to_string(n);
     }
   }
@@ -172,6 +177,10 @@ void Checker::check_actor_names() {
     if (pool.name.empty() || problems_.at(key)) continue;
     claim(names, pool.name, key);
     if (total <= limits::kMaxActors && !problems_.at(key)) claim_members(names, pool.name, pool.size, key);
+  }
+  for (std::size_t i = 0; i < draft_.groups.size(); ++i) {
+    auto key = in_section("group", i, "name");
+    if (!draft_.groups[i].name.empty() && !problems_.at(key)) claim(names, draft_.groups[i].name, key);
   }
 }
 

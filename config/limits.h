@@ -56,6 +56,9 @@ inline constexpr std::size_t kPriorityRingBytes = std::size_t{16} << 10;
 // The directory in the arena: actors (members of pools included), pools, named objects.
 inline constexpr std::uint32_t kMaxActors = 1024;
 inline constexpr std::uint32_t kMaxPools = 256;
+// Groups, and how deep they nest: the tree is walked by recursion.
+inline constexpr std::uint32_t kMaxGroups = 256;
+inline constexpr std::uint32_t kMaxGroupDepth = 16;
 inline constexpr std::uint32_t kMaxNames = 8192;
 inline constexpr std::size_t kMaxName = 95;        // bytes of an actor's, pool's, worker's or type's name
 inline constexpr std::size_t kMaxObjectName = 127;  // bytes of a named object's name

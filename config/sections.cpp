@@ -6,14 +6,13 @@
 
 #include "config/args.h"
 #include "config/names.h"
+#include "config/supervision_sections.h"
 
 namespace tv::config {
 namespace {
 
 constexpr Nanoseconds kLongest = 24h;
 constexpr std::int64_t kMaxThreads = 1024;
-constexpr std::int64_t kMaxIntensity = 1'000'000;
-constexpr double kMaxFactor = 100;
 
 template <class T, class U>
 void set(T& out, const std::optional<U>& value) {
@@ -158,15 +157,6 @@ constexpr Key<Arena> kArenaKeys[] = {
     {"spill_size", read_spill_size},
 };
 
-constexpr Key<Backoff> kBackoffKeys[] = {
-    {"min", [](const Value& value, Backoff& out) { set(out.min, value.duration(0s, kLongest)); }},
-    {"max", [](const Value& value, Backoff& out) { set(out.max, value.duration(0s, kLongest)); }},
-    {"factor", [](const Value& value, Backoff& out) { set(out.factor, value.number(1, kMaxFactor)); }},
-    {"reset", [](const Value& value, Backoff& out) { set(out.reset, value.duration(0s, kLongest)); }},
-    {"intensity", [](const Value& value, Backoff& out) { set(out.intensity, value.integer(0, kMaxIntensity)); }},
-    {"period", [](const Value& value, Backoff& out) { set(out.period, value.duration(1ms, kLongest)); }},
-};
-
 void read_env(const Value& value, WorkerGroup& out) {
   for (const auto& [name, member] : value.members("a table of strings, such as { OMP_PROC_BIND = \"true\" }")) {
     if (auto fault = fault_in_variable(name); !fault.empty()) {
@@ -182,10 +172,6 @@ void read_env(const Value& value, WorkerGroup& out) {
   }
 }
 
-void read_backoff(const Value& value, WorkerGroup& out) {
-  read_table(value, kBackoffKeys, "a table such as { min = \"100ms\", max = \"10s\" }", out.worker.restart);
-}
-
 constexpr Key<WorkerGroup> kWorkerKeys[] = {
     {"name", [](const Value& value, WorkerGroup& out) { read_name(value, out.worker.name); },
      "every [[worker]] needs a name, for example name = \"cpu0\""},
@@ -194,7 +180,9 @@ constexpr Key<WorkerGroup> kWorkerKeys[] = {
     {"spares", [](const Value& value, WorkerGroup& out) { set(out.worker.spares, value.integer(0, limits::kMaxSpares)); }},
     {"count", [](const Value& value, WorkerGroup& out) { set(out.count, value.integer(1, limits::kMaxWorkers)); }},
     {"env", read_env},
-    {"restart", read_backoff, {}, [] { return leaves_of(kBackoffKeys); }},
+    {"restart", [](const Value& value, WorkerGroup& out) { read_backoff(value, out.worker.restart); }, {}, backoff_leaves},
+    {"probation", [](const Value& value, WorkerGroup& out) { read_probation(value, out.worker.probation); }},
+    {"causes", [](const Value& value, WorkerGroup& out) { read_causes(value, out.worker.causes); }, {}, causes_leaves},
 };
 
 constexpr Key<Checkpoint> kCheckpointKeys[] = {
@@ -247,6 +235,7 @@ constexpr Key<Actor> kActorKeys[] = {
     {"delivery", [](const Value& value, Actor& out) { read_delivery(value, out.delivery); }},
     {"max_deliveries", [](const Value& value, Actor& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Actor& out) { read_args(value, out.args); }},
+    {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},
 };
 
 constexpr Key<Pool> kPoolKeys[] = {
@@ -263,6 +252,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"delivery", [](const Value& value, Pool& out) { read_delivery(value, out.delivery); }},
     {"max_deliveries", [](const Value& value, Pool& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
+    {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},
 };
 
 template <class T, std::size_t N>
@@ -278,6 +268,15 @@ void read_sections(const Value& value, const Key<T> (&keys)[N], std::size_t most
   for (const auto& element : value.elements("sections, " + header)) {
     if (out.size() == most) return element.problem("at most " + std::to_string(most) + " sections " + header + " are possible");
     read_table(element, keys, "a section, " + header, out.emplace_back());
+  }
+}
+
+void read_groups(const Value& value, Draft& out) {
+  if (value.node().is_table()) return value.problem("there may be several of these: write [[group]] with double brackets");
+  for (const auto& element : value.elements("sections, [[group]]")) {
+    if (out.groups.size() == limits::kMaxGroups)
+      return element.problem("at most " + std::to_string(limits::kMaxGroups) + " sections [[group]] are possible");
+    read_group(element, out.groups.emplace_back());
   }
 }
 
@@ -299,6 +298,14 @@ constexpr Key<Draft> kRootKeys[] = {
      [](const Value& value, Draft& out) { read_sections(value, kPoolKeys, limits::kMaxPools, out.pools); },
      {},
      [] { return leaves_of(kPoolKeys); }},
+    {"group", read_groups, {}, group_leaves},
+    {"causes",
+     [](const Value& value, Draft& out) {
+       if (value.node().is_array()) return value.problem("there is one [causes] at most; write it with single brackets");
+       read_causes(value, out.causes);
+     },
+     {},
+     causes_leaves},
 };
 
 }  // namespace

@@ -24,6 +24,8 @@ struct Draft {
   std::vector<WorkerGroup> workers;
   std::vector<Actor> actors;
   std::vector<Pool> pools;
+  std::vector<Group> groups;
+  Causes causes;  // of workers that say nothing of their own
 };
 
 // Reads the document's root; all problems go to the source.

@@ -38,6 +38,8 @@ struct AdminRequest {
     pinName @22 :Text;          # of a cached tensor: it is not evicted until `unpinName`
     unpinName @23 :Text;
     removeName @24 :Text;       # whether published or cached; the tensor goes when nobody holds it any more
+    listGroups @25 :Void;
+    resetFailed @26 :Text;      # worker, actor, pool or group by name; empty: all. Starts what has failed, and forgives earlier deaths
   }
 }
 
@@ -61,6 +63,7 @@ struct AdminReply {
     leaks @15 :LeakReport;
     top @16 :ArenaTop;
     cache @17 :CacheInfo;
+    groups @18 :List(GroupInfo);
   }
 }
 
@@ -145,6 +148,19 @@ struct PoolInfo {
   size @2 :UInt32;
   ready @3 :UInt32;
   routing @4 :Text;
+}
+
+struct GroupInfo {
+  name @0 :Text;
+  strategy @1 :Text;            # one_for_one, one_for_all, rest_for_one
+  state @2 :Text;               # starting, ready, restarting, stopping, stopped, failed
+  parent @3 :Text;              # the group that it is in; empty: none
+  children @4 :List(Text);      # in the order of their start
+  ready @5 :UInt32;             # of its actors, those in groups within it included
+  actors @6 :UInt32;
+  restarts @7 :UInt64;          # of the group by its parent, since the daemon's start
+  message @8 :Text;             # why it is in this state, where that needs a word
+  nextChanceNs @9 :Int64;       # CLOCK_MONOTONIC; of a failed one on probation; 0: none
 }
 
 struct ObjectInfo {

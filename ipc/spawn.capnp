@@ -58,6 +58,8 @@ struct ActorSpec {
   incarnation @7 :UInt32;
   delivery @8 :Delivery;
   maxDeliveries @9 :UInt8;   # not at most once: begun so often, a message goes to the dead letters
+  held @10 :Bool;            # not to be started before startActor says so; its mail waits
+  failure @11 :Text;         # of one that is held because it was given up: its mail is refused with this
 }
 
 enum Delivery {

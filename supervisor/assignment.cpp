@@ -48,6 +48,8 @@ void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   out.setIncarnation(assigned.incarnation);
   out.setDelivery(delivery(actor.delivery.mode));
   out.setMaxDeliveries(static_cast<std::uint8_t>(actor.delivery.max_deliveries));
+  out.setHeld(assigned.held);
+  if (!assigned.failure.empty()) out.setFailure(text(assigned.failure));
 }
 
 }  // namespace

@@ -120,12 +120,13 @@ Result<void> Daemon::catch_signals() {
 }
 
 Result<void> Daemon::begin() {
-  workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *recovery_,
+  supervision_.emplace(*loop_, config_, *actors_, *arena_, *control_, [this] { look_soon(); });
+  workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *supervision_, *recovery_,
                                          *directory_, *directory_view_, *arena_, *control_, [this] { look_soon(); }});
-  operations_.emplace(config_, *workers_, *actors_, *control_, *dead_letters_, *replay_, *names_);
+  operations_.emplace(config_, *workers_, *actors_, *supervision_, *dead_letters_, *replay_, *names_);
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
-  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
+  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
                                   names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }},
                        *operations_, [this] { stop("ordered by an administrator"); }));
   loop_->feed_watchdog();
@@ -135,6 +136,7 @@ Result<void> Daemon::begin() {
                                {"arena", config::format_size(config_.arena.size_bytes)},
                                {"workers", config_.workers.size()},
                                {"actors", actors_->all().size()}});
+  supervision_->start(*workers_);
   workers_->start_all();
   std::map<std::string, std::size_t> spares;
   for (const auto& worker : config_.workers) spares[worker.group] = worker.spares;
@@ -191,7 +193,7 @@ void Daemon::tell_manager() {
                                                              [](const Worker& worker) { return worker.state == WorkerState::kReady; }));
   std::string status = std::to_string(ready) + " of " + std::to_string(workers_->all().size()) + " workers and " +
                        std::to_string(actors_->ready_count()) + " of " + std::to_string(actors_->all().size()) + " actors ready";
-  if (!ready_ && actors_->all_settled() && workers_settled()) {
+  if (!ready_ && supervision_->settled() && workers_settled()) {
     ready_ = true;
     log::info(
         "daemon ready",
@@ -233,8 +235,8 @@ bool Daemon::workers_well() const {
 
 std::string Daemon::health() const {
   if (stopping_) return "stopping";
-  if (!ready_ && !(actors_->all_settled() && workers_settled())) return "starting";
-  return workers_well() && actors_->all_well() && failing_commits(*actors_, *arena_).empty() ? "ok" : "degraded";
+  if (!ready_ && !(supervision_->settled() && workers_settled())) return "starting";
+  return workers_well() && actors_->all_well() && supervision_->groups_well() && failing_commits(*actors_, *arena_).empty() ? "ok" : "degraded";
 }
 
 std::uint64_t Daemon::malformed() { return control_->malformed() + admin_->malformed() + attach_->malformed(); }

@@ -67,6 +67,7 @@ class Daemon {
   std::optional<ControlServer> control_;
   std::optional<AdminServer> admin_;
   std::optional<AttachServer> attach_;
+  std::optional<Supervision> supervision_;
   std::optional<Workers> workers_;
   std::optional<Operations> operations_;
   std::vector<Source> signals_;

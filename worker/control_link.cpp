@@ -127,6 +127,10 @@ void ControlLink::commit_failed(ActorId actor, const Error& why) {
   });
 }
 
+void ControlLink::actor_stopped(ActorId actor) {
+  post([&](wire::ToSupervisor::Builder message) { message.setActorStopped(actor); });
+}
+
 void ControlLink::ready() {
   post([](wire::ToSupervisor::Builder message) { message.setReady(); });
 }

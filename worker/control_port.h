@@ -36,6 +36,7 @@ class ControlPort : public ipc::NamePort {
   // Its state could not be committed; how often, and since when, is in the actor's cell.
   virtual void commit_failed(ActorId actor, const Error& why) = 0;
   virtual void ready() = 0;
+  virtual void actor_stopped(ActorId actor) = 0;  // as ordered
   virtual void stopping() = 0;
 
   // Requests: wait for the supervisor's answer until the deadline; the caller holds the tensors meanwhile. ask() is NamePort's.

@@ -38,6 +38,8 @@ ActorPlan ActorPlan::from(wire::ActorSpec::Reader spec) {
   plan.every_messages = spec.getEveryMessages();
   plan.interval = Nanoseconds{static_cast<std::int64_t>(spec.getIntervalNs())};
   plan.delivery = {mode_of(spec.getDelivery()), std::max<std::uint32_t>(spec.getMaxDeliveries(), 1)};
+  plan.held = spec.getHeld();
+  plan.failure = text(spec.getFailure());
   // A copy of our own: reading a received message again and again would use up its traversal limit.
   plan.args->setRoot(spec.getArgs());
   return plan;

@@ -32,6 +32,8 @@ struct ActorPlan {
   std::uint64_t every_messages = 1;                                                                     // 0: not for this reason
   Nanoseconds interval{0};                                                                              // 0: not for this reason
   config::Delivery delivery;
+  bool held = false;    // not started before an order says so
+  std::string failure;  // of one that is held because it was given up; empty otherwise
   std::shared_ptr<capnp::MallocMessageBuilder> args = std::make_shared<capnp::MallocMessageBuilder>();  // a wire::Value
 };
 
@@ -52,6 +54,18 @@ class HostedActor {
   void fail(Error why);
   // on_stop and a commit, if it ever handled a message. What on_stop throws is logged. Held mail that could not be committed waits.
   void stop();
+
+  // While code of the actor runs, its cell says so: a death meanwhile is its doing.
+  class Running {
+   public:
+    explicit Running(const HostedActor& actor) : word_(actor.cell().running) { word_.store(1, std::memory_order_relaxed); }
+    ~Running() { word_.store(0, std::memory_order_relaxed); }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+   private:
+    shm::Word& word_;
+  };
 
   // Its words in the arena.
   shm::ActorCell& cell() const { return services_.store->arena()->cell(plan_.id); }

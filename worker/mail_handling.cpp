@@ -117,6 +117,7 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
   capnp::MallocMessageBuilder message;
   auto result = message.initRoot<wire::Value>();
   ipc::Encoder encoder;
+  std::optional<HostedActor::Running> running(actor);
   running_ = &actor;
   // What has to be gone through with is not cancelled any more.
   at_hand_ = {request.redo ? nullptr : mail.get(), Deadline::at(request.deadline_ns)};
@@ -157,6 +158,7 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
     return hold_reply(actor, std::move(mail), request, result.asReader(), encoder);
   }
   auto committed = actor.commit_if_due();
+  running.reset();
   bool failed = outcome.verdict == Verdict::kFailed || !committed;
   if (outcome.verdict == Verdict::kFailed) {
     refuse(request, outcome.failure);

@@ -41,13 +41,19 @@ void Runtime::start(std::vector<ActorPlan> plans) {
   for (auto& plan : plans) actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_, after));
   for (auto& actor : actors_) {
     if (orders_.stopping()) return;
-    start_actor(*actor);
+    const auto& plan = actor->plan();
+    if (!plan.held) {
+      start_actor(*actor);
+    } else if (!plan.failure.empty()) {
+      actor->fail(Error{Errc::kUnavailable, plan.failure});
+    }
   }
   control_.ready();
 }
 
 void Runtime::start_actor(HostedActor& actor) {
   const auto& plan = actor.plan();
+  HostedActor::Running running(actor);
   caller_->set_source(plan.id);
   auto started = [&]() -> Result<bool> {
     if (!plan.plugin.empty()) TV_TRY(plugins_.load(plan.plugin));
@@ -84,6 +90,7 @@ void Runtime::stop_actors() {
       exit_code_ = kExitSupervisorLost;
       return;
     }
+    HostedActor::Running running(**actor);
     (*actor)->stop();
   }
 }
@@ -120,8 +127,12 @@ void Runtime::follow_orders() {
     if (!actor) {
       log::warning("order for an actor of another worker", {{"actor", order.actor}});
     } else if (order.kind == Order::Kind::kStopActor) {
-      actor->stop();
+      {
+        HostedActor::Running running(*actor);
+        actor->stop();
+      }
       log::info("actor stopped", {{"actor", actor->plan().name}});
+      control_.actor_stopped(order.actor);
     } else if (actor->phase() != HostedActor::Phase::kRunning) {
       start_actor(*actor);
       resume_mail(*actor);

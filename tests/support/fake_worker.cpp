@@ -4,6 +4,7 @@
 //   exit=N      leaves with code N instead of becoming ready          mute       never says hello
 //   slow-stop   ignores the order to stop                             fail=N     its N-th actor (from 0) fails to start
 //   cannot      says cannotWork and leaves with 78                    publish    publishes a tensor as "fake/<worker>"
+//   slow-actor  never says that an actor has stopped                  die-starting=N  dies of SIGKILL in on_start of its N-th actor
 //   orphan      forks a child that outlives it           stray      writes to the tensor "victim" when it sees its name
 #include <capnp/message.h>
 #include <poll.h>
@@ -97,7 +98,12 @@ class Worker {
       send([](wire::ToSupervisor::Builder out) { out.setStopping(); });
       return 0;
     }
-    if (root.isStartActor()) actor_ready(root.getStartActor());
+    if (root.isStartActor()) begin(root.getStartActor());
+    if (root.isStopActor()) {
+      if (has("slow-actor")) return std::nullopt;
+      ActorId actor = root.getStopActor();
+      send([&](wire::ToSupervisor::Builder out) { out.setActorStopped(actor); });
+    }
     return std::nullopt;
   }
 
@@ -109,18 +115,29 @@ class Worker {
     if (auto code = number("exit")) return *code;
     int i = 0;
     for (auto actor : duty_.getActors()) {
-      if (number("fail") == i++) {
+      if (actor.getHeld()) {
+        ++i;
+      } else if (number("fail") == i++) {
         send([&](wire::ToSupervisor::Builder out) {
           out.initActorFailed().setActor(actor.getId());
           out.getActorFailed().initFailure().setMessage("it would not start");
         });
       } else {
-        actor_ready(actor.getId());
+        begin(actor.getId());
       }
     }
     if (has("publish")) publish();
     send([](wire::ToSupervisor::Builder out) { out.setReady(); });
     return std::nullopt;
+  }
+
+  void begin(ActorId id) {
+    auto n = number("die-starting");
+    if (n && duty_.getActors()[static_cast<unsigned>(*n)].getId() == id) {
+      arena_->cell(id).running.store(1);
+      ::raise(SIGKILL);
+    }
+    actor_ready(id);
   }
 
   void actor_ready(ActorId id) {

@@ -89,6 +89,21 @@ TEST_CASE("the cache has verbs of its own", "[cli]") {
   misuse({"cache", "remove", "a", "b"});
 }
 
+TEST_CASE("reset-failed takes a name or --all, and wait some names and a state", "[cli]") {
+  CHECK(options({"reset-failed", "trainer"}).name == "trainer");
+  CHECK(options({"reset-failed", "--all"}).verb == Verb::kResetFailed);
+  CHECK(mentions(misuse({"reset-failed"}), "expected a NAME or --all"));
+  CHECK(mentions(misuse({"reset-failed", "x", "--all"}), "not both"));
+  auto wait = options({"wait", "--for=stopped", "a", "b/0", "--timeout", "1min"});
+  CHECK(wait.verb == Verb::kWait);
+  CHECK(wait.names == std::vector<std::string>{"a", "b/0"});
+  CHECK(wait.wait_stopped);
+  CHECK_FALSE(options({"wait", "a"}).wait_stopped);
+  misuse({"wait"});
+  CHECK(mentions(misuse({"wait", "a", "--for", "redy"}), "did you mean \"ready\"?"));
+  CHECK(options({"list", "groups"}).kind == Kind::kGroup);
+}
+
 TEST_CASE("singular and plural are both taken", "[cli]") {
   CHECK(options({"list", "worker"}).kind == Kind::kWorker);
   CHECK(options({"describe", "pools", "x"}).kind == Kind::kPool);
@@ -180,6 +195,8 @@ TEST_CASE("help of the program and of every verb shows examples", "[cli]") {
                                                                  {"kill", "--help"},
                                                                  {"restart", "--help"},
                                                                  {"stop", "--help"},
+                                                                 {"reset-failed", "--help"},
+                                                                 {"wait", "--help"},
                                                                  {"shutdown", "--help"},
                                                                  {"arena", "--help"},
                                                                  {"arena", "fsck", "--help"},

@@ -17,11 +17,12 @@ struct KindName {
   std::string_view one;
   std::string_view many;
 };
-constexpr std::array<KindName, 5> kKinds = {{{Kind::kWorker, "worker", "workers"},
+constexpr std::array<KindName, 6> kKinds = {{{Kind::kWorker, "worker", "workers"},
                                              {Kind::kActor, "actor", "actors"},
                                              {Kind::kPool, "pool", "pools"},
                                              {Kind::kObject, "object", "objects"},
-                                             {Kind::kParticipant, "participant", "participants"}}};
+                                             {Kind::kParticipant, "participant", "participants"},
+                                             {Kind::kGroup, "group", "groups"}}};
 
 // "; did you mean "x"?" or what there is.
 std::string hint(const std::string& word, const std::vector<std::string>& known) {
@@ -144,6 +145,12 @@ class Definition {
     if (letter_) options_.letter = parse_positive<std::uint64_t>("the ID of a dead letter", plain(*letter_));
     if (*verb_ == Verb::kLettersPurge && all_ == (options_.letter != 0))
       throw mistake("dead-letters purge: expected the ID of a letter or --all" + std::string(all_ ? ", not both" : ""));
+    if (*verb_ == Verb::kResetFailed && all_ == !options_.name.empty())
+      throw mistake("reset-failed: expected a NAME or --all" + std::string(all_ ? ", not both" : ""));
+    for (auto& name : options_.names) name = plain(name);
+    if (wait_for_ != "ready" && wait_for_ != "stopped")
+      throw mistake("--for: there is no state \"" + plain(wait_for_) + "\" to wait for" + hint(plain(wait_for_), {"ready", "stopped"}));
+    options_.wait_stopped = wait_for_ == "stopped";
     if (*verb_ == Verb::kList && kind_.empty()) options_.kind = Kind::kObject;  // tensorctl objects
     if (!older_than_.empty()) options_.older_than = parse_age(plain(older_than_));
     bool of_objects = *verb_ == Verb::kList && (options_.named || options_.holders || options_.limit != 0);
@@ -185,13 +192,13 @@ class Definition {
 
   void add_looking() {
     verb(app_, "status", "How the daemon is", help::kStatus, Verb::kStatus);
-    auto* list = verb(app_, "list", "Workers, actors, pools, objects or participants", help::kList, Verb::kList);
-    list->add_option("kind", kind_, "workers, actors, pools, objects or participants")->required()->type_name("KIND");
+    auto* list = verb(app_, "list", "Workers, actors, pools, groups, objects or participants", help::kList, Verb::kList);
+    list->add_option("kind", kind_, "workers, actors, pools, groups, objects or participants")->required()->type_name("KIND");
     add_object_options(list, "Objects: at most so many (1000)", "Objects: only those with a name", "Objects: who holds and who made them");
     auto* objects = verb(app_, "objects", "Tensors and other objects: the same as list objects", help::kObjects, Verb::kList);
     add_object_options(objects, "At most so many (1000)", "Only those with a name", "Who holds and who made them");
     auto* describe = verb(app_, "describe", "Everything about one of them", help::kDescribe, Verb::kDescribe);
-    describe->add_option("kind", kind_, "worker, actor, pool or object")->required()->type_name("KIND");
+    describe->add_option("kind", kind_, "worker, actor, pool, group or object")->required()->type_name("KIND");
     describe->add_option("name", options_.name, "Its name; of an object, the name or the handle")->required()->type_name("NAME");
     arena_ = app_.add_subcommand("arena", "The shared memory");
     arena_->footer(std::string(help::kArena));
@@ -250,10 +257,16 @@ class Definition {
   void add_steering() {
     auto* kill = named_verb("kill", "Send a signal to a worker's process", help::kKill, Verb::kKill, "Of the worker");
     kill->add_option("-s,--signal", signal_, "Name or number (KILL)")->type_name("SIGNAL");
-    named_verb("restart", "Restart a worker, actor or pool; a failed or stopped one gets another chance", help::kRestart, Verb::kRestart,
-               "Of the worker, actor or pool");
-    named_verb("stop", "Stop a worker, actor or pool in an orderly way, until it is restarted", help::kStop, Verb::kStop,
-               "Of the worker, actor or pool");
+    named_verb("restart", "Restart a worker, actor, pool or group; a failed or stopped one gets another chance", help::kRestart, Verb::kRestart,
+               "Of the worker, actor, pool or group");
+    named_verb("stop", "Stop a worker, actor, pool or group in an orderly way, until it is restarted", help::kStop, Verb::kStop,
+               "Of the worker, actor, pool or group");
+    auto* reset = verb(app_, "reset-failed", "Start what has been given up, and forgive the deaths before", help::kResetFailed, Verb::kResetFailed);
+    reset->add_option("name", options_.name, "Of the worker, actor, pool or group")->type_name("NAME");
+    reset->add_flag("--all", all_, "All of them");
+    auto* wait = verb(app_, "wait", "Until all of them are ready, or stopped; exit code 1 if not in time", help::kWait, Verb::kWait);
+    wait->add_option("names", options_.names, "Of workers, actors, pools or groups")->required()->type_name("NAME");
+    wait->add_option("--for", wait_for_, "ready or stopped (ready)")->type_name("STATE");
     verb(app_, "shutdown", "End the daemon in an orderly way", help::kShutdown, Verb::kShutdown);
   }
 
@@ -274,7 +287,7 @@ class Definition {
   CLI::App app_;
   Options options_;
   std::optional<Verb> verb_;
-  std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL";
+  std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL", wait_for_ = "ready";
   std::optional<std::string> limit_, letter_;
   CLI::App* arena_ = nullptr;
   CLI::App* letters_ = nullptr;

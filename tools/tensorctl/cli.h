@@ -40,10 +40,12 @@ enum class Verb {
   kCachePin,
   kCacheUnpin,
   kCacheRemove,
-  kVersion
+  kVersion,
+  kResetFailed,
+  kWait
 };
 enum class Output { kTable, kWide, kJson };
-enum class Kind { kWorker, kActor, kPool, kObject, kParticipant };
+enum class Kind { kWorker, kActor, kPool, kObject, kParticipant, kGroup };
 
 struct Options {
   Verb verb = Verb::kStatus;
@@ -62,6 +64,8 @@ struct Options {
   std::string method;             // call
   std::vector<std::string> arguments;
   std::string save;  // call: file for the tensors of the result
+  std::vector<std::string> names;  // wait
+  bool wait_stopped = false;       // wait: for stopped instead of ready
 };
 
 // Either `options`, or what to print and the exit code: help and mistakes end here.
