@@ -55,12 +55,12 @@ TEST_CASE("each way to die is told by its own cause", "[integration]") {
   };
   for (const Way& way : {Way{"abort", "SIGABRT"}, Way{"segv", "SIGSEGV"}, Way{"exit 70", "exit code 70 (actor bug)"},
                          Way{"exit 75", "exit code 75"}, Way{"exit 3", "exit code 3"}}) {
-    // The message that kills its reader stays unread and kills the next one, too: so the worker is given one life only.
+    // The message that kills its reader stays unread and kills the next one, too: so the actor is given one life only.
     Daemon daemon({.config = counter_config(1, "restart = { intensity = 0 }")});
     auto client = daemon.connect();
     auto counter = *client->actor<Counter>("counter");
     auto call = counter.call(Counter::crash, way.how);
-    daemon.wait_until("the worker is given up", [&] { return daemon.worker("cpu").state == "failed"; });
+    daemon.wait_until("the actor is given up", [&] { return daemon.actor("counter").state == "failed"; });
     INFO(way.how << ": " << daemon.worker("cpu").last_death);
     CHECK(daemon.worker("cpu").last_death.find(way.cause) != std::string::npos);
     CHECK(daemon.logged(way.cause));
@@ -70,14 +70,14 @@ TEST_CASE("each way to die is told by its own cause", "[integration]") {
   }
 }
 
-TEST_CASE("a worker that keeps crashing is given up, its callers are told, and a restart gives it another chance", "[integration]") {
+TEST_CASE("an actor that keeps crashing is given up, its callers are told, its worker goes on, and reset-failed gives it another chance", "[integration]") {
   Daemon daemon({.config = base_config(1, "restart = { min = \"1ms\", max = \"2ms\", intensity = 3, period = \"60s\" }") +
                            actor_config("counter", "test.counter", "max_deliveries = 255")});
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
-  // A message that kills its reader each time: unread until it has killed more often than workers are restarted.
+  // A message that kills its reader each time: unread until it has killed more often than its actor is restarted.
   auto call = counter.call(Counter::crash, std::string("abort"));
-  daemon.wait_until("the worker is given up", [&] { return daemon.worker("cpu").state == "failed"; });
+  daemon.wait_until("the actor is given up", [&] { return daemon.actor("counter").state == "failed"; });
   auto outcome = call.get(30s);
   REQUIRE_FALSE(outcome.ok());
   INFO(outcome.error().message);
@@ -86,9 +86,14 @@ TEST_CASE("a worker that keeps crashing is given up, its callers are told, and a
   auto refused = counter.call(Counter::value).get(10s);
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == Errc::kNotDelivered);
-  CHECK(daemon.worker("cpu").restarts == 3);
+  daemon.wait_until("the worker is there for others", [&] { return daemon.worker("cpu").state == "ready"; });
+  CHECK(daemon.worker("cpu").restarts == 4);
   auto status = daemon.tensorctl({"status"});
   CHECK(status.out.find("degraded") != std::string::npos);
+  REQUIRE(daemon.tensorctl({"reset-failed", "counter"}).status == 0);
+  REQUIRE(daemon.tensorctl({"wait", "--for=ready", "counter", "--timeout", "30s"}).status == 0);
+  CHECK(counter.call(Counter::value).get(10s).ok());
+  CHECK(daemon.tensorctl({"status"}).out.find("degraded") == std::string::npos);
   CHECK(daemon.stop() == 0);
 }
 

@@ -99,7 +99,7 @@ TEST_CASE("an actor that writes into a tensor of another worker kills its own wo
   auto tensor = owner.call(Counter::put_tensor, 1000).get(10s);
   REQUIRE(tensor.ok());
   CHECK_FALSE(writer.call(Counter::scribble, *tensor).get(10s).ok());
-  daemon.wait_until("the writer's death", [&] { return daemon.worker("cpu/1").state == "failed"; });
+  daemon.wait_until("the writer's death", [&] { return daemon.actor("writer").state == "failed"; });
 
   std::string death = daemon.worker("cpu/1").last_death;
   INFO(death);

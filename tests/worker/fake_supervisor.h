@@ -99,6 +99,8 @@ class FakeSupervisor {
       case wire::ToSupervisor::ACTOR_FAILED:
         return "actorFailed " + std::to_string(root.getActorFailed().getActor()) + " " +
                std::string(root.getActorFailed().getFailure().getMessage());
+      case wire::ToSupervisor::ACTOR_STOPPED:
+        return "actorStopped " + std::to_string(root.getActorStopped());
       case wire::ToSupervisor::COMMIT_FAILED:
         return "commitFailed " + std::to_string(root.getCommitFailed().getActor()) + " " +
                std::string(root.getCommitFailed().getFailure().getMessage());
