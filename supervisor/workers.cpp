@@ -12,6 +12,8 @@
 namespace tv::supervisor {
 namespace {
 
+constexpr Nanoseconds kLastWordPatience = 200ms;
+
 std::string span(std::int64_t ns) { return config::format_duration(Nanoseconds{ns}); }
 
 }  // namespace
@@ -143,7 +145,7 @@ void Workers::assign(Worker& worker) {
   worker.assigned_ns = monotonic_ns();
   worker.known_cause.reset();
   worker.last_word.clear();
-  worker.child->on_exit([this, index = worker.index](const Cause& cause, std::int64_t noticed) { ended(workers_[index], cause, noticed); });
+  worker.child->on_exit([this, index = worker.index](const Cause& cause, std::int64_t noticed) { left(workers_[index], cause, noticed); });
   in_.directory.set_participant(worker.participant(), shm::ParticipantKind::kWorker, worker.pid(), worker.incarnation, worker.config->name);
 
   capnp::MallocMessageBuilder message;
@@ -226,6 +228,18 @@ void Workers::give_chance(Worker& worker) {
   raise(worker.index, WorkerEvent::kRestart);
 }
 
+// The kernel's word of an end may be here before the process's own last one, which comes by way of ZeroMQ's thread.
+void Workers::left(Worker& worker, Cause cause, std::int64_t noticed_ns) {
+  if (!cause.hopeless || !worker.last_word.empty()) return ended(worker, std::move(cause), noticed_ns);
+  worker.when_last_word = [this, &worker, cause, noticed_ns] { ended(worker, cause, noticed_ns); };
+  worker.last_word_timer = in_.loop.after(kLastWordPatience, [this, &worker] { have_last_word(worker); });
+}
+
+void Workers::have_last_word(Worker& worker) {
+  worker.last_word_timer.reset();
+  if (auto go_on = std::exchange(worker.when_last_word, {})) go_on();
+}
+
 void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   pid_t pid = worker.last_pid;  // the child has forgotten it
   bool asked = worker.state == WorkerState::kStopping || worker.state == WorkerState::kCycling;
@@ -306,6 +320,9 @@ void Workers::actor_ready(std::size_t index, ActorId actor, bool restored) {
 
 void Workers::commit_failed(ActorId actor, const std::string& why) { in_.actors.commit_failed(actor, why); }
 
-void Workers::cannot_work(std::size_t index, const std::string& why) { workers_[index].last_word = why; }
+void Workers::cannot_work(std::size_t index, const std::string& why) {
+  workers_[index].last_word = why;
+  have_last_word(workers_[index]);
+}
 
 }  // namespace tv::supervisor

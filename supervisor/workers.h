@@ -46,6 +46,8 @@ struct Worker {
   Nanoseconds delay{0};              // before the next restart
   std::optional<Cause> known_cause;  // better than the kernel's: "could not start: ..."
   std::string last_word;             // what it said before it left with exit code 78
+  std::function<void()> when_last_word;  // goes on with the end of a process whose last word is still on its way
+  Source last_word_timer;
   std::deque<WorkerEvent> events;
   std::optional<Parked> arrived;
 
@@ -112,6 +114,8 @@ class Workers final : public Hosts {
   void report_ready(Worker& worker);
   void report_stopped(Worker& worker);
   void report_failed(Worker& worker);
+  void left(Worker& worker, Cause cause, std::int64_t noticed_ns);
+  void have_last_word(Worker& worker);
   void ended(Worker& worker, Cause cause, std::int64_t noticed_ns);
   Decision judge(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns);
   WorkerEvent decide_restart(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns);
