@@ -12,6 +12,8 @@ namespace {
 constexpr Nanoseconds kPatience = 8s;
 // Each holds a tensor that is in nobody's books of the cache yet.
 constexpr std::size_t kMostWaiting = 256;
+// Less than who waits for room lets pass before it asks again though nothing has come.
+constexpr Nanoseconds kSettle = 20ms;
 
 }  // namespace
 
@@ -88,7 +90,12 @@ void Names::make_room() {
   const shm::Arena& arena = *store_->arena();
   std::uint64_t wanted = arena.header().wanted_bytes.load(std::memory_order_acquire);
   if (wanted == 0) return;
-  cache_.evict_for(wanted);
+  // What has been evicted for a wish comes back a block at a time, by those that made it, and its waiter looks and asks after each.
+  if (auto now = monotonic_ns(); now - evicted_ns_ >= kSettle.count() || wanted != evicted_for_) {
+    cache_.evict_for(wanted);
+    evicted_ns_ = now;
+    evicted_for_ = wanted;
+  }
   store_->make_room();
   // What has been freed lies in blocks of others: they take it back, and give back what they keep (Store::make_room).
   for (ParticipantId p = 1; p < limits::kMaxParticipants; ++p)

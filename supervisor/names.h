@@ -58,6 +58,8 @@ class Names {
   shm::Cache cache_;
   EventLoop* const loop_;
   std::list<Waiting> waiting_;
+  std::uint64_t evicted_for_ = 0;  // the wish for room that was heard last
+  std::int64_t evicted_ns_ = 0;
 };
 
 }  // namespace tv::supervisor
