@@ -76,6 +76,9 @@ inline constexpr std::size_t kMaxDeadLetters = 1000;
 // What an actor's state may hold besides its tensors: it is copied with each commit, tensors are not.
 inline constexpr std::size_t kMaxStateBytes = std::size_t{64} << 20;
 
+// Of an actor, on disk; [checkpoints] keep.
+inline constexpr std::uint32_t kMaxGenerations = 1000;
+
 // Configuration.
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxWorkers = 48;  // leaves participants for clients

@@ -192,6 +192,7 @@ constexpr Key<Checkpoint> kCheckpointKeys[] = {
     {"every_messages",
      [](const Value& value, Checkpoint& out) { set(out.every_messages, value.integer(0, std::numeric_limits<std::int64_t>::max())); }},
     {"interval", [](const Value& value, Checkpoint& out) { set(out.interval, value.duration(0s, kLongest)); }},
+    {"disk", [](const Value& value, Checkpoint& out) { set(out.disk, value.boolean()); }},
 };
 
 void read_checkpoint(const Value& value, Checkpoint& out) {
@@ -272,6 +273,12 @@ void read_sections(const Value& value, const Key<T> (&keys)[N], std::size_t most
   }
 }
 
+constexpr Key<Checkpoints> kCheckpointsKeys[] = {
+    {"directory", [](const Value& value, Checkpoints& out) { set(out.directory, value.path()); }},
+    {"keep", [](const Value& value, Checkpoints& out) { set(out.keep, value.integer(1, limits::kMaxGenerations)); }},
+    {"min_interval", [](const Value& value, Checkpoints& out) { set(out.min_interval, value.duration(0s, kLongest)); }},
+};
+
 constexpr Key<Draft> kRootKeys[] = {
     {"supervisor",
      [](const Value& value, Draft& out) { read_section(value, kSupervisorKeys, out.supervisor); },
@@ -290,6 +297,10 @@ constexpr Key<Draft> kRootKeys[] = {
      [](const Value& value, Draft& out) { read_sections(value, kPoolKeys, limits::kMaxPools, out.pools); },
      {},
      [] { return leaves_of(kPoolKeys); }},
+    {"checkpoints",
+     [](const Value& value, Draft& out) { read_section(value, kCheckpointsKeys, out.checkpoints); },
+     {},
+     [] { return leaves_of(kCheckpointsKeys); }},
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ struct Draft {
   std::vector<WorkerGroup> workers;
   std::vector<Actor> actors;
   std::vector<Pool> pools;
+  Checkpoints checkpoints;
 };
 
 // Reads the document's root; all problems go to the source.

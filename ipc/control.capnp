@@ -37,6 +37,7 @@ struct ToSupervisor {
       letter @13 :DeadLetter;
       request @14 :UInt64;
     }
+    actorStopped @15 :UInt32;  # answers stopActor, whether or not it ran: its last commit is made
   }
 }
 

@@ -104,6 +104,11 @@ void Actors::stop(ActorId id) {
   set(id, ActorState::kStopped, "stopped by an administrator");
 }
 
+void Actors::withhold(ActorId id, const std::string& why) {
+  actors_[id].wanted = false;
+  set(id, ActorState::kFailed, why);
+}
+
 void Actors::restart(ActorId id) {
   actors_[id].wanted = true;
   set(id, actors_[id].incarnation == 0 ? ActorState::kStarting : ActorState::kRestarting);

@@ -46,6 +46,7 @@ class Actors {
   void worker_failed(std::size_t worker, const std::string& why);
 
   void stop(ActorId id);     // not wanted any more
+  void withhold(ActorId id, const std::string& why);  // not wanted, and failed, until restart()
   void restart(ActorId id);  // wanted; restarting or starting until it is ready
 
   bool all_settled() const;  // none is starting or restarting

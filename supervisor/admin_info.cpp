@@ -61,6 +61,7 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setDeadLetters(cell.dead_letters.load(std::memory_order_relaxed));
   out.setExpired(cell.expired.load(std::memory_order_relaxed));
   out.setCancelled(cell.cancelled.load(std::memory_order_relaxed));
+  if (view.checkpoints && view.checkpoints->on_disk(id)) write_checkpoint(view, id, out.initCheckpoint());
   if (actor.placed.pool) out.setPool(text(view.config.pools[*actor.placed.pool].name));
   out.setMessage(text(actor.message));
 }
@@ -82,6 +83,7 @@ void write_status(const DaemonView& view, wire::Status::Builder out) {
   write_arena(view, out.initArena());
   out.setRestarts(view.workers.restarts());
   out.setMalformed(view.malformed());
+  if (view.checkpoints) write_checkpoint_summary(view, out.initCheckpoints());
 }
 
 void write_workers(const DaemonView& view, capnp::List<wire::WorkerInfo>::Builder out) {

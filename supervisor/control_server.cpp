@@ -81,6 +81,10 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
       workers_->actor_failed(worker, notice.getActor(), reason(notice.getFailure()));
       return {};
     }
+    case wire::ToSupervisor::ACTOR_STOPPED:
+      if (!actors_->belongs(message.getActorStopped(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      workers_->actor_stopped(message.getActorStopped());
+      return {};
     case wire::ToSupervisor::READY:
       workers_->ready(worker);
       return {};

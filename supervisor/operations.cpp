@@ -144,7 +144,69 @@ Result<std::string> Operations::remove_name(const std::string& name) {
   return in_quotes(name) + " removed";
 }
 
+Result<void> Operations::no_checkpoints(const std::string& name) const {
+  return Error{Errc::kInvalidArgument, (name.empty() ? "no actor's commits go" : "the commits of " + in_quotes(name) + " do not go") +
+                                           std::string(" to disk; write [checkpoints] directory, or checkpoint = { disk = true }")};
+}
+
+Result<std::vector<ActorId>> Operations::checkpoint(const std::string& name) {
+  std::vector<ActorId> actors;
+  if (name.empty()) {
+    for (ActorId id = 0; id < actors_.all().size(); ++id) actors.push_back(id);
+  } else {
+    auto target = TV_TRY(resolve(name));
+    if (actors_.find(name)) target.actors = {*actors_.find(name)};  // where it is a worker's name as well
+    if (target.actors.empty()) return Error{Errc::kInvalidArgument, in_quotes(name) + " is a worker; name an actor or a pool"};
+    actors = target.actors;
+  }
+  std::erase_if(actors, [this](ActorId id) { return !checkpoints_ || !checkpoints_->on_disk(id); });
+  if (actors.empty()) TV_TRY(no_checkpoints(name));
+  for (ActorId id : actors) checkpoints_->hurry(id);
+  return actors;
+}
+
+Result<std::string> Operations::restore_checkpoint(const std::string& name, std::uint64_t generation) {
+  auto id = actors_.find(name);
+  if (!id) {
+    std::vector<std::string> known;
+    for (const auto& actor : actors_.all()) known.push_back(actor.placed.name);
+    return Error{Errc::kNotFound, "no actor is called " + in_quotes(name) + offer(name, known)};
+  }
+  if (!checkpoints_ || !checkpoints_->on_disk(*id)) TV_TRY(no_checkpoints(name));
+  if (generation == 0) return Error{Errc::kInvalidArgument, "generations are counted from 1"};
+  const Worker& worker = workers_.all()[actors_[*id].placed.worker];
+  if (has_process(worker.state) && worker.state != WorkerState::kReady)
+    return Error{Errc::kUnavailable, "worker " + in_quotes(worker.config->name) + " is " + std::string(state_name(worker.state)) + "; try again"};
+  log::notice("restore ordered", {{"actor", name}, {"generation", generation}});
+  TV_TRY(checkpoints_->restore(*id, generation, [this, id = *id] { return stop_for_restore(id); }, [this, id = *id] { start_restored(id); }));
+  return "actor " + in_quotes(name) + " being restored from generation " + std::to_string(generation);
+}
+
+// Callers' mail waits meanwhile. False when there is no process in which it might run.
+bool Operations::stop_for_restore(ActorId id) {
+  const Actor& actor = actors_[id];
+  const Worker& worker = workers_.all()[actor.placed.worker];
+  bool hosted = actor.hosted && has_process(worker.state);
+  actors_.restart(id);
+  if (hosted) orders_.stop_actor(worker.participant(), id);
+  return hosted;
+}
+
+void Operations::start_restored(ActorId id) {
+  const Actor& actor = actors_[id];
+  const Worker& worker = workers_.all()[actor.placed.worker];
+  if (worker.state != WorkerState::kReady) return;  // what is started next takes it along
+  if (actor.hosted)
+    orders_.start_actor(worker.participant(), id);
+  else
+    workers_.restart(worker.index);
+}
+
 Result<void> Operations::restart_actor(ActorId id) {
+  if (checkpoints_ && checkpoints_->withheld(id)) {
+    checkpoints_->retry(id, [this, id] { (void)restart_actor(id); });
+    return {};
+  }
   const Actor& actor = actors_[id];
   const Worker& worker = workers_.all()[actor.placed.worker];
   if (worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed)

@@ -206,6 +206,7 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   in_.actors.worker_ended(worker.index, asked ? Ending::kAsked : cause.abnormal ? Ending::kAbnormal : Ending::kNormal);
   in_.directory.set_participant(worker.participant(), shm::ParticipantKind::kWorker, 0, worker.incarnation, worker.config->name);
   in_.recovery.clean_up(worker.participant(), in_.actors.of_worker(worker.index), worker.config->name, cause.text);
+  in_.cleaned_up(worker.index);
 
   raise(worker.index, asked ? WorkerEvent::kDeathNow : decide_restart(worker, cause, healthy, noticed_ns));
 }

@@ -65,6 +65,10 @@ class Workers {
     WorkerOrders& orders;
     // After anything that health, readiness or the end of the daemon may depend on.
     std::function<void()> changed;
+    // An actor of a running worker does not run any more; a worker's process is gone, and cleaned up after. Both: nobody writes to the
+    // actors' cells now.
+    std::function<void(ActorId)> actor_stopped = [](ActorId) {};
+    std::function<void(std::size_t)> cleaned_up = [](std::size_t) {};
   };
   explicit Workers(Surroundings surroundings);
 
@@ -81,6 +85,7 @@ class Workers {
   void ready(std::size_t index);
   void actor_ready(std::size_t index, ActorId actor, bool restored);
   void actor_failed(std::size_t index, ActorId actor, const std::string& why);
+  void actor_stopped(ActorId actor) { in_.actor_stopped(actor); }
   void cannot_work(std::size_t index, const std::string& why);
 
   const std::vector<Worker>& all() const { return workers_; }

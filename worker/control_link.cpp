@@ -119,6 +119,10 @@ void ControlLink::actor_failed(ActorId actor, const Error& why) {
   });
 }
 
+void ControlLink::actor_stopped(ActorId actor) {
+  post([actor](wire::ToSupervisor::Builder message) { message.setActorStopped(actor); });
+}
+
 void ControlLink::ready() {
   post([](wire::ToSupervisor::Builder message) { message.setReady(); });
 }

@@ -40,6 +40,7 @@ class ControlLink final : public ControlPort {
 
   void actor_ready(ActorId actor, bool restored) override;
   void actor_failed(ActorId actor, const Error& why) override;
+  void actor_stopped(ActorId actor) override;
   void ready() override;
   void stopping() override;
   // The worker leaves with exit code 78, for this reason.

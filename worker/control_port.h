@@ -33,6 +33,7 @@ class ControlPort : public ipc::NamePort {
   // Notices: sent in order, never waited for.
   virtual void actor_ready(ActorId actor, bool restored) = 0;
   virtual void actor_failed(ActorId actor, const Error& why) = 0;
+  virtual void actor_stopped(ActorId actor) = 0;
   virtual void ready() = 0;
   virtual void stopping() = 0;
 

@@ -119,6 +119,7 @@ void Runtime::follow_orders() {
     } else if (order.kind == Order::Kind::kStopActor) {
       actor->stop();
       log::info("actor stopped", {{"actor", actor->plan().name}});
+      control_.actor_stopped(order.actor);
     } else if (actor->phase() != HostedActor::Phase::kRunning) {
       start_actor(*actor);
       resume_mail(*actor);

@@ -5,6 +5,10 @@
 //   slow-stop   ignores the order to stop                             fail=N     its N-th actor (from 0) fails to start
 //   cannot      says cannotWork and leaves with 78                    publish    publishes a tensor as "fake/<worker>"
 //   orphan      forks a child that outlives it           stray      writes to the tensor "victim" when it sees its name
+//   commits=N   its actors count in their state: N commits as soon as they start, from where the last commit left off
+//   committing  ... and then a commit every few milliseconds, for ever
+//   bytes=N     ... with a tensor "weights" of so many bytes, each the count's low byte
+// An actor that starts from a commit says so: "fake worker: a restored at 5".
 #include <capnp/message.h>
 #include <poll.h>
 #include <signal.h>
@@ -24,6 +28,7 @@
 #include "ipc/spawn.capnp.h"
 #include "ipc/zmq_channel.h"
 #include "shm/directory.h"
+#include "shm/state.h"
 #include "shm/fault_note.h"
 #include "shm/origin.h"
 #include "shm/store.h"
@@ -55,11 +60,13 @@ class Worker {
       while (auto bytes = dealer_.try_receive())
         if (auto code = obey(*ipc::Message::parse(*bytes, limits::kMaxControlMessageBytes))) return *code;
       pollfd fds[2] = {{dealer_.fd(), POLLIN, 0}, {socket_, POLLIN, 0}};
-      int n = ::poll(fds, 2, has("stray") ? 10 : 1000);
+      int n = ::poll(fds, 2, has("committing") ? 2 : has("stray") ? 10 : 1000);
       if (n < 0) return 70;
       if (fds[1].revents != 0) return 74;
       if (has("stray")) write_astray();
-      if (n == 0) send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
+      if (has("committing"))
+        for (auto& kept : kept_) commit(kept);
+      if (n == 0 && !has("committing")) send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
     }
   }
 
@@ -95,9 +102,22 @@ class Worker {
     if (root.isRefused()) return 78;
     if (root.isStop() && !has("slow-stop")) {
       send([](wire::ToSupervisor::Builder out) { out.setStopping(); });
+      // Our bits outlive us, as a real worker's do.
+      for (const auto& kept : kept_) {
+        if (!kept.manifest) continue;
+        store_->hold_again(kept.manifest.handle());
+        for (const auto& tensor : kept.state.tensors) store_->hold_again(tensor.handle());
+      }
       return 0;
     }
-    if (root.isStartActor()) actor_ready(root.getStartActor());
+    if (root.isStopActor()) {
+      std::erase_if(kept_, [&](const Kept& kept) { return kept.id == root.getStopActor(); });
+      send([&](wire::ToSupervisor::Builder out) { out.setActorStopped(root.getStopActor()); });
+    }
+    if (root.isStartActor()) {
+      keep(root.getStartActor());
+      actor_ready(root.getStartActor());
+    }
     return std::nullopt;
   }
 
@@ -115,12 +135,65 @@ class Worker {
           out.getActorFailed().initFailure().setMessage("it would not start");
         });
       } else {
+        keep(actor.getId());
         actor_ready(actor.getId());
       }
     }
     if (has("publish")) publish();
     send([](wire::ToSupervisor::Builder out) { out.setReady(); });
     return std::nullopt;
+  }
+
+  // An actor that counts its commits.
+  struct Kept {
+    ActorId id;
+    std::int64_t count = 0;
+    shm::Tensor manifest;
+    shm::State state;
+  };
+  void keep(ActorId id) {
+    if (!has("committing") && !number("commits")) return;
+    Kept kept{id};
+    if (auto handle = shm::committed(*arena_, id)) {
+      kept.manifest = *store_->get(handle);
+      kept.state = *shm::open_manifest(*store_, kept.manifest);
+      auto message = *ipc::Message::parse(kept.state.opaque, limits::kMaxStateBytes);
+      for (auto entry : message.root<wire::Value>().getMap())
+        if (entry.getKey() == "count") kept.count = entry.getValue().getInt();
+      std::cerr << "fake worker: " << shm::Directory(arena_).actor_name(id) << " restored at " << kept.count << std::endl;
+      for (const auto& tensor : kept.state.tensors) check(tensor, kept.count);
+    }
+    for (int i = 0; i < number("commits").value_or(0); ++i) commit(kept);
+    kept_.push_back(std::move(kept));
+  }
+  void check(const shm::Tensor& tensor, std::int64_t count) const {
+    const auto* bytes = static_cast<const unsigned char*>(tensor.data());
+    for (std::uint64_t i = 0; i < tensor.bytes(); ++i)
+      if (bytes[i] != static_cast<unsigned char>(count)) {
+        std::cerr << "fake worker: weights of another commit" << std::endl;
+        ::abort();
+      }
+  }
+  void commit(Kept& kept) {
+    ++kept.count;
+    shm::State state;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(number("bytes").value_or(64)), static_cast<std::byte>(kept.count));
+    auto spec = *shm::TensorSpec::contiguous(shm::DType::kUInt8, {static_cast<std::int64_t>(bytes.size())});
+    auto put = store_->put(spec, bytes, kept.id);
+    if (!put) return;  // a full arena
+    state.tensors.push_back(*put);
+    capnp::MallocMessageBuilder message;
+    auto map = message.initRoot<wire::Value>().initMap(2);
+    map[0].setKey("count");
+    map[0].initValue().setInt(kept.count);
+    map[1].setKey("weights");
+    map[1].initValue().setTensor(state.tensors[0].handle().bits());
+    state.opaque = ipc::serialize(message);
+    auto manifest = shm::put_manifest(*store_, state, kept.id);
+    if (!manifest) return;
+    shm::commit(*arena_, kept.id, manifest->handle(), bytes.size());
+    kept.manifest = *std::move(manifest);
+    kept.state = std::move(state);
   }
 
   void actor_ready(ActorId id) {
@@ -156,6 +229,7 @@ class Worker {
   std::shared_ptr<shm::Arena> arena_;
   std::shared_ptr<shm::Store> store_;
   shm::Tensor tensor_;
+  std::vector<Kept> kept_;
 };
 
 int park(Fd socket) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ class FakeControl : public worker::ControlPort {
  public:
   void actor_ready(ActorId actor, bool was_restored) override { started[actor] = was_restored; }
   void actor_failed(ActorId actor, const Error& why) override { failed[actor] = why.message; }
+  void actor_stopped(ActorId actor) override { stopped.insert(actor); }
   void ready() override { is_ready = true; }
   void stopping() override { is_stopping = true; }
   Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline) override {
@@ -44,6 +46,7 @@ class FakeControl : public worker::ControlPort {
   std::optional<Error> letter_refusal;
   std::map<ActorId, bool> started;
   std::map<ActorId, std::string> failed;
+  std::set<ActorId> stopped;
   std::map<std::string, shm::Handle> published;
   bool is_ready = false;
   bool is_stopping = false;

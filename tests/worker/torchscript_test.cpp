@@ -33,6 +33,7 @@ def fails(self, x: Tensor) -> Tensor:
 struct NoControl : worker::ControlPort {
   void actor_ready(ActorId, bool) override {}
   void actor_failed(ActorId, const Error&) override {}
+  void actor_stopped(ActorId) override {}
   void ready() override {}
   void stopping() override {}
   Result<std::uint64_t> ask(const ipc::NameOrder&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }

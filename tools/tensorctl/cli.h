@@ -40,7 +40,11 @@ enum class Verb {
   kCachePin,
   kCacheUnpin,
   kCacheRemove,
-  kVersion
+  kVersion,
+  kCheckpoint,
+  kCheckpointsList,
+  kCheckpointsVerify,
+  kRestore
 };
 enum class Output { kTable, kWide, kJson };
 enum class Kind { kWorker, kActor, kPool, kObject, kParticipant };
@@ -62,6 +66,8 @@ struct Options {
   std::string method;             // call
   std::vector<std::string> arguments;
   std::string save;  // call: file for the tensors of the result
+  std::string directory;         // checkpoints list and verify: without a daemon
+  std::uint64_t generation = 0;  // restore
 };
 
 // Either `options`, or what to print and the exit code: help and mistakes end here.
