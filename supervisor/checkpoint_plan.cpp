@@ -55,6 +55,7 @@ std::optional<CheckpointPlan::Write> CheckpointPlan::next(std::int64_t now_ns) {
   }
   if (!first) return std::nullopt;
   at_hand_ = first->first;
+  actors_.at(*at_hand_).ordered = first->second.seen;
   return Write{first->first, first->second.seen_commits == first->second.disk_commits};
 }
 
@@ -86,6 +87,8 @@ void CheckpointPlan::written(const Done& done, bool changed, std::int64_t now_ns
   if (changed && done.commit > actor.disk_commits + 1) actor.state.skipped += done.commit - actor.disk_commits - 1;
   if (changed) ++actor.state.written;
   actor.on_disk = done.committed;
+  // The writer may have found a newer one than we had seen.
+  if (actor.seen == actor.ordered) actor.seen = done.committed;
   actor.disk_commits = std::max(actor.disk_commits, done.commit);
   actor.seen_commits = std::max(actor.seen_commits, done.commit);
   actor.state.generation = done.generation;

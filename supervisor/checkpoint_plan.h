@@ -79,6 +79,7 @@ class CheckpointPlan {
     CheckpointState state;
     std::uint64_t seen = 0;         // handle
     std::uint64_t seen_commits = 0;
+    std::uint64_t ordered = 0;  // what had been seen when it was last given out
     std::uint64_t on_disk = 0;      // handle
     std::uint64_t disk_commits = 0;
     std::uint32_t failures_in_a_row = 0;

@@ -195,7 +195,7 @@ bool Operations::stop_for_restore(ActorId id) {
 void Operations::start_restored(ActorId id) {
   const Actor& actor = actors_[id];
   const Worker& worker = workers_.all()[actor.placed.worker];
-  if (worker.state != WorkerState::kReady) return;  // what is started next takes it along
+  if (worker.state != WorkerState::kReady || worker.pid() == 0) return;  // what is started next takes it along
   if (actor.hosted)
     orders_.start_actor(worker.participant(), id);
   else

@@ -132,3 +132,17 @@ TEST_CASE("at the end each commit that is not on disk gets one more try", "[chec
   (void)plan.failed("no", 0, 0);
   CHECK_FALSE(plan.waiting());
 }
+
+TEST_CASE("a commit that is newer than the one that was seen is not written twice", "[checkpoint_plan]") {
+  CheckpointPlan plan(0s);
+  plan.add(1);
+  plan.look(1, 100, 1);
+  REQUIRE(plan.next(0));
+  plan.written(done(104, 1, 5), true, 0);  // what the writer found
+  CHECK_FALSE(plan.pending(1));
+  CHECK_FALSE(plan.next(0));
+  plan.look(1, 104, 5);
+  CHECK_FALSE(plan.next(0));
+  plan.look(1, 105, 6);
+  CHECK(plan.next(0));
+}

@@ -106,12 +106,24 @@ std::int64_t count_in(const std::string& path) {
   return count;
 }
 
+// Of a writer that has ended.
 void require_whole(const std::string& directory, const std::string& actor) {
   for (auto n : generations(directory, actor)) {
     auto verified = files::verify_generation(path_of(directory, actor, n), actor, n);
     INFO((verified ? "" : verified.error().message));
     REQUIRE(verified.ok());
     (void)count_in(path_of(directory, actor, n));
+  }
+}
+
+// Of a writer that goes on writing, and removing old ones.
+void require_whole_meanwhile(const std::string& directory, const std::string& actor) {
+  for (auto n : generations(directory, actor)) {
+    auto verified = files::verify_generation(path_of(directory, actor, n), actor, n);
+    auto now = generations(directory, actor);
+    if (std::find(now.begin(), now.end(), n) == now.end()) continue;
+    INFO((verified ? "" : verified.error().message));
+    REQUIRE(verified.ok());
   }
 }
 
@@ -172,7 +184,6 @@ TEST_CASE("after a crash of the whole daemon the newest generation is restored",
   {
     DaemonProcess daemon(config(kept, "committing"));
     daemon.wait_ready();
-    wait_durable(daemon, "a", 0);
     daemon.eventually("three generations", [&] { return checkpoint(daemon, "a").written >= 3; });
     daemon.signal(SIGKILL);
     CHECK(daemon.wait() == -SIGKILL);
@@ -276,7 +287,9 @@ TEST_CASE("commits that come faster than the disk takes them are skipped and cou
   CHECK(a.commits == 300);
   CHECK(a.commit == 300);
   CHECK(a.skipped > 0);
-  CHECK(a.written + a.skipped == 300);
+  // Each was written or skipped; one that was taken in the very moment between its number and itself is written again.
+  CHECK(a.written + a.skipped >= 300);
+  CHECK(a.written + a.skipped <= 301);
   CHECK(generations(kept, "a").size() <= 3);
   CHECK(count_in(path_of(kept, "a", a.generation)) == 300);
   auto status = tensorctl(daemon, "status");
@@ -309,7 +322,7 @@ TEST_CASE("a writer killed at random moments is replaced, and every generation i
       int now = writer_pid(daemon);
       return now != 0 && now != pid;
     });
-    require_whole(kept, "a");
+    require_whole_meanwhile(kept, "a");
   }
   CHECK(daemon.worker("w").restarts == 0);
   auto problems = daemon.ask([](auto request) { request.setArenaFsck(); });
@@ -344,7 +357,7 @@ TEST_CASE("a disk that takes no more is reported once, the actors go on, and it 
   daemon.eventually("more commits", [&] { return checkpoint(daemon, "a").commits > failing.commits; });
   CHECK(daemon.actor_state("a") == "ready");
   CHECK(times(daemon.log(), "checkpoint failed") == 1);
-  require_whole(kept, "a");
+  require_whole_meanwhile(kept, "a");
   REQUIRE(::prlimit(writer_pid(daemon), RLIMIT_FSIZE, &old, nullptr) == 0);
   daemon.eventually("it works again", [&] { return checkpoint(daemon, "a").error.empty() && checkpoint(daemon, "p/0").error.empty(); });
   CHECK(has(daemon.log(), "checkpoints work again"));
@@ -371,7 +384,7 @@ TEST_CASE("a full file system is reported and waited out", "[checkpoints]") {
     filler << std::string(4 << 20, 'x') << std::flush;
     filler.close();
     daemon.eventually("the failure", [&] { return has(checkpoint(daemon, "a").error, "No space left on device"); });
-    require_whole(disk + "/kept", "a");
+    require_whole_meanwhile(disk + "/kept", "a");
     std::filesystem::remove(disk + "/filler");
     daemon.eventually("it works again", [&] { return checkpoint(daemon, "a").error.empty() && checkpoint(daemon, "p/0").error.empty(); });
     CHECK(daemon.stop() == 0);
@@ -431,10 +444,10 @@ TEST_CASE("tensorctl checkpoint ends when the commit is on disk, list and verify
   CHECK(verified.code == 0);
   CHECK(has(verified.out, "p/0"));
   CHECK(has(verified.out, "ok"));
-  auto unknown = tensorctl(daemon, "checkpoints list b");
+  auto unknown = tensorctl(daemon, "checkpoints list p/1");
   CHECK(unknown.code == 4);
-  CHECK(has(unknown.out, "did you mean \"a\"?"));
-  CHECK(tensorctl(daemon, "checkpoint b").code == 4);
+  CHECK(has(unknown.out, "did you mean \"p/0\"?"));
+  CHECK(tensorctl(daemon, "checkpoint p/1").code == 4);
   CHECK(tensorctl(daemon, "checkpoint").code == 2);
   CHECK(tensorctl(daemon, "restore a").code == 2);
   CHECK(daemon.stop() == 0);

@@ -15,12 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "ipc/control.capnp.h"
 #include "ipc/message.h"
@@ -111,11 +113,17 @@ class Worker {
       return 0;
     }
     if (root.isStopActor()) {
-      std::erase_if(kept_, [&](const Kept& kept) { return kept.id == root.getStopActor(); });
+      // Still held, as a real worker does, until the actor starts again.
+      auto of_it = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& kept) { return kept.id == root.getStopActor(); });
+      if (of_it != kept_.end()) {
+        stopped_.push_back(std::move(*of_it));
+        kept_.erase(of_it);
+      }
       send([&](wire::ToSupervisor::Builder out) { out.setActorStopped(root.getStopActor()); });
     }
     if (root.isStartActor()) {
       keep(root.getStartActor());
+      stopped_.clear();
       actor_ready(root.getStartActor());
     }
     return std::nullopt;
@@ -230,6 +238,7 @@ class Worker {
   std::shared_ptr<shm::Store> store_;
   shm::Tensor tensor_;
   std::vector<Kept> kept_;
+  std::vector<Kept> stopped_;
 };
 
 int park(Fd socket) {

@@ -32,25 +32,25 @@ struct Generation {
   files::Manifest manifest;
   std::string problem;
 };
-using G = const Generation&;
+using G = const Generation*;
 
-bool readable(G g) { return g.manifest.generation != 0; }
+bool readable(G g) { return g->manifest.generation != 0; }
 
 const std::array<Field<G>, 9> kFields = {{
-    {"actor", "ACTOR", Show::kAlways, Align::kLeft, [](G g, const Now&) { return Json(g.actor); }},
-    {"generation", "GENERATION", Show::kAlways, Align::kRight, [](G g, const Now&) { return g.number ? Json(g.number) : Json(g.name); }},
-    {"state", "STATE", Show::kAlways, Align::kLeft, [](G g, const Now&) { return Json(g.state); },
+    {"actor", "ACTOR", Show::kAlways, Align::kLeft, [](G g, const Now&) { return Json(g->actor); }},
+    {"generation", "GENERATION", Show::kAlways, Align::kRight, [](G g, const Now&) { return g->number ? Json(g->number) : Json(g->name); }},
+    {"state", "STATE", Show::kAlways, Align::kLeft, [](G g, const Now&) { return Json(g->state); },
      [](G g, const Now&) {
-       return Cell{g.state, g.state == "ok" ? Tone::kGood : g.state == "there" ? Tone::kPlain : Tone::kWarning};
+       return Cell{g->state, g->state == "ok" ? Tone::kGood : g->state == "there" ? Tone::kPlain : Tone::kWarning};
      }},
-    {"time", "WRITTEN", Show::kAlways, Align::kRight, [](G g, const Now&) { return readable(g) ? time_or_null(g.manifest.time_ns) : Json(); },
-     [](G g, const Now& now) { return Cell{readable(g) ? ago_text(g.manifest.time_ns, now) : "-"}; }},
-    {"commit", "COMMIT", Show::kAlways, Align::kRight, [](G g, const Now&) { return readable(g) ? Json(g.manifest.commit) : Json(); }},
-    {"bytes", "SIZE", Show::kAlways, Align::kRight, [](G g, const Now&) { return readable(g) ? Json(g.manifest.bytes()) : Json(); },
-     [](G g, const Now&) { return readable(g) ? size_cell(g.manifest.bytes()) : Cell{"-"}; }},
-    {"tensors", "TENSORS", Show::kWide, Align::kRight, [](G g, const Now&) { return readable(g) ? Json(g.manifest.tensors.size()) : Json(); }},
-    {"type", "TYPE", Show::kWide, Align::kLeft, [](G g, const Now&) { return readable(g) ? Json(g.manifest.type) : Json(); }},
-    {"problem", "PROBLEM", Show::kJsonOnly, Align::kLeft, [](G g, const Now&) { return g.problem.empty() ? Json() : Json(g.problem); }},
+    {"time", "WRITTEN", Show::kAlways, Align::kRight, [](G g, const Now&) { return readable(g) ? time_or_null(g->manifest.time_ns) : Json(); },
+     [](G g, const Now& now) { return Cell{readable(g) ? ago_text(g->manifest.time_ns, now) : "-"}; }},
+    {"commit", "COMMIT", Show::kAlways, Align::kRight, [](G g, const Now&) { return readable(g) ? Json(g->manifest.commit) : Json(); }},
+    {"bytes", "SIZE", Show::kAlways, Align::kRight, [](G g, const Now&) { return readable(g) ? Json(g->manifest.bytes()) : Json(); },
+     [](G g, const Now&) { return readable(g) ? size_cell(g->manifest.bytes()) : Cell{"-"}; }},
+    {"tensors", "TENSORS", Show::kWide, Align::kRight, [](G g, const Now&) { return readable(g) ? Json(g->manifest.tensors.size()) : Json(); }},
+    {"type", "TYPE", Show::kWide, Align::kLeft, [](G g, const Now&) { return readable(g) ? Json(g->manifest.type) : Json(); }},
+    {"problem", "PROBLEM", Show::kJsonOnly, Align::kLeft, [](G g, const Now&) { return g->problem.empty() ? Json() : Json(g->problem); }},
 }};
 
 // What there is of one actor, the newest last; with `verify` every byte is read.
@@ -78,9 +78,11 @@ Result<void> look_at(const std::string& root, const std::string& actor, bool ver
 
 std::string rendered(const std::string& root, const std::vector<Generation>& generations, const View& view) {
   std::span<const Field<G>> fields = kFields;
+  std::vector<G> list;
+  for (const auto& generation : generations) list.push_back(&generation);
   if (view.output == Output::kJson)
-    return json_text({{"directory", root}, {"generations", json_list(fields, generations, view.now)}});
-  std::string text = table_of(fields, generations, view);
+    return json_text({{"directory", root}, {"generations", json_list(fields, list, view.now)}});
+  std::string text = table_of(fields, list, view);
   for (const auto& generation : generations)
     if (!generation.problem.empty()) text += printable(generation.problem) + "\n";
   return text;
@@ -154,7 +156,7 @@ Outcome list(const Options& options, const View& view) {
   std::vector<Generation> generations;
   for (const auto& actor : *actors)
     if (auto looked = look_at(root, actor, verify, generations); !looked) return failed(looked.error());
-  auto damaged = std::count_if(generations.begin(), generations.end(), [](G g) { return g.state == "damaged"; });
+  auto damaged = std::count_if(generations.begin(), generations.end(), [](const Generation& g) { return g.state == "damaged"; });
   Outcome outcome{kDone, rendered(root, generations, view), ""};
   if (verify && damaged > 0) {
     outcome.exit_code = kFailed;
@@ -187,7 +189,8 @@ Result<std::string> durable(const std::vector<Wanted>& wanted, capnp::List<wire:
   for (const auto& want : wanted) {
     for (auto info : actors) {
       if (str(info.getActor()) != want.actor) continue;
-      bool there = !info.getPending() || (info.getCommit() >= want.commit && want.commit > 0);
+      // An actor that has not committed since the daemon's start has what was restored: there is no number to wait for.
+      bool there = info.getCommit() >= want.commit && (want.commit > 0 || !info.getPending());
       if (!there && info.getFailures() > want.failures)
         return Error{Errc::kSystem, "actor " + in_quotes(want.actor) + ": " + str(info.getError())};
       if (!there) return std::string();
