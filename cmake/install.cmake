@@ -8,7 +8,7 @@ set(tv_package ${CMAKE_INSTALL_LIBDIR}/cmake/tensorvisor)
 # Users include "tensorvisor/actor.h", "tensorvisor/client.h" and "tensorvisor/torch.h"; the others are what these include.
 install(DIRECTORY worker/include/tensorvisor/ DESTINATION ${tv_headers} COMPONENT sdk FILES_MATCHING PATTERN "*.h")
 foreach(folder config shm ipc)
-  install(DIRECTORY ${folder}/ DESTINATION ${tv_headers}/${folder} COMPONENT sdk FILES_MATCHING PATTERN "*.h" PATTERN "toml.h" EXCLUDE)
+  install(DIRECTORY ${folder}/ DESTINATION ${tv_headers}/${folder} COMPONENT sdk FILES_MATCHING PATTERN "*.h" PATTERN "toml.h" EXCLUDE PATTERN "files" EXCLUDE)
 endforeach()
 install(DIRECTORY ${PROJECT_BINARY_DIR}/ipc/ DESTINATION ${tv_headers}/ipc COMPONENT sdk FILES_MATCHING PATTERN "*.capnp.h" PATTERN "CMakeFiles" EXCLUDE)
 install(FILES worker/actor.h worker/version.h DESTINATION ${tv_headers}/worker COMPONENT sdk)

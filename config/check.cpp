@@ -32,6 +32,7 @@ class Checker {
   Config run() {
     config_.supervisor = draft_.supervisor;
     config_.arena = draft_.arena;
+    config_.checkpoints = draft_.checkpoints;
     settle_clients();
     expand_workers();
     check_backoffs();
@@ -39,6 +40,7 @@ class Checker {
     check_actor_names();
     check_types();
     check_deliveries();
+    check_checkpoints();
     place_actors();
     place_pools();
     check_poison();
@@ -64,6 +66,7 @@ class Checker {
   void check_type(const std::string& section, const std::string& type, const std::string& plugin);
   void check_deliveries();
   void check_delivery(const std::string& section, const Delivery& delivery);
+  void check_checkpoints();
   void place_actors();
   void place_pools();
   void check_poison();
@@ -219,6 +222,20 @@ void Checker::check_delivery(const std::string& section, const Delivery& deliver
   problems_.add(key, std::to_string(delivery.max_deliveries) +
                          ", but with delivery = \"at_most_once\" a message is begun once; leave "
                          "max_deliveries out or choose \"at_least_once\"");
+}
+
+void Checker::check_checkpoints() {
+  constexpr const char* kKey = "checkpoints.directory";
+  const auto& directory = config_.checkpoints.directory;
+  if (directory.empty() || problems_.at(kKey)) return;
+  if (directory == config_.arena.spill)
+    return problems_.add(kKey, "the same as arena.spill, which is emptied at each start; name another directory");
+  struct stat info {};
+  if (::stat(directory.c_str(), &info) == 0) {
+    if (!S_ISDIR(info.st_mode)) problems_.add(kKey, directory + ": not a directory");
+  } else if (errno != ENOENT) {
+    problems_.add(kKey, directory + ": " + std::generic_category().message(errno));
+  }
 }
 
 // Whether no worker has a problem with `key`.

@@ -134,6 +134,10 @@ bool is_builtin_type(std::string_view type);
 struct Checkpoint {
   std::uint64_t every_messages = 1;
   Nanoseconds interval = 0ns;
+  // Whether commits are carried to disk as well. The loader fills it in: as written, else whether [checkpoints] names a directory.
+  std::optional<bool> disk;
+
+  bool on_disk() const { return disk.value_or(false); }
 };
 
 enum class DeliveryMode {
@@ -210,6 +214,15 @@ struct Group {
   Nanoseconds probation{0};           // of a group that is in no other; as a worker's
 };
 
+// [checkpoints]: commits on disk, for the case that the machine goes down.
+struct Checkpoints {
+  // Absolute; empty: no actor's commits go to disk. The loader fills in the default where an actor asks for it: $STATE_DIRECTORY,
+  // /var/lib/tensorvisor for root, or $XDG_STATE_HOME/tensorvisor, and "checkpoints" in it.
+  std::string directory;
+  std::uint32_t keep = 3;         // generations of an actor; at least 1
+  Nanoseconds min_interval = 1s;  // from the end of one generation of an actor to the beginning of its next
+};
+
 struct Config {
   std::string path;  // of the file, absolute; empty when loaded from memory
   Supervisor supervisor;
@@ -217,6 +230,7 @@ struct Config {
   std::vector<Worker> workers;
   std::vector<Actor> actors;
   std::vector<Pool> pools;
+  Checkpoints checkpoints;
   std::vector<Group> groups;
 };
 

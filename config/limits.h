@@ -79,6 +79,9 @@ inline constexpr std::size_t kMaxDeadLetters = 1000;
 // What an actor's state may hold besides its tensors: it is copied with each commit, tensors are not.
 inline constexpr std::size_t kMaxStateBytes = std::size_t{64} << 20;
 
+// Of an actor, on disk; [checkpoints] keep.
+inline constexpr std::uint32_t kMaxGenerations = 1000;
+
 // Effectively once. Answers of several messages wait for their commit until there are so many bytes of them.
 inline constexpr std::size_t kMaxHeldAnswerBytes = std::size_t{1} << 20;
 // Answers that callers who are being restarted may ask for again. They are copied with each commit, so that in practice there should be few:

@@ -37,12 +37,26 @@ void fill_cache(Arena& arena, Source& source) {
   if (!arena.spill.empty() && arena.spill_bytes == 0) arena.spill_bytes = arena.size_bytes;
 }
 
+// Whose commits go to disk, and where.
+void fill_checkpoints(Draft& draft) {
+  bool named = !draft.checkpoints.directory.empty(), any = false;
+  auto fill = [&](Checkpoint& checkpoint) {
+    if (!checkpoint.disk) checkpoint.disk = named;
+    any = any || *checkpoint.disk;
+  };
+  for (auto& actor : draft.actors) fill(actor.checkpoint);
+  for (auto& pool : draft.pools) fill(pool.checkpoint);
+  if (!any) draft.checkpoints.directory.clear();
+  if (any && !named) draft.checkpoints.directory = default_checkpoint_dir();
+}
+
 void fill_defaults(Draft& draft, Source& source) {
   if (draft.arena.size_bytes == 0) {
     auto share = parse_size(kDefaultArena, source.machine.memory_bytes).value_or(0);
     draft.arena.size_bytes = std::max<std::uint64_t>(share / limits::kBlockBytes * limits::kBlockBytes, limits::kMinArenaBytes);
   }
   fill_cache(draft.arena, source);
+  fill_checkpoints(draft);
   if (!draft.supervisor.runtime_dir.empty() || source.problems.at("supervisor.runtime_dir")) return;
   draft.supervisor.runtime_dir = default_runtime_dir();
   auto length = draft.supervisor.runtime_dir.size();

@@ -47,5 +47,7 @@ std::vector<std::string> known_keys();
 std::string default_config_path();
 // The runtime directory when the file names none; see Supervisor::runtime_dir.
 std::string default_runtime_dir();
+// [checkpoints] directory where an actor asks for checkpoints and the file names none; see Checkpoints::directory.
+std::string default_checkpoint_dir();
 
 }  // namespace tv::config

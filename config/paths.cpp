@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "config/load.h"
@@ -39,8 +40,21 @@ std::string runtime_dir_for(uid_t user, const Environment& environment) {
   return base + "/tensorvisor-" + std::to_string(user);
 }
 
+std::string state_dir_for(uid_t user, const Environment& environment) {
+  auto given = environment("STATE_DIRECTORY");
+  given.resize(std::min(given.find(':'), given.size()));
+  while (given.size() > 1 && given.ends_with('/')) given.pop_back();
+  if (given.starts_with('/')) return given;
+  if (user == 0) return "/var/lib/tensorvisor";
+  auto base = absolute_path(environment, "XDG_STATE_HOME");
+  if (base.empty()) base = absolute_path(environment, "HOME") + "/.local/state";
+  return base + "/tensorvisor";
+}
+
 std::string default_config_path() { return config_path_for(::geteuid(), from_environment); }
 
 std::string default_runtime_dir() { return runtime_dir_for(::geteuid(), from_environment); }
+
+std::string default_checkpoint_dir() { return state_dir_for(::geteuid(), from_environment) + "/checkpoints"; }
 
 }  // namespace tv::config

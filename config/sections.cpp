@@ -189,6 +189,7 @@ constexpr Key<Checkpoint> kCheckpointKeys[] = {
     {"every_messages",
      [](const Value& value, Checkpoint& out) { set(out.every_messages, value.integer(0, std::numeric_limits<std::int64_t>::max())); }},
     {"interval", [](const Value& value, Checkpoint& out) { set(out.interval, value.duration(0s, kLongest)); }},
+    {"disk", [](const Value& value, Checkpoint& out) { set(out.disk, value.boolean()); }},
 };
 
 void read_checkpoint(const Value& value, Checkpoint& out) {
@@ -271,6 +272,12 @@ void read_sections(const Value& value, const Key<T> (&keys)[N], std::size_t most
   }
 }
 
+constexpr Key<Checkpoints> kCheckpointsKeys[] = {
+    {"directory", [](const Value& value, Checkpoints& out) { set(out.directory, value.path()); }},
+    {"keep", [](const Value& value, Checkpoints& out) { set(out.keep, value.integer(1, limits::kMaxGenerations)); }},
+    {"min_interval", [](const Value& value, Checkpoints& out) { set(out.min_interval, value.duration(0s, kLongest)); }},
+};
+
 void read_groups(const Value& value, Draft& out) {
   if (value.node().is_table()) return value.problem("there may be several of these: write [[group]] with double brackets");
   for (const auto& element : value.elements("sections, [[group]]")) {
@@ -298,6 +305,10 @@ constexpr Key<Draft> kRootKeys[] = {
      [](const Value& value, Draft& out) { read_sections(value, kPoolKeys, limits::kMaxPools, out.pools); },
      {},
      [] { return leaves_of(kPoolKeys); }},
+    {"checkpoints",
+     [](const Value& value, Draft& out) { read_section(value, kCheckpointsKeys, out.checkpoints); },
+     {},
+     [] { return leaves_of(kCheckpointsKeys); }},
     {"group", read_groups, {}, group_leaves},
     {"causes",
      [](const Value& value, Draft& out) {

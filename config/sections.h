@@ -24,6 +24,7 @@ struct Draft {
   std::vector<WorkerGroup> workers;
   std::vector<Actor> actors;
   std::vector<Pool> pools;
+  Checkpoints checkpoints;
   std::vector<Group> groups;
   Causes causes;  // of workers that say nothing of their own
 };

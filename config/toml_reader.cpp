@@ -74,6 +74,12 @@ std::optional<std::int64_t> Value::integer(std::int64_t min, std::int64_t max) c
   return std::nullopt;
 }
 
+std::optional<bool> Value::boolean() const {
+  if (auto* value = node_->as_boolean()) return value->get();
+  expected("true or false");
+  return std::nullopt;
+}
+
 std::optional<double> Value::number(double min, double max) const {
   auto number = node_->is_number() ? node_->value<double>() : std::nullopt;
   // Written so that a NaN is refused.

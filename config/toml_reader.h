@@ -46,6 +46,7 @@ class Value {
   std::optional<std::string> text(std::string_view what) const;  // neither empty nor with zero bytes
   std::optional<std::string> path() const;                       // absolute and normal
   std::optional<std::int64_t> integer(std::int64_t min, std::int64_t max) const;
+  std::optional<bool> boolean() const;
   std::optional<double> number(double min, double max) const;
   std::optional<std::uint64_t> size(std::uint64_t whole_bytes = 0) const;  // the range is the caller's
   std::optional<Nanoseconds> duration(Nanoseconds min, Nanoseconds max) const;

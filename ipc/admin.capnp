@@ -38,6 +38,9 @@ struct AdminRequest {
     pinName @22 :Text;          # of a cached tensor: it is not evicted until `unpinName`
     unpinName @23 :Text;
     removeName @24 :Text;       # whether published or cached; the tensor goes when nobody holds it any more
+    checkpoint @27 :Text;       # of an actor, a pool's members, or all ("") whose commits go to disk: the last commit, as soon as may be
+    listCheckpoints @28 :Void;
+    restoreCheckpoint @29 :RestoreCheckpoint;  # answered when it has begun; listCheckpoints says how it ends
     listGroups @25 :Void;
     resetFailed @26 :Text;      # worker, actor, pool or group by name; empty: all. Starts what has failed, and forgives earlier deaths
   }
@@ -63,6 +66,7 @@ struct AdminReply {
     leaks @15 :LeakReport;
     top @16 :ArenaTop;
     cache @17 :CacheInfo;
+    checkpoints @19 :CheckpointList;
     groups @18 :List(GroupInfo);
   }
 }
@@ -96,6 +100,7 @@ struct Status {
   arena @11 :ArenaInfo;
   restarts @12 :UInt64;         # of workers, since the daemon's start
   malformed @13 :UInt64;        # messages and connections dropped because they were nonsense
+  checkpoints @15 :CheckpointSummary;  # null: no actor's commits go to disk
   problems @14 :List(Text);     # what does not go as it should and shows in no state: commits that fail
 }
 
@@ -134,6 +139,7 @@ struct ActorInfo {
   deadLetters @13 :UInt64;      # messages given up because they killed the worker too often, since the daemon's start
   expired @14 :UInt64;          # messages whose deadline had passed before they were read; not in `handled`
   cancelled @15 :UInt64;        # messages that their senders withdrew in time; not in `handled`
+  checkpoint @22 :CheckpointInfo;  # null: its commits do not go to disk
   commitsFailed @16 :UInt64;    # since the daemon's start
   commitsFailingSinceNs @17 :Int64;  # CLOCK_MONOTONIC of the first failure in a row; 0: the last commit succeeded
   lastCommitError @18 :Text;    # of the last one that failed, however long ago
@@ -297,4 +303,47 @@ struct ParticipantInfo {
   bytesHeld @8 :UInt64;         # payload of the objects; one counts with each of its holders
   bytesHeldAlone @9 :UInt64;    # what would be free if it let go
   blocksKept @10 :UInt64;       # of blocksLeased, empty
+}
+
+# Commits on disk, as the daemon sees them. The directory itself may be looked at by anybody who may read it.
+struct CheckpointList {
+  directory @0 :Text;           # empty: no actor's commits go to disk
+  keep @1 :UInt32;
+  writerPid @2 :Int32;          # 0: no process
+  writerRestarts @3 :UInt64;
+  actors @4 :List(CheckpointInfo);
+}
+
+struct CheckpointInfo {
+  actor @0 :Text;
+  commits @1 :UInt64;           # since the daemon's start
+  pending @2 :Bool;             # the newest commit, as far as it has been seen, is not on disk
+  generation @3 :UInt64;        # newest on disk; 0: none
+  commit @4 :UInt64;            # that it has; 0 also for one of an earlier daemon
+  timeNs @5 :Int64;             # CLOCK_REALTIME
+  bytes @6 :UInt64;
+  written @7 :UInt64;           # generations, since the daemon's start, as the next ones
+  skipped @8 :UInt64;           # commits that were superseded before they were written
+  failures @9 :UInt64;          # attempts
+  error @10 :Text;              # of the last attempt; empty: it went well
+  errorNs @11 :Int64;           # CLOCK_REALTIME
+  restoring @12 :Bool;          # as restoreCheckpoint has ordered
+  restores @13 :UInt64;         # of these, done
+  restoreFailures @14 :UInt64;
+  restoreError @15 :Text;       # of the last one that failed
+}
+
+struct CheckpointSummary {
+  directory @0 :Text;
+  actors @1 :UInt32;            # whose commits go to disk
+  durable @2 :UInt32;           # of these, have a generation
+  failing @3 :UInt32;           # of these, whose last attempt failed
+  written @4 :UInt64;
+  skipped @5 :UInt64;
+  error @6 :Text;               # of one that fails
+}
+
+struct RestoreCheckpoint {
+  actor @0 :Text;
+  generation @1 :UInt64;
 }

@@ -77,7 +77,7 @@ struct ArenaHeader {
 };
 static_assert(sizeof(ArenaHeader) <= 4096);
 
-enum class ParticipantKind : std::uint32_t { kNone = 0, kSupervisor = 1, kWorker = 2, kClient = 3 };
+enum class ParticipantKind : std::uint32_t { kNone = 0, kSupervisor = 1, kWorker = 2, kClient = 3, kWriter = 4 };
 
 // One line that every sender and the owner write: who has rung, and the futex that the owner sleeps on.
 struct alignas(64) DoorbellLine {

@@ -30,6 +30,8 @@ class Custody {
 
   // Drops what is no longer needed: mail that has been read since. True while mail is still being kept.
   bool settle();
+  // Holds the actor's commit, in place of one that was held for it before: no process holds what has just been put there from disk.
+  void keep_state(ActorId actor);
   // The actor has been restored (it holds its state itself) or is gone for good.
   void release_state(ActorId actor);
   // Throws away mail that waits for `receiver` (a client that will never come back).
@@ -54,7 +56,6 @@ class Custody {
   };
   void keep_mail(ParticipantId from);
   void keep_mail(ParticipantId from, ParticipantId to, Lane lane);
-  void keep_state(ActorId actor);
 
   std::shared_ptr<Store> store_;
   std::vector<Mail> mail_;

@@ -95,6 +95,8 @@ const char* kind_name(std::uint32_t kind) {
       return "worker";
     case shm::ParticipantKind::kClient:
       return "client";
+    case shm::ParticipantKind::kWriter:
+      return "writer";
     case shm::ParticipantKind::kNone:
       break;
   }

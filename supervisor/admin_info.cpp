@@ -63,6 +63,7 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setDeadLetters(cell.dead_letters.load(std::memory_order_relaxed));
   out.setExpired(cell.expired.load(std::memory_order_relaxed));
   out.setCancelled(cell.cancelled.load(std::memory_order_relaxed));
+  if (view.checkpoints && view.checkpoints->on_disk(id)) write_checkpoint(view, id, out.initCheckpoint());
   out.setDeadLettersKept(view.dead_letters.kept_for(id));
   out.setCommitsFailed(cell.commits_failed.load(std::memory_order_relaxed));
   out.setCommitsFailingSinceNs(static_cast<std::int64_t>(cell.commit_failing_since_ns.load(std::memory_order_relaxed)));
@@ -117,6 +118,7 @@ void write_status(const DaemonView& view, wire::Status::Builder out) {
   write_arena(view, out.initArena());
   out.setRestarts(view.workers.restarts());
   out.setMalformed(view.malformed());
+  if (view.checkpoints) write_checkpoint_summary(view, out.initCheckpoints());
   auto problems = problems_of(view);
   auto list = out.initProblems(static_cast<unsigned>(problems.size()));
   for (unsigned i = 0; i < problems.size(); ++i) list.set(i, text(problems[i]));

@@ -6,6 +6,7 @@
 #include "ipc/admin.capnp.h"
 #include "shm/cache.h"
 #include "supervisor/attach_server.h"
+#include "supervisor/checkpoints.h"
 #include "supervisor/dead_letters.h"
 #include "supervisor/memory_keeper.h"
 #include "supervisor/workers.h"
@@ -28,6 +29,7 @@ struct DaemonView {
   std::int64_t started_ns;  // CLOCK_REALTIME
   std::function<std::string()> health;
   std::function<std::uint64_t()> malformed;
+  const Checkpoints* checkpoints;  // null: the configuration wants none
 };
 
 // Actors whose last commit failed. Some of it may be over by the time of the look.
@@ -53,6 +55,10 @@ void write_leaks(const DaemonView& view, std::int64_t older_than_ns, wire::LeakR
 void write_top(const DaemonView& view, std::uint32_t limit, wire::ArenaTop::Builder out);
 void write_arena(const DaemonView& view, wire::ArenaInfo::Builder out);
 void write_fsck(const DaemonView& view, wire::FsckInfo::Builder out);
+// Of all actors whose commits go to disk, or of `actors`.
+void write_checkpoints(const DaemonView& view, const std::vector<ActorId>* actors, wire::CheckpointList::Builder out);
+void write_checkpoint_summary(const DaemonView& view, wire::CheckpointSummary::Builder out);
+void write_checkpoint(const DaemonView& view, ActorId id, wire::CheckpointInfo::Builder out);
 void write_participants(const DaemonView& view, wire::AdminReply::Builder reply);
 
 }  // namespace tv::supervisor

@@ -118,6 +118,16 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
       return done(operations_->unpin_name(text(request.getUnpinName())), reply);
     case wire::AdminRequest::REMOVE_NAME:
       return done(operations_->remove_name(text(request.getRemoveName())), reply);
+    case wire::AdminRequest::CHECKPOINT: {
+      auto actors = operations_->checkpoint(name_of(request.getCheckpoint()));
+      return actors ? write_checkpoints(view, &*actors, reply.initCheckpoints()) : write_failure(actors.error(), reply.initFailure());
+    }
+    case wire::AdminRequest::LIST_CHECKPOINTS:
+      return write_checkpoints(view, nullptr, reply.initCheckpoints());
+    case wire::AdminRequest::RESTORE_CHECKPOINT: {
+      auto order = request.getRestoreCheckpoint();
+      return done(operations_->restore_checkpoint(name_of(order.getActor()), order.getGeneration()), reply);
+    }
     case wire::AdminRequest::KILL:
       return done(operations_->kill(name_of(request.getKill().getWorker()), request.getKill().getSignal()), reply);
     case wire::AdminRequest::RESTART:

@@ -104,6 +104,10 @@ Result<void> Daemon::open_sockets() {
   admin_.emplace(*loop_, std::move(admin));
   auto listener = TV_TRY(ipc::seqpacket_listen(ipc::attach_socket(dir), kAttachBacklog));
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
+  if (!config_.checkpoints.directory.empty())
+    checkpoints_ = TV_TRY(Checkpoints::create({*loop_, config_, *children_, *recovery_, *directory_, *arena_, *actors_,
+                                                [this](ActorId actor, const std::string& why) { supervision_->withhold(actor, why); }},
+                                               first_client++));
   attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_);
   return {};
 }
@@ -122,12 +126,14 @@ Result<void> Daemon::catch_signals() {
 Result<void> Daemon::begin() {
   supervision_.emplace(*loop_, config_, *actors_, *arena_, *control_, [this] { look_soon(); });
   workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *supervision_, *recovery_,
-                                         *directory_, *directory_view_, *arena_, *control_, [this] { look_soon(); }});
-  operations_.emplace(config_, *workers_, *actors_, *supervision_, *dead_letters_, *replay_, *names_);
+                                         *directory_, *directory_view_, *arena_, *control_, [this] { look_soon(); },
+                                         [this](ActorId actor) { if (checkpoints_) checkpoints_->actor_stopped(actor); },
+                                         [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); }});
+  operations_.emplace(config_, *workers_, *actors_, *supervision_, *dead_letters_, *replay_, *names_, checkpoints_.get());
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }},
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get()},
                        *operations_, [this] { stop("ordered by an administrator"); }));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},
@@ -136,13 +142,24 @@ Result<void> Daemon::begin() {
                                {"arena", config::format_size(config_.arena.size_bytes)},
                                {"workers", config_.workers.size()},
                                {"actors", actors_->all().size()}});
-  supervision_->start(*workers_);
-  workers_->start_all();
   std::map<std::string, std::size_t> spares;
   for (const auto& worker : config_.workers) spares[worker.group] = worker.spares;
   for (const auto& [group, count] : spares) spares_->keep(group, count);
-  look_soon();
+  if (checkpoints_)
+    checkpoints_->start([this] { start_workers(); });
+  else
+    start_workers();
   return {};
+}
+
+// Actors begin with what was on disk, so it has to be in the arena by now.
+void Daemon::start_workers() {
+  begun_ = true;
+  if (!stopping_) {
+    supervision_->start(*workers_);
+    workers_->start_all();
+  }
+  look_soon();
 }
 
 Result<void> Daemon::run() {
@@ -182,7 +199,7 @@ void Daemon::look_soon() {
 
 void Daemon::look() {
   if (stopping_) {
-    if (workers_->none_active()) finish();
+    if (workers_->none_active()) flush();
     return;
   }
   tell_manager();
@@ -205,6 +222,16 @@ void Daemon::tell_manager() {
   told_status_ = status;
 }
 
+// The actors' last commits, before anybody takes the arena down.
+void Daemon::flush() {
+  if (std::exchange(flushing_, true)) return;
+  deadline_.reset();
+  if (checkpoints_)
+    checkpoints_->finish([this] { finish(); });
+  else
+    finish();
+}
+
 // The workers are gone: now those who only wait.
 void Daemon::finish() {
   if (std::exchange(finishing_, true)) return;
@@ -223,7 +250,7 @@ void Daemon::end() {
 }
 
 bool Daemon::workers_settled() const {
-  return std::all_of(workers_->all().begin(), workers_->all().end(), [](const Worker& worker) {
+  return begun_ && std::all_of(workers_->all().begin(), workers_->all().end(), [](const Worker& worker) {
     return worker.state == WorkerState::kReady || worker.state == WorkerState::kFailed || worker.state == WorkerState::kStopped;
   });
 }

@@ -7,6 +7,7 @@
 #include "ipc/zmq_channel.h"
 #include "supervisor/admin_server.h"
 #include "supervisor/bell.h"
+#include "supervisor/checkpoints.h"
 #include "supervisor/control_server.h"
 #include "supervisor/memory_keeper.h"
 #include "supervisor/runtime_dir.h"
@@ -34,9 +35,11 @@ class Daemon {
 
   void on_terminate(const char* signal);
   void stop(const std::string& why);
+  void start_workers();
   void look_soon();
   void look();
   void tell_manager();
+  void flush();
   void finish();
   void end();
   std::string health() const;
@@ -67,6 +70,7 @@ class Daemon {
   std::optional<ControlServer> control_;
   std::optional<AdminServer> admin_;
   std::optional<AttachServer> attach_;
+  std::unique_ptr<Checkpoints> checkpoints_;  // where the configuration wants them
   std::optional<Supervision> supervision_;
   std::optional<Workers> workers_;
   std::optional<Operations> operations_;
@@ -74,8 +78,10 @@ class Daemon {
   Source deadline_;
 
   bool look_soon_ = false;
+  bool begun_ = false;  // what was on disk is in the arena, and workers have been started
   bool ready_ = false;  // readiness has been told
   bool stopping_ = false;
+  bool flushing_ = false;
   bool finishing_ = false;
   std::string told_status_;
 };

@@ -5,6 +5,7 @@
 
 #include "config/load.h"
 #include "config/log.h"
+#include "supervisor/checkpoint_writer.h"
 #include "supervisor/daemon.h"
 #include "supervisor/preflight.h"
 #include "systemd/journal.h"
@@ -80,6 +81,9 @@ int main(int argc, char** argv) {
   app.add_option("--config", config_path, "Configuration file")->type_name("FILE")->default_str(config::default_config_path());
   auto* check_option = app.add_option("--check-config", check_path, "Check FILE, print every mistake, and exit")->type_name("FILE");
   app.add_option("--runtime-dir", runtime_dir, "Directory of sockets and lock, instead of the configuration's")->type_name("DIR");
+  // Not for people: the daemon executes itself so.
+  int writer_fd = -1;
+  auto* writer_option = app.add_option(supervisor::kWriterOption, writer_fd)->group("");
   app.set_version_flag("--version", std::string("tensorvisord ") + TV_VERSION);
   app.footer(kExamples);
   try {
@@ -88,6 +92,7 @@ int main(int argc, char** argv) {
     return app.exit(e) == 0 ? kDone : kMisuse;
   }
   try {
+    if (*writer_option) return supervisor::run_checkpoint_writer(writer_fd);
     if (*check_option) return check(check_path);
     return serve(config_path.empty() ? config::default_config_path() : config_path, runtime_dir);
   } catch (const std::exception& e) {

@@ -98,9 +98,15 @@ Result<std::string> Operations::reset_failed(const std::string& name) {
   auto target = TV_TRY(resolve(name));
   log::notice("reset ordered", {{"name", name}});
   for (auto worker : target.workers) workers_.reset_failed(worker);
-  for (auto actor : target.actors) supervision_.reset_failed(supervision_.node_of(actor));
+  for (auto actor : target.actors) reset_actor(actor);
   for (auto group : target.groups) supervision_.reset_failed(group);
   return in_quotes(name) + " reset: what had failed is started again, earlier deaths are forgotten";
+}
+
+// One whose state on disk could not be restored has not failed for the tree: it was never to start.
+void Operations::reset_actor(ActorId id) {
+  if (checkpoints_ && checkpoints_->withheld(id)) (void)restart_actor(id);
+  supervision_.reset_failed(supervision_.node_of(id));
 }
 
 std::string Operations::reset_all() {
@@ -113,6 +119,11 @@ std::string Operations::reset_all() {
   for (NodeId node = 1; node < supervision_.tree().size(); ++node) {
     failed += supervision_.tree().state(node) == NodeState::kFailed ? 1 : 0;
     supervision_.reset_failed(node);
+  }
+  for (ActorId id = 0; id < actors_.all().size(); ++id) {
+    if (!checkpoints_ || !checkpoints_->withheld(id)) continue;
+    ++failed;
+    reset_actor(id);
   }
   return failed == 0 ? "nothing had failed; earlier deaths are forgotten" : std::to_string(failed) + " that had failed being started again";
 }
@@ -179,7 +190,52 @@ Result<std::string> Operations::remove_name(const std::string& name) {
   return in_quotes(name) + " removed";
 }
 
+Result<void> Operations::no_checkpoints(const std::string& name) const {
+  return Error{Errc::kInvalidArgument, (name.empty() ? "no actor's commits go" : "the commits of " + in_quotes(name) + " do not go") +
+                                           std::string(" to disk; write [checkpoints] directory, or checkpoint = { disk = true }")};
+}
+
+Result<std::vector<ActorId>> Operations::checkpoint(const std::string& name) {
+  std::vector<ActorId> actors;
+  if (name.empty()) {
+    for (ActorId id = 0; id < actors_.all().size(); ++id) actors.push_back(id);
+  } else {
+    auto target = TV_TRY(resolve(name));
+    if (actors_.find(name)) target.actors = {*actors_.find(name)};  // where it is a worker's name as well
+    if (target.actors.empty()) return Error{Errc::kInvalidArgument, in_quotes(name) + " is a worker; name an actor or a pool"};
+    actors = target.actors;
+  }
+  std::erase_if(actors, [this](ActorId id) { return !checkpoints_ || !checkpoints_->on_disk(id); });
+  if (actors.empty()) TV_TRY(no_checkpoints(name));
+  for (ActorId id : actors) checkpoints_->hurry(id);
+  return actors;
+}
+
+Result<std::string> Operations::restore_checkpoint(const std::string& name, std::uint64_t generation) {
+  auto id = actors_.find(name);
+  if (!id) {
+    std::vector<std::string> known;
+    for (const auto& actor : actors_.all()) known.push_back(actor.placed.name);
+    return Error{Errc::kNotFound, "no actor is called " + in_quotes(name) + offer(name, known)};
+  }
+  if (!checkpoints_ || !checkpoints_->on_disk(*id)) TV_TRY(no_checkpoints(name));
+  if (generation == 0) return Error{Errc::kInvalidArgument, "generations are counted from 1"};
+  const Worker& worker = workers_.all()[actors_[*id].placed.worker];
+  if (has_process(worker.state) && worker.state != WorkerState::kReady)
+    return Error{Errc::kUnavailable, "worker " + in_quotes(worker.config->name) + " is " + std::string(state_name(worker.state)) + "; try again"};
+  log::notice("restore ordered", {{"actor", name}, {"generation", generation}});
+  TV_TRY(checkpoints_->restore(*id, generation, [this, id = *id] { return supervision_.stop_to_restore(id); },
+                               [this, id = *id] { supervision_.start_restored(id); }));
+  return "actor " + in_quotes(name) + " being restored from generation " + std::to_string(generation);
+}
+
 Result<void> Operations::restart_actor(ActorId id) {
+  if (checkpoints_ && checkpoints_->withheld(id)) {
+    checkpoints_->retry(id, [this, id] { supervision_.restart(supervision_.node_of(id)); });
+    return {};
+  }
+  if (checkpoints_ && checkpoints_->restores(id).going_on)
+    return Error{Errc::kUnavailable, "actor " + in_quotes(actors_[id].placed.name) + " is being restored, and starts when that is done"};
   const Actor& actor = actors_[id];
   const Worker& worker = workers_.all()[actor.placed.worker];
   if (worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed)

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/checkpoints.h"
 #include "supervisor/names.h"
 #include "supervisor/replay.h"
 #include "supervisor/workers.h"
@@ -17,8 +18,15 @@ namespace tv::supervisor {
 class Operations {
  public:
   Operations(const config::Config& config, Workers& workers, Actors& actors, Supervision& supervision, DeadLetters& dead_letters,
-             Replay& replay, Names& names)
-      : config_(config), workers_(workers), actors_(actors), supervision_(supervision), dead_letters_(dead_letters), replay_(replay), names_(names) {}
+             Replay& replay, Names& names, Checkpoints* checkpoints)
+      : config_(config),
+        workers_(workers),
+        actors_(actors),
+        supervision_(supervision),
+        dead_letters_(dead_letters),
+        replay_(replay),
+        names_(names),
+        checkpoints_(checkpoints) {}
 
   Result<std::string> kill(const std::string& worker, int signal);
   // A worker's name, or that of several; an actor's; a pool's; a supervision group's. Workers come first where a name is both.
@@ -33,6 +41,10 @@ class Operations {
   Result<std::string> pin_name(const std::string& name);
   Result<std::string> unpin_name(const std::string& name);
   Result<std::string> remove_name(const std::string& name);
+  // The last commit of an actor goes to disk now; those of a pool's members; of all actors for "". Which ones these are.
+  Result<std::vector<ActorId>> checkpoint(const std::string& name);
+  // Stops the actor, puts the generation in the place of its commit, starts it.
+  Result<std::string> restore_checkpoint(const std::string& name, std::uint64_t generation);
 
  private:
   struct Target {
@@ -42,6 +54,8 @@ class Operations {
   };
   Result<Target> resolve(const std::string& name) const;
   Result<void> restart_actor(ActorId id);
+  Result<void> no_checkpoints(const std::string& name) const;
+  void reset_actor(ActorId id);
   Result<void> check_groups_around(NodeId node, const std::string& what) const;
   std::string reset_all();
   Result<void> known(const std::string& name) const;
@@ -53,6 +67,7 @@ class Operations {
   DeadLetters& dead_letters_;
   Replay& replay_;
   Names& names_;
+  Checkpoints* checkpoints_;  // null: the configuration wants none
 };
 
 }  // namespace tv::supervisor

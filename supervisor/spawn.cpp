@@ -5,14 +5,13 @@
 #include <spawn.h>
 #include <unistd.h>
 
-#include <vector>
+#include <cerrno>
 
+#include "config/fd.h"
 #include "systemd/notify.h"
 
 namespace tv::supervisor {
 namespace {
-
-constexpr int kPassedFd = 3;
 
 struct FileActions {
   posix_spawn_file_actions_t raw;
@@ -49,23 +48,35 @@ int use_default_signals(posix_spawnattr_t& attributes) {
 
 }  // namespace
 
-Result<pid_t> spawn_with_descriptor(const std::string& program, int fd) {
+Result<pid_t> spawn_with_descriptors(const std::string& program, const std::vector<std::string>& arguments, std::span<const int> fds) {
+  // Out of the way first: one that has the number of another's place would be lost.
+  std::vector<Fd> copies;
+  for (int fd : fds) {
+    copies.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, kFirstPassedFd + static_cast<int>(fds.size())));
+    if (!copies.back()) return system_error("cannot pass a descriptor to " + program, errno);
+  }
   FileActions actions;
   Attributes attributes;
   int err = posix_spawn_file_actions_addopen(&actions.raw, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  if (err == 0) err = posix_spawn_file_actions_adddup2(&actions.raw, fd, kPassedFd);
+  for (std::size_t i = 0; i < copies.size() && err == 0; ++i)
+    err = posix_spawn_file_actions_adddup2(&actions.raw, copies[i].get(), kFirstPassedFd + static_cast<int>(i));
   if (err == 0) err = use_default_signals(attributes.raw);
   if (err != 0) return system_error("cannot prepare to execute " + program, err);
 
-  std::string name = program;
-  std::string mode = "--zygote";
-  std::string passed = "--zygote-fd=" + std::to_string(kPassedFd);
-  char* arguments[] = {name.data(), mode.data(), passed.data(), nullptr};
+  std::vector<std::string> words = {program};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
   auto environment = inherited_environment();
   pid_t pid = 0;
-  err = ::posix_spawn(&pid, program.c_str(), &actions.raw, &attributes.raw, arguments, environment.data());
+  err = ::posix_spawn(&pid, program.c_str(), &actions.raw, &attributes.raw, argv.data(), environment.data());
   if (err != 0) return system_error("cannot execute " + program, err);
   return pid;
+}
+
+Result<pid_t> spawn_with_descriptor(const std::string& program, int fd) {
+  return spawn_with_descriptors(program, {"--zygote", "--zygote-fd=" + std::to_string(kFirstPassedFd)}, {&fd, 1});
 }
 
 }  // namespace tv::supervisor

@@ -116,11 +116,14 @@ void Supervision::actor_stopped(ActorId actor) {
 }
 
 void Supervision::stop(NodeId node) {
+  restoring_.erase(actor_of_[node]);
   tree_->stop(node, now());
   carry_out();
 }
 
 void Supervision::restart(NodeId node) {
+  restoring_.erase(actor_of_[node]);
+  withheld_.erase(actor_of_[node]);
   tree_->restart(node, now());
   carry_out();
 }
@@ -128,6 +131,26 @@ void Supervision::restart(NodeId node) {
 void Supervision::reset_failed(NodeId node) {
   tree_->reset_failed(node, now());
   carry_out();
+}
+
+// To the tree it is one that an administrator wants stopped: nothing but restart() of itself brings it back.
+void Supervision::withhold(ActorId actor, const std::string& why) {
+  stop(node_of(actor));
+  withheld_[actor] = why;
+  show(actor);
+}
+
+bool Supervision::stop_to_restore(ActorId actor) {
+  NodeId node = node_of(actor);
+  withheld_.erase(actor);
+  restoring_.insert(actor);
+  tree_->stop(node, now());
+  carry_out();
+  return tree_->state(node) == NodeState::kStopping;
+}
+
+void Supervision::start_restored(ActorId actor) {
+  if (restoring_.contains(actor)) restart(node_of(actor));
 }
 
 // --- steps
@@ -218,6 +241,8 @@ void Supervision::show(ActorId id) {
   NodeId node = node_of(id);
   std::size_t worker = actors_[id].placed.worker;
   ActorState coming = was_up_[id] ? ActorState::kRestarting : ActorState::kStarting;
+  if (restoring_.contains(id)) return actors_.set(id, coming, "is being restored");
+  if (auto withheld = withheld_.find(id); withheld != withheld_.end()) return actors_.set(id, ActorState::kFailed, withheld->second);
   switch (tree_->state(node)) {
     case NodeState::kUp: return actors_.set(id, ActorState::kReady);
     case NodeState::kFailed: return actors_.set(id, ActorState::kFailed, tree_->why(node));

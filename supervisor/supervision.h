@@ -5,7 +5,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,6 +72,13 @@ class Supervision {
   void stop(NodeId node);
   void restart(NodeId node);
   void reset_failed(NodeId node);
+
+  // From the keeper of states on disk. One whose state cannot be restored fails, and starts when somebody restarts it; REQUIRES that it
+  // does not run. Also before start().
+  void withhold(ActorId actor, const std::string& why);
+  // Its mail waits until it is started. True: it runs, and actor_stopped() or worker_ended() is still to come.
+  bool stop_to_restore(ActorId actor);
+  void start_restored(ActorId actor);  // unless an administrator has stopped it since
   std::optional<std::size_t> find_group(const std::string& name) const;  // of config.groups
   NodeId node_of(ActorId actor) const { return plan_.of_actor[actor]; }
   NodeId node_of_group(std::size_t group) const { return plan_.of_group[group]; }
@@ -103,6 +112,8 @@ class Supervision {
   TreePlan plan_;
   std::vector<ActorId> actor_of_;  // by node; kNoActor for groups
   std::vector<bool> was_up_;       // by actor, once: from then on it is restarting, not starting
+  std::map<ActorId, std::string> withheld_;
+  std::set<ActorId> restoring_;
   std::optional<Tree> tree_;
   Hosts* hosts_ = nullptr;
   Source timer_;

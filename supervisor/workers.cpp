@@ -271,6 +271,7 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   auto verdict = in_.supervision.worker_ended(worker.index, {asked, cause, gives_up(worker.config->causes, cause)});
   in_.directory.set_participant(worker.participant(), shm::ParticipantKind::kWorker, 0, worker.incarnation, worker.config->name);
   in_.recovery.clean_up(worker.participant(), in_.actors.of_worker(worker.index), worker.config->name, cause.text);
+  in_.cleaned_up(worker.index);
 
   raise(worker.index, asked ? WorkerEvent::kDeathNow : decide_restart(worker, cause, verdict, healthy, noticed_ns));
 }

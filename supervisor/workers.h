@@ -72,6 +72,10 @@ class Workers final : public Hosts {
     WorkerOrders& orders;
     // After anything that health, readiness or the end of the daemon may depend on.
     std::function<void()> changed;
+    // An actor of a running worker does not run any more; a worker's process is gone, and cleaned up after. Both: nobody writes to the
+    // actors' cells now.
+    std::function<void(ActorId)> actor_stopped = [](ActorId) {};
+    std::function<void(std::size_t)> cleaned_up = [](std::size_t) {};
   };
   explicit Workers(Surroundings surroundings);
 
@@ -90,7 +94,11 @@ class Workers final : public Hosts {
   void ready(std::size_t index);
   void actor_ready(std::size_t index, ActorId actor, bool restored);
   void actor_failed(ActorId actor, const std::string& why) { in_.supervision.actor_failed(actor, why); }
-  void actor_stopped(ActorId actor) { in_.supervision.actor_stopped(actor); }
+  // Whoever waits for it comes first: what it puts in the place of the commit is there before the actor may be started again.
+  void actor_stopped(ActorId actor) {
+    in_.actor_stopped(actor);
+    in_.supervision.actor_stopped(actor);
+  }
   void commit_failed(ActorId actor, const std::string& why);
   void cannot_work(std::size_t index, const std::string& why);
 

@@ -39,3 +39,11 @@ TEST_CASE("relative folders in the environment are ignored") {
   CHECK(runtime_dir_for(7, with({{"XDG_RUNTIME_DIR", "here"}, {"TMPDIR", "there"}})) == "/tmp/tensorvisor-7");
   CHECK(config_path_for(7, with({{"XDG_CONFIG_HOME", "here"}, {"HOME", "/home/u"}})) == "/home/u/.config/tensorvisor/tensorvisor.toml");
 }
+
+TEST_CASE("state lies where the service manager says, else in the system's folder for root and in the user's own for others") {
+  CHECK(state_dir_for(0, with({{"STATE_DIRECTORY", "/var/lib/a:/var/lib/b"}})) == "/var/lib/a");
+  CHECK(state_dir_for(0, with({{"XDG_STATE_HOME", "/x"}})) == "/var/lib/tensorvisor");
+  CHECK(state_dir_for(1000, with({{"STATE_DIRECTORY", "/s/"}, {"XDG_STATE_HOME", "/x"}})) == "/s");
+  CHECK(state_dir_for(1000, with({{"XDG_STATE_HOME", "/x"}, {"HOME", "/home/u"}})) == "/x/tensorvisor");
+  CHECK(state_dir_for(1000, with({{"HOME", "/home/u"}})) == "/home/u/.local/state/tensorvisor");
+}

@@ -65,6 +65,11 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.arena.huge_pages == plain.arena.huge_pages);
   CHECK(reference.arena.cache_bytes == plain.arena.cache_bytes);
   CHECK(reference.arena.spill.empty());
+  CHECK(reference.checkpoints.directory.empty());
+  CHECK(reference.checkpoints.keep == plain.checkpoints.keep);
+  CHECK(reference.checkpoints.min_interval == plain.checkpoints.min_interval);
+  CHECK(reference.actors[0].checkpoint.disk == plain.actors[0].checkpoint.disk);
+  CHECK(reference.pools[0].checkpoint.disk == plain.pools[0].checkpoint.disk);
   REQUIRE(reference.workers.size() == 1);
   CHECK(reference.workers[0].device == plain.workers[0].device);
   CHECK(reference.workers[0].threads == plain.workers[0].threads);

@@ -249,3 +249,46 @@ TEST_CASE("a failed on_start is given up unless the table of causes says restart
   tried.supervision->actor_failed(0, "no such file");
   CHECK(tried.told.take() == Orders{"start 0"});
 }
+
+TEST_CASE("an actor that is withheld does not start with its worker, is failed with the reason, and starts when it is restarted", "[supervision]") {
+  Fixture f;
+  f.supervision->withhold(1, "its state on disk cannot be restored");
+  CHECK(f.state(1) == ActorState::kFailed);
+  CHECK(f.view.actor_message(1) == "its state on disk cannot be restored");
+  f.start(0);
+  CHECK(f.told.take() == Orders{});
+  f.supervision->reset_failed(f.supervision->node_of(1));
+  f.end(0);
+  CHECK(f.begun(0) == Ids{0, 3});
+  CHECK(f.state(1) == ActorState::kFailed);
+  f.supervision->restart(f.supervision->node_of(1));
+  CHECK(f.told.take() == Orders{"start 1"});
+  f.supervision->actor_ready(1);
+  CHECK(f.state(1) == ActorState::kReady);
+}
+
+TEST_CASE("an actor that is stopped for a restore is said to be restarting until it is started with what was restored", "[supervision]") {
+  Fixture f;
+  f.start(0);
+  CHECK(f.supervision->stop_to_restore(0));
+  CHECK(f.told.take() == Orders{"stop 0"});
+  f.supervision->actor_stopped(0);
+  CHECK(f.told.take() == Orders{});
+  CHECK(f.state(0) == ActorState::kRestarting);
+  f.supervision->start_restored(0);
+  CHECK(f.told.take() == Orders{"start 0"});
+  f.supervision->actor_ready(0);
+  CHECK(f.state(0) == ActorState::kReady);
+}
+
+TEST_CASE("an actor that is stopped by an administrator while it is restored stays stopped", "[supervision]") {
+  Fixture f;
+  f.start(0);
+  CHECK(f.supervision->stop_to_restore(0));
+  f.supervision->stop(f.supervision->node_of(0));
+  f.supervision->actor_stopped(0);
+  f.supervision->start_restored(0);
+  CHECK(f.told.take() == Orders{"stop 0"});
+  CHECK(f.state(0) == ActorState::kStopped);
+  CHECK_FALSE(f.supervision->stop_to_restore(0));
+}

@@ -6,18 +6,24 @@
 //   cannot      says cannotWork and leaves with 78                    publish    publishes a tensor as "fake/<worker>"
 //   slow-actor  never says that an actor has stopped                  die-starting=N  dies of SIGKILL in on_start of its N-th actor
 //   orphan      forks a child that outlives it           stray      writes to the tensor "victim" when it sees its name
+//   commits=N   its actors count in their state: N commits as soon as they start, from where the last commit left off
+//   committing  ... and then a commit every few milliseconds, for ever
+//   bytes=N     ... with a tensor "weights" of so many bytes, each the count's low byte
+// An actor that starts from a commit says so: "fake worker: a restored at 5".
 #include <capnp/message.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "ipc/control.capnp.h"
 #include "ipc/message.h"
@@ -25,6 +31,7 @@
 #include "ipc/spawn.capnp.h"
 #include "ipc/zmq_channel.h"
 #include "shm/directory.h"
+#include "shm/state.h"
 #include "shm/fault_note.h"
 #include "shm/origin.h"
 #include "shm/store.h"
@@ -56,11 +63,13 @@ class Worker {
       while (auto bytes = dealer_.try_receive())
         if (auto code = obey(*ipc::Message::parse(*bytes, limits::kMaxControlMessageBytes))) return *code;
       pollfd fds[2] = {{dealer_.fd(), POLLIN, 0}, {socket_, POLLIN, 0}};
-      int n = ::poll(fds, 2, has("stray") ? 10 : 1000);
+      int n = ::poll(fds, 2, has("committing") ? 2 : has("stray") ? 10 : 1000);
       if (n < 0) return 70;
       if (fds[1].revents != 0) return 74;
       if (has("stray")) write_astray();
-      if (n == 0) send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
+      if (has("committing"))
+        for (auto& kept : kept_) commit(kept);
+      if (n == 0 && !has("committing")) send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
     }
   }
 
@@ -96,12 +105,24 @@ class Worker {
     if (root.isRefused()) return 78;
     if (root.isStop() && !has("slow-stop")) {
       send([](wire::ToSupervisor::Builder out) { out.setStopping(); });
+      // Our bits outlive us, as a real worker's do.
+      for (const auto& kept : kept_) {
+        if (!kept.manifest) continue;
+        store_->hold_again(kept.manifest.handle());
+        for (const auto& tensor : kept.state.tensors) store_->hold_again(tensor.handle());
+      }
       return 0;
     }
     if (root.isStartActor()) begin(root.getStartActor());
     if (root.isStopActor()) {
       if (has("slow-actor")) return std::nullopt;
       ActorId actor = root.getStopActor();
+      // Still held, as a real worker does, until the actor starts again.
+      auto of_it = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& kept) { return kept.id == actor; });
+      if (of_it != kept_.end()) {
+        stopped_.push_back(std::move(*of_it));
+        kept_.erase(of_it);
+      }
       send([&](wire::ToSupervisor::Builder out) { out.setActorStopped(actor); });
     }
     return std::nullopt;
@@ -131,12 +152,66 @@ class Worker {
     return std::nullopt;
   }
 
+  // An actor that counts its commits.
+  struct Kept {
+    ActorId id;
+    std::int64_t count = 0;
+    shm::Tensor manifest;
+    shm::State state;
+  };
+  void keep(ActorId id) {
+    if (!has("committing") && !number("commits")) return;
+    Kept kept{id};
+    if (auto handle = shm::committed(*arena_, id)) {
+      kept.manifest = *store_->get(handle);
+      kept.state = *shm::open_manifest(*store_, kept.manifest);
+      auto message = *ipc::Message::parse(kept.state.opaque, limits::kMaxStateBytes);
+      for (auto entry : message.root<wire::Value>().getMap())
+        if (entry.getKey() == "count") kept.count = entry.getValue().getInt();
+      std::cerr << "fake worker: " << shm::Directory(arena_).actor_name(id) << " restored at " << kept.count << std::endl;
+      for (const auto& tensor : kept.state.tensors) check(tensor, kept.count);
+    }
+    for (int i = 0; i < number("commits").value_or(0); ++i) commit(kept);
+    kept_.push_back(std::move(kept));
+  }
+  void check(const shm::Tensor& tensor, std::int64_t count) const {
+    const auto* bytes = static_cast<const unsigned char*>(tensor.data());
+    for (std::uint64_t i = 0; i < tensor.bytes(); ++i)
+      if (bytes[i] != static_cast<unsigned char>(count)) {
+        std::cerr << "fake worker: weights of another commit" << std::endl;
+        ::abort();
+      }
+  }
+  void commit(Kept& kept) {
+    ++kept.count;
+    shm::State state;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(number("bytes").value_or(64)), static_cast<std::byte>(kept.count));
+    auto spec = *shm::TensorSpec::contiguous(shm::DType::kUInt8, {static_cast<std::int64_t>(bytes.size())});
+    auto put = store_->put(spec, bytes, kept.id);
+    if (!put) return;  // a full arena
+    state.tensors.push_back(*put);
+    capnp::MallocMessageBuilder message;
+    auto map = message.initRoot<wire::Value>().initMap(2);
+    map[0].setKey("count");
+    map[0].initValue().setInt(kept.count);
+    map[1].setKey("weights");
+    map[1].initValue().setTensor(state.tensors[0].handle().bits());
+    state.opaque = ipc::serialize(message);
+    auto manifest = shm::put_manifest(*store_, state, kept.id);
+    if (!manifest) return;
+    shm::commit(*arena_, kept.id, manifest->handle(), bytes.size());
+    kept.manifest = *std::move(manifest);
+    kept.state = std::move(state);
+  }
+
   void begin(ActorId id) {
     auto n = number("die-starting");
     if (n && duty_.getActors()[static_cast<unsigned>(*n)].getId() == id) {
       arena_->cell(id).running.store(1);
       ::raise(SIGKILL);
     }
+    keep(id);
+    std::erase_if(stopped_, [&](const Kept& kept) { return kept.id == id; });
     actor_ready(id);
   }
 
@@ -173,6 +248,8 @@ class Worker {
   std::shared_ptr<shm::Arena> arena_;
   std::shared_ptr<shm::Store> store_;
   shm::Tensor tensor_;
+  std::vector<Kept> kept_;
+  std::vector<Kept> stopped_;
 };
 
 int park(Fd socket) {

@@ -4,8 +4,8 @@
 
 #include "tests/support/catch.h"
 #include "tests/tools/temp_dir.h"
-#include "tools/tensorctl/npy.h"
-#include "tools/tensorctl/safetensors.h"
+#include "shm/files/npy.h"
+#include "shm/files/safetensors.h"
 
 namespace {
 

@@ -104,7 +104,7 @@ TEST_CASE("actors tell times of the monotonic clock in both forms", "[render]") 
   CHECK(json["actors"][0]["last_commit"] == "2024-05-06T07:08:07.000Z");
   CHECK(json["actors"][0]["pool"].is_null());
   CHECK(json["actors"][1]["pool"] == "classifier");
-  CHECK(mentions(describe(actors[0], view(Output::kTable)), "handled             5\n"));
+  CHECK(mentions(describe(actors[0], view(Output::kTable)), "handled                5\n"));
 }
 
 TEST_CASE("a description of a pool holds its members", "[render]") {

@@ -108,6 +108,7 @@ TEST_CASE("a stopped actor's mail waits until it is started again", "[runtime]")
   auto first = a.call(Counter::add, 1);
   auto second = a.call(Counter::add, 1);
   CHECK(f.must(f.actor<Counter>("b").call(Counter::add, 1).get()) == 1);
+  CHECK(f.control.stopped == std::vector<ActorId>{0});
   CHECK_FALSE(first.ready());
   f.orders->start_actor(0);
   CHECK(f.must(first.get()) == 6);

@@ -1,6 +1,6 @@
 #include "tools/tensorctl/arguments.h"
 
-#include "tools/tensorctl/tensor_store.h"
+#include "shm/files/tensor_store.h"
 
 namespace tv::ctl {
 namespace {

@@ -4,8 +4,8 @@
 #include "ipc/client.h"
 #include "tools/tensorctl/arguments.h"
 #include "tools/tensorctl/json_text.h"
-#include "tools/tensorctl/npy.h"
-#include "tools/tensorctl/safetensors.h"
+#include "shm/files/npy.h"
+#include "shm/files/safetensors.h"
 #include "tools/tensorctl/tensor_values.h"
 #include "tools/tensorctl/verbs.h"
 

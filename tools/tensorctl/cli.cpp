@@ -125,6 +125,7 @@ class Definition {
     add_letters();
     add_cache();
     add_steering();
+    add_checkpoints();
   }
 
   Options parse(int argc, const char* const* argv) {
@@ -133,7 +134,7 @@ class Definition {
     app_.parse(std::move(words));
     if (!verb_) throw mistake((group() ? "what about the " + group()->get_name() + "?" : "no verb is given") + hint("", verbs()));
     options_.verb = *verb_;
-    for (auto* text : {&options_.runtime_dir, &options_.name, &options_.method, &options_.save}) *text = plain(*text);
+    for (auto* text : {&options_.runtime_dir, &options_.name, &options_.method, &options_.save, &options_.directory}) *text = plain(*text);
     for (auto& argument : options_.arguments) argument = plain(argument);
     options_.output = parse_output(plain(output_));
     if (!timeout_.empty()) options_.timeout = parse_timeout(plain(timeout_));
@@ -145,6 +146,8 @@ class Definition {
     if (letter_) options_.letter = parse_positive<std::uint64_t>("the ID of a dead letter", plain(*letter_));
     if (*verb_ == Verb::kLettersPurge && all_ == (options_.letter != 0))
       throw mistake("dead-letters purge: expected the ID of a letter or --all" + std::string(all_ ? ", not both" : ""));
+    if (*verb_ == Verb::kCheckpoint && all_ == !options_.name.empty())
+      throw mistake("checkpoint: expected the name of an actor or pool, or --all" + std::string(all_ ? ", not both" : ""));
     if (*verb_ == Verb::kResetFailed && all_ == !options_.name.empty())
       throw mistake("reset-failed: expected a NAME or --all" + std::string(all_ ? ", not both" : ""));
     for (auto& name : options_.names) name = plain(name);
@@ -270,9 +273,31 @@ class Definition {
     verb(app_, "shutdown", "End the daemon in an orderly way", help::kShutdown, Verb::kShutdown);
   }
 
+  void add_checkpoints() {
+    auto* now = verb(app_, "checkpoint", "Carry an actor's last commit to disk now, and wait until it is there", help::kCheckpoint, Verb::kCheckpoint);
+    now->add_option("name", options_.name, "Of the actor or pool")->type_name("NAME");
+    now->add_flag("--all", all_, "Of all actors whose commits go to disk");
+    checkpoints_ = app_.add_subcommand("checkpoints", "Actors' commits on disk");
+    checkpoints_->footer(std::string(help::kCheckpoints));
+    checkpoints_->require_subcommand(0, 1);
+    auto* list = verb(*checkpoints_, "list", "Generations of an actor, or of all", help::kCheckpoints, Verb::kCheckpointsList);
+    auto* verify = verb(*checkpoints_, "verify", "The same, and does every byte fit its checksum? Exit code 1 if not", help::kCheckpoints,
+                        Verb::kCheckpointsVerify);
+    for (auto* sub : {list, verify}) {
+      sub->add_option("name", options_.name, "Of the actor")->type_name("ACTOR");
+      sub->add_option("--directory", options_.directory, "Look there, without asking a daemon")->type_name("DIR");
+    }
+    auto* restore = named_verb("restore", "Stop an actor, put a generation in the place of its state, start it", help::kRestore,
+                               Verb::kRestore, "Of the actor");
+    restore->add_option("--generation", options_.generation, "As checkpoints list has it")
+        ->required()
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
+  }
+
   // The verb that has verbs of its own, if it is one.
   CLI::App* group() {
-    for (auto* app : {arena_, letters_, cache_})
+    for (auto* app : {arena_, letters_, cache_, checkpoints_})
       if (app->parsed()) return app;
     return nullptr;
   }
@@ -292,6 +317,7 @@ class Definition {
   CLI::App* arena_ = nullptr;
   CLI::App* letters_ = nullptr;
   CLI::App* cache_ = nullptr;
+  CLI::App* checkpoints_ = nullptr;
   bool all_ = false;
 };
 

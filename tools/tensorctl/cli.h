@@ -42,7 +42,11 @@ enum class Verb {
   kCacheRemove,
   kVersion,
   kResetFailed,
-  kWait
+  kWait,
+  kCheckpoint,
+  kCheckpointsList,
+  kCheckpointsVerify,
+  kRestore
 };
 enum class Output { kTable, kWide, kJson };
 enum class Kind { kWorker, kActor, kPool, kObject, kParticipant, kGroup };
@@ -64,6 +68,8 @@ struct Options {
   std::string method;             // call
   std::vector<std::string> arguments;
   std::string save;  // call: file for the tensors of the result
+  std::string directory;         // checkpoints list and verify: without a daemon
+  std::uint64_t generation = 0;  // restore
   std::vector<std::string> names;  // wait
   bool wait_stopped = false;       // wait: for stopped instead of ready
 };

@@ -15,6 +15,7 @@ inline constexpr std::string_view kProgram = R"(Examples:
   tensorctl kill cpu/0                            SIGKILL; the worker comes back with its actors
   tensorctl dead-letters list                     messages that killed their workers too often
   tensorctl cache list                            named tensors: where they are, and when they were used
+  tensorctl checkpoints list                      actors' states on disk
   tensorctl arena fsck                            do the books of the shared memory balance?
   tensorctl VERB --help                           examples of one verb
 
@@ -119,6 +120,29 @@ inline constexpr std::string_view kCache = R"(Examples:
 
 Published tensors stay until they are removed. Cached ones make room when the limit ([arena] cache) is reached, least recently
 used first; what is pinned, or held by somebody, stays. Where [arena] spill is set they go to files, and come back when they are asked for.)";
+
+inline constexpr std::string_view kCheckpoint = R"(Examples:
+  tensorctl checkpoint trainer                    its last commit is on disk when this ends
+  tensorctl checkpoint classifier                 of every member of a pool
+  tensorctl checkpoint --all --timeout 10min      before the machine is switched off
+
+What an actor has done since its last commit ([actor.checkpoint]) is not in it. Exit code 1 when the disk does not take it.)";
+
+inline constexpr std::string_view kCheckpoints = R"(Examples:
+  tensorctl checkpoints list                      generations of all actors, with their times and sizes
+  tensorctl checkpoints list trainer -o wide
+  tensorctl checkpoints verify                    reads every byte; exit code 1 when one is not as it was written
+  tensorctl checkpoints verify --directory /var/lib/tensorvisor/checkpoints    without a daemon
+
+When the daemon starts, each actor gets its newest whole generation back. A damaged one is set aside as *.damaged.
+state.safetensors in a generation's directory is read by any safetensors library.)";
+
+inline constexpr std::string_view kRestore = R"(Examples:
+  tensorctl checkpoints list trainer              which generations there are
+  tensorctl restore trainer --generation 12       the actor goes on from there; its unread mail waits
+
+The state that it had is gone unless it is on disk as well: tensorctl checkpoint trainer first. What was restored becomes the newest
+generation.)";
 
 inline constexpr std::string_view kVersion = R"(Examples:
   tensorctl version

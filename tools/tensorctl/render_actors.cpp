@@ -11,7 +11,14 @@ using P = wire::PoolInfo::Reader;
 std::int64_t failing_since(A r, const Now& now) { return r.getCommitsFailingSinceNs() ? now.realtime_of(r.getCommitsFailingSinceNs()) : 0; }
 std::int64_t last_commit(A r, const Now& now) { return r.getLastCommitNs() ? now.realtime_of(r.getLastCommitNs()) : 0; }
 
-const std::array<Field<A>, 22> kActorFields = {{
+// On disk; nothing for an actor whose commits do not go there.
+template <class Value>
+Json on_disk(A r, Value value) {
+  return r.hasCheckpoint() ? value(r.getCheckpoint()) : Json();
+}
+using C = wire::CheckpointInfo::Reader;
+
+const std::array<Field<A>, 28> kActorFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getName())); }},
     {"type", "TYPE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getType())); }},
     {"worker", "WORKER", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getWorker())); }},
@@ -50,6 +57,23 @@ const std::array<Field<A>, 22> kActorFields = {{
     {"dead_letters_kept", nullptr, Show::kJsonOnly, Align::kRight, [](A r, const Now&) { return Json(r.getDeadLettersKept()); }},
     {"expired", "EXPIRED", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getExpired()); }},
     {"cancelled", "CANCELLED", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getCancelled()); }},
+    {"generation", "GENERATION", Show::kWide, Align::kRight,
+     [](A r, const Now&) { return on_disk(r, [](C c) { return number_or_null(static_cast<std::int64_t>(c.getGeneration())); }); }},
+    {"last_checkpoint", "LAST-CHECKPOINT", Show::kWide, Align::kRight,
+     [](A r, const Now&) { return on_disk(r, [](C c) { return time_or_null(c.getTimeNs()); }); },
+     [](A r, const Now& now) { return Cell{r.hasCheckpoint() ? ago_text(r.getCheckpoint().getTimeNs(), now) : "-"}; }},
+    {"checkpoints_written", "CHECKPOINTS-WRITTEN", Show::kDetail, Align::kRight,
+     [](A r, const Now&) { return on_disk(r, [](C c) { return Json(c.getWritten()); }); }},
+    {"checkpoints_skipped", "CHECKPOINTS-SKIPPED", Show::kDetail, Align::kRight,
+     [](A r, const Now&) { return on_disk(r, [](C c) { return Json(c.getSkipped()); }); }},
+    {"checkpoint_failures", "CHECKPOINT-FAILURES", Show::kDetail, Align::kRight,
+     [](A r, const Now&) { return on_disk(r, [](C c) { return Json(c.getFailures()); }); }},
+    {"last_checkpoint_error", "LAST-CHECKPOINT-ERROR", Show::kDetail, Align::kLeft,
+     [](A r, const Now&) { return on_disk(r, [](C c) { return c.getError().size() ? Json(str(c.getError())) : Json(); }); },
+     [](A r, const Now&) {
+       bool fails = r.hasCheckpoint() && r.getCheckpoint().getError().size() > 0;
+       return Cell{fails ? str(r.getCheckpoint().getError()) : "-", fails ? Tone::kWarning : Tone::kPlain};
+     }},
     {"message", "MESSAGE", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getMessage())); }},
     {"delivery", "DELIVERY", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getDelivery())); }},
     {"repeated", "REPEATED", Show::kDetail, Align::kRight, [](A r, const Now&) { return Json(r.getRepeated()); }},

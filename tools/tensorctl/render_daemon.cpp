@@ -32,6 +32,21 @@ std::string arena_summary(wire::ArenaInfo::Reader r) {
          config::format_size(r.getBackedBytes()) + " of memory";
 }
 
+Json checkpoints_json(wire::Status::Reader status) {
+  if (!status.hasCheckpoints()) return Json();
+  auto r = status.getCheckpoints();
+  return {{"directory", str(r.getDirectory())}, {"actors", r.getActors()},   {"durable", r.getDurable()}, {"failing", r.getFailing()},
+          {"written", r.getWritten()},          {"skipped", r.getSkipped()}, {"error", r.getError().size() ? Json(str(r.getError())) : Json()}};
+}
+
+// "4 of 4 actors on disk, 120 generations written, 30 commits skipped"
+Line checkpoints_line(wire::CheckpointSummary::Reader r) {
+  std::string text = of(r.getDurable(), r.getActors()) + " actors on disk, " + counted(r.getWritten(), "generation") + " written, " +
+                     counted(r.getSkipped(), "commit") + " skipped";
+  if (r.getFailing() > 0) text += "; " + std::to_string(r.getFailing()) + " failing: " + str(r.getError());
+  return {"checkpoints", {text, r.getFailing() > 0 ? Tone::kWarning : Tone::kPlain}};
+}
+
 Json texts_json(capnp::List<capnp::Text>::Reader texts) {
   Json list = Json::array();
   for (auto text : texts) list.push_back(str(text));
@@ -53,7 +68,8 @@ Json status_json(wire::Status::Reader r) {
           {"restarts", r.getRestarts()},
           {"malformed", r.getMalformed()},
           {"problems", texts_json(r.getProblems())},
-          {"arena", arena_json(r.getArena())}};
+          {"arena", arena_json(r.getArena())},
+          {"checkpoints", checkpoints_json(r)}};
 }
 
 }  // namespace
@@ -74,6 +90,7 @@ std::string render(wire::Status::Reader r, const View& view) {
       {"clients", {std::to_string(r.getClients())}},
       {"arena", {arena_summary(r.getArena())}},
   };
+  if (r.hasCheckpoints()) lines.push_back(checkpoints_line(r.getCheckpoints()));
   if (r.getMalformed() > 0 || view.output == Output::kWide)
     lines.push_back({"malformed", {counted(r.getMalformed(), "message") + " dropped", r.getMalformed() ? Tone::kWarning : Tone::kPlain}});
   for (auto problem : r.getProblems()) lines.push_back({"problem", {str(problem), Tone::kBad}});

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "tools/tensorctl/json_text.h"
-#include "tools/tensorctl/tensor_bytes.h"
+#include "shm/files/tensor_bytes.h"
 
 namespace tv::ctl {
 

@@ -6,6 +6,7 @@
 #include "config/units.h"
 #include "ipc/admin_client.h"
 #include "ipc/envelope.capnp.h"
+#include "tools/tensorctl/checkpoints.h"
 #include "tools/tensorctl/render.h"
 
 namespace tv::ctl {
@@ -299,6 +300,7 @@ Outcome not_connected(const Error& error) {
 Outcome run(const Options& options, const View& view) {
   if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
   if (options.verb == Verb::kCall) return run_call(options);
+  if (options.verb >= Verb::kCheckpoint) return run_checkpoints(options, view);
   if (options.verb == Verb::kWait) return run_wait(options, view);
   auto deadline = Deadline::in(options.timeout.value_or(kAdminTimeout));
   auto client = ipc::AdminClient::connect(runtime_dir_of(options));

@@ -1,4 +1,4 @@
-#include "tools/tensorctl/file_io.h"
+#include "shm/files/file_io.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "tools/tensorctl/npy.h"
+#include "shm/files/npy.h"
 
 #include <cstring>
 

@@ -1,4 +1,4 @@
-#include "tools/tensorctl/safetensors.h"
+#include "shm/files/safetensors.h"
 
 #include <algorithm>
 #include <array>
@@ -110,7 +110,15 @@ Result<void> SafetensorsFile::read(const SafetensorsEntry& entry, std::span<std:
 
 Result<void> write_safetensors(const std::string& path, std::vector<NamedTensor> tensors,
                                const std::map<std::string, std::string>& metadata) {
-  if (auto fine = check(path, tensors); !fine) return fine;
+  TV_TRY(check(path, tensors));
+  auto file = TV_TRY(OutputFile::create(path));
+  TV_TRY(write_safetensors(file, path, std::move(tensors), metadata));
+  return file.commit();
+}
+
+Result<void> write_safetensors(ByteSink& file, const std::string& path, std::vector<NamedTensor> tensors,
+                               const std::map<std::string, std::string>& metadata) {
+  TV_TRY(check(path, tensors));
   std::sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {
     auto wide_a = shm::dtype_bytes(a.tensor.spec->dtype), wide_b = shm::dtype_bytes(b.tensor.spec->dtype);
     return wide_a != wide_b ? wide_a > wide_b : a.name < b.name;
@@ -123,13 +131,12 @@ Result<void> write_safetensors(const std::string& path, std::vector<NamedTensor>
 
   auto json = header_of(tensors, metadata);
   if (json.size() > kMaxSafetensorsHeaderBytes) return Error{Errc::kLimit, path + ": the names are too long for a .safetensors header"};
-  auto file = TV_TRY(OutputFile::create(path));
   std::uint64_t length = json.size();
   if (auto written = file.write(std::as_bytes(std::span(&length, 1))); !written) return written;
   if (auto written = file.write(std::as_bytes(std::span(json))); !written) return written;
   for (const auto& [name, tensor] : tensors)
     if (auto written = write_packed(file, tensor); !written) return written;
-  return file.commit();
+  return {};
 }
 
 }  // namespace tv::files

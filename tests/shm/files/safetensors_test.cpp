@@ -1,4 +1,4 @@
-#include "tools/tensorctl/safetensors.h"
+#include "shm/files/safetensors.h"
 
 #include <cstring>
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tools/tensorctl/tensor_bytes.h"
+#include "shm/files/tensor_bytes.h"
 
 namespace tv::files {
 

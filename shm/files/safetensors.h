@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tools/tensorctl/tensor_bytes.h"
+#include "shm/files/tensor_bytes.h"
 
 namespace tv::files {
 
@@ -58,6 +58,10 @@ struct NamedTensor {
 // Names must be unique, valid UTF-8 and not "__metadata__". Packed to C order; wide elements first, so that each tensor is aligned.
 // Replaces the file in one step.
 Result<void> write_safetensors(const std::string& path, std::vector<NamedTensor> tensors,
+                               const std::map<std::string, std::string>& metadata = {});
+
+// The same into a sink; `name` stands for it in errors.
+Result<void> write_safetensors(ByteSink& sink, const std::string& name, std::vector<NamedTensor> tensors,
                                const std::map<std::string, std::string>& metadata = {});
 
 // "F32" and so on; empty for what the format has no name for.

@@ -34,16 +34,23 @@ class InputFile {
   std::uint64_t size_;
 };
 
+// Where bytes go, in order.
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+  virtual Result<void> write(std::span<const std::byte> bytes) = 0;
+};
+
 // Written beside its final name, synced and renamed by commit(); without commit() it vanishes.
-class OutputFile {
+class OutputFile final : public ByteSink {
  public:
   // Refuses to replace anything but a regular file.
   static Result<OutputFile> create(const std::string& path);
   OutputFile(OutputFile&&) noexcept = default;
   OutputFile& operator=(OutputFile&&) = delete;
-  ~OutputFile();
+  ~OutputFile() override;
 
-  Result<void> write(std::span<const std::byte> bytes);
+  Result<void> write(std::span<const std::byte> bytes) override;
   Result<void> commit();
 
  private:

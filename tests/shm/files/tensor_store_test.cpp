@@ -1,11 +1,11 @@
-#include "tools/tensorctl/tensor_store.h"
+#include "shm/files/tensor_store.h"
 
 #include <cstring>
 
 #include "tests/support/catch.h"
 #include "tests/tools/temp_dir.h"
-#include "tools/tensorctl/npy.h"
-#include "tools/tensorctl/safetensors.h"
+#include "shm/files/npy.h"
+#include "shm/files/safetensors.h"
 
 namespace {
 

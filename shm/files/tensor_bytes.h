@@ -6,7 +6,7 @@
 
 #include "config/result.h"
 #include "shm/tensor_spec.h"
-#include "tools/tensorctl/file_io.h"
+#include "shm/files/file_io.h"
 
 namespace tv::files {
 
@@ -21,7 +21,9 @@ shm::TensorSpec fortran_ordered(shm::TensorSpec contiguous);
 bool is_fortran_ordered(const shm::TensorSpec& spec);
 
 // Writes the elements in C order, whatever the strides.
-Result<void> write_packed(OutputFile& file, const TensorView& tensor);
+Result<void> write_packed(ByteSink& file, const TensorView& tensor);
+// The reverse: elements in C order to where `spec` has them. REQUIRES room for spec.storage_bytes() at `storage`.
+void unpack(std::span<const std::byte> packed, const shm::TensorSpec& spec, std::byte* storage);
 
 // After reading from a file: elements (or the parts of complex ones) from big-endian to ours.
 void swap_byte_order(shm::DType dtype, std::span<std::byte> bytes);

@@ -1,7 +1,7 @@
-#include "tools/tensorctl/tensor_store.h"
+#include "shm/files/tensor_store.h"
 
-#include "tools/tensorctl/npy.h"
-#include "tools/tensorctl/safetensors.h"
+#include "shm/files/npy.h"
+#include "shm/files/safetensors.h"
 
 namespace tv::files {
 namespace {

@@ -1,8 +1,9 @@
-#include "tools/tensorctl/tensor_bytes.h"
+#include "shm/files/tensor_bytes.h"
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 
 namespace tv::files {
 
@@ -26,26 +27,45 @@ bool is_fortran_ordered(const shm::TensorSpec& spec) {
   return true;
 }
 
-Result<void> write_packed(OutputFile& file, const TensorView& tensor) {
+namespace {
+
+// Calls `visit` with the place of each element in storage, in elements, in C order, until it says false.
+template <class Visit>
+void each_element(const shm::TensorSpec& spec, Visit visit) {
+  std::array<std::int64_t, limits::kMaxDims> index{};
+  for (std::int64_t n = 0; n < spec.elements(); ++n) {
+    std::int64_t at = 0;
+    for (std::size_t d = 0; d < spec.dims; ++d) at += index[d] * spec.strides[d];
+    if (!visit(static_cast<std::size_t>(at))) return;
+    for (std::size_t d = spec.dims; d-- > 0;) {
+      if (++index[d] < spec.shape[d]) break;
+      index[d] = 0;
+    }
+  }
+}
+
+}  // namespace
+
+Result<void> write_packed(ByteSink& file, const TensorView& tensor) {
   const auto& spec = *tensor.spec;
   const auto element = shm::dtype_bytes(spec.dtype);
   const auto elements = spec.elements();
   const auto* first = static_cast<const std::byte*>(tensor.data);
   if (elements <= 0) return {};
   if (spec.is_contiguous()) return file.write({first, static_cast<std::size_t>(elements) * element});
+  Result<void> written;
+  each_element(spec, [&](std::size_t at) { return (written = file.write({first + at * element, element})).ok(); });
+  return written;
+}
 
-  std::array<std::int64_t, limits::kMaxDims> index{};
-  for (std::int64_t n = 0; n < elements; ++n) {
-    std::int64_t at = 0;
-    for (std::size_t d = 0; d < spec.dims; ++d) at += index[d] * spec.strides[d];
-    auto written = file.write({first + static_cast<std::size_t>(at) * element, element});
-    if (!written) return written;
-    for (std::size_t d = spec.dims; d-- > 0;) {
-      if (++index[d] < spec.shape[d]) break;
-      index[d] = 0;
-    }
-  }
-  return {};
+void unpack(std::span<const std::byte> packed, const shm::TensorSpec& spec, std::byte* storage) {
+  const auto element = shm::dtype_bytes(spec.dtype);
+  const auto* next = packed.data();
+  each_element(spec, [&](std::size_t at) {
+    std::memcpy(storage + at * element, next, element);
+    next += element;
+    return true;
+  });
 }
 
 void swap_byte_order(shm::DType dtype, std::span<std::byte> bytes) {

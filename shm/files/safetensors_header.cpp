@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "tools/tensorctl/safetensors.h"
+#include "shm/files/safetensors.h"
 
 namespace tv::files {
 namespace {

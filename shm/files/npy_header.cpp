@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "tools/tensorctl/npy.h"
+#include "shm/files/npy.h"
 
 namespace tv::files {
 namespace {
