@@ -12,7 +12,7 @@ foreach(folder config shm ipc)
 endforeach()
 install(DIRECTORY ${PROJECT_BINARY_DIR}/ipc/ DESTINATION ${tv_headers}/ipc COMPONENT sdk FILES_MATCHING PATTERN "*.capnp.h" PATTERN "CMakeFiles" EXCLUDE)
 install(FILES worker/actor.h worker/version.h DESTINATION ${tv_headers}/worker COMPONENT sdk)
-install(FILES worker/torch/torch.h DESTINATION ${tv_headers}/worker/torch COMPONENT sdk)
+install(FILES worker/torch/savers.h worker/torch/torch.h DESTINATION ${tv_headers}/worker/torch COMPONENT sdk)
 
 install(TARGETS tensorvisor EXPORT tensorvisor-targets LIBRARY COMPONENT sdk NAMELINK_COMPONENT sdk)
 install(EXPORT tensorvisor-targets NAMESPACE tensorvisor:: DESTINATION ${tv_package} COMPONENT sdk)

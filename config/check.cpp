@@ -8,6 +8,8 @@
 #include <set>
 #include <system_error>
 
+#include "config/supervision_check.h"
+
 namespace tv::config {
 namespace {
 
@@ -41,8 +43,11 @@ class Checker {
     check_checkpoints();
     place_actors();
     place_pools();
+    check_poison();
     config_.actors = std::move(draft_.actors);
     config_.pools = std::move(draft_.pools);
+    config_.groups = std::move(draft_.groups);
+    check_supervision(config_, problems_);
     return std::move(config_);
   }
 
@@ -64,6 +69,8 @@ class Checker {
   void check_checkpoints();
   void place_actors();
   void place_pools();
+  void check_poison();
+  void check_poison(const std::string& section, const Delivery& delivery, const std::vector<std::size_t>& workers);
   void check_reference(const std::string& key, const std::string& reference, const std::string& device_key,
                        const std::optional<Device>& device);
   void check_device(const std::string& key, const Device& device);
@@ -122,6 +129,7 @@ void Checker::expand_workers() {
     worker.group = worker.name;
     for (std::uint32_t n = 0; n < count && config_.workers.size() < limits::kMaxWorkers; ++n) {
       auto& process = config_.workers.emplace_back(worker);
+      process.causes = merged(worker.causes, draft_.causes);
       if (count > 1) process.name += "/" + std::to_string(n);
     }
   }
@@ -172,6 +180,10 @@ void Checker::check_actor_names() {
     if (pool.name.empty() || problems_.at(key)) continue;
     claim(names, pool.name, key);
     if (total <= limits::kMaxActors && !problems_.at(key)) claim_members(names, pool.name, pool.size, key);
+  }
+  for (std::size_t i = 0; i < draft_.groups.size(); ++i) {
+    auto key = in_section("group", i, "name");
+    if (!draft_.groups[i].name.empty() && !problems_.at(key)) claim(names, draft_.groups[i].name, key);
   }
 }
 
@@ -285,6 +297,40 @@ void Checker::place_pools() {
     }
     for (const auto& group : draft_.workers) pool.workers.push_back(group.worker.name);
   }
+}
+
+// A message that kills its worker costs a restart each time it is begun.
+void Checker::check_poison() {
+  for (std::size_t i = 0; i < draft_.actors.size(); ++i) {
+    const auto& actor = draft_.actors[i];
+    auto workers = !actor.worker.empty() ? workers_named(config_, actor.worker)
+                   : actor.device        ? workers_with(config_, *actor.device)
+                                         : std::vector<std::size_t>();
+    if (workers.size() > 1) workers.resize(1);
+    check_poison(element_key("actor", i), actor.delivery, workers);
+  }
+  for (std::size_t i = 0; i < draft_.pools.size(); ++i) {
+    const auto& pool = draft_.pools[i];
+    auto workers = pool.workers.empty() && pool.device ? workers_with(config_, *pool.device) : std::vector<std::size_t>();
+    for (const auto& reference : pool.workers)
+      for (auto worker : workers_named(config_, reference)) workers.push_back(worker);
+    check_poison(element_key("pool", i), pool.delivery, workers);
+  }
+}
+
+void Checker::check_poison(const std::string& section, const Delivery& delivery, const std::vector<std::size_t>& workers) {
+  if (delivery.mode == DeliveryMode::kAtMostOnce || workers.empty()) return;
+  auto& all = config_.workers;
+  auto strictest = *std::min_element(workers.begin(), workers.end(),
+                                     [&](auto a, auto b) { return all[a].restart.intensity < all[b].restart.intensity; });
+  const auto& worker = all[strictest];
+  // Without restarts the first death is the last one, as somebody has asked for.
+  if (worker.restart.intensity == 0 || delivery.max_deliveries < worker.restart.intensity) return;
+  auto restarts = std::to_string(worker.restart.intensity);
+  problems_.warn(member_key(section, "max_deliveries"),
+                 std::to_string(delivery.max_deliveries) + ": a message that kills its worker so often uses up the " + restarts +
+                     " restarts that worker " + in_quotes(worker.name) + " has within " + format_duration(worker.restart.period) +
+                     " (restart.intensity); write less than " + restarts + ", or raise the intensity");
 }
 
 }  // namespace

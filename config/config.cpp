@@ -86,9 +86,25 @@ std::string_view to_string(DeliveryMode mode) {
       return "at_least_once";
     case DeliveryMode::kAtMostOnce:
       return "at_most_once";
+    case DeliveryMode::kEffectivelyOnce:
+      return "effectively_once";
   }
   return "unknown";
 }
+
+std::string_view to_string(Strategy strategy) {
+  switch (strategy) {
+    case Strategy::kOneForOne:
+      return "one_for_one";
+    case Strategy::kOneForAll:
+      return "one_for_all";
+    case Strategy::kRestForOne:
+      return "rest_for_one";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(CauseAction action) { return action == CauseAction::kRestart ? "restart" : "give_up"; }
 
 bool is_builtin_type(std::string_view type) { return type == kTorchScript; }
 

@@ -66,7 +66,7 @@ struct Arena {
   std::uint64_t spill_bytes = 0;  // of all files; the loader fills in the arena's size
 };
 
-// [worker.restart]: delay before restart n is min(max, min * factor^(n-1)), the first restart immediate, the count forgotten
+// [worker.restart], [group.restart]: delay before restart n is min(max, min * factor^(n-2)), the first restart immediate, the count forgotten
 // after `reset` of health. More than `intensity` restarts within `period` and the worker is given up (state failed).
 struct Backoff {
   Nanoseconds min = 100ms;
@@ -75,8 +75,24 @@ struct Backoff {
   Nanoseconds reset = 30s;
   std::uint32_t intensity = 10;
   Nanoseconds period = 60s;
+  double jitter = 0.1;  // a delay is shortened by up to this share of it, at random
 
   bool operator==(const Backoff&) const = default;
+};
+
+// What a death of some kind leads to.
+enum class CauseAction { kRestart, kGiveUp };
+
+// [causes], and [worker.causes] on top of it. What it does not have: restart, and for an actor whose on_start failed, give_up.
+struct Causes {
+  std::map<int, CauseAction> exit_codes;
+  std::map<int, CauseAction> signals;
+  std::optional<CauseAction> oom;              // killed because memory ran out
+  std::optional<CauseAction> hang;             // killed because it made no progress
+  std::optional<CauseAction> device_error;     // exit code 75
+  std::optional<CauseAction> could_not_start;  // a worker that is not ready in time, an actor whose on_start failed
+
+  bool operator==(const Causes&) const = default;
 };
 
 enum class DeviceKind { kCpu, kCuda, kMps };
@@ -100,6 +116,8 @@ struct Worker {
   std::uint32_t spares = 0;  // parked forks that stand ready to replace a crashed process of this group (counted once a group)
   std::map<std::string, std::string> env;
   Backoff restart;
+  Causes causes;            // the loader puts [causes] under it
+  Nanoseconds probation{0};  // a failed one gets another chance after so long; 0: only from an administrator
 };
 
 enum class RestartType {
@@ -125,12 +143,13 @@ struct Checkpoint {
 enum class DeliveryMode {
   kAtLeastOnce,  // a message whose handling killed the worker is handled again, up to max_deliveries times
   kAtMostOnce,   // it is not: its caller learns that the outcome is unknown
+  kEffectivelyOnce,  // it is handled again as well, and its effect and its answer are those of one time (worker/README.md)
 };
 
 // What becomes of a message that an actor's worker died with.
 struct Delivery {
   DeliveryMode mode = DeliveryMode::kAtLeastOnce;
-  // At least once: how often a message may be begun before it goes to the dead letters. 1 to limits::kMaxDeliveries.
+  // At least and effectively once: how often a message may be begun before it goes to the dead letters. 1 to limits::kMaxDeliveries.
   std::uint32_t max_deliveries = 3;
 
   bool operator==(const Delivery&) const = default;
@@ -149,6 +168,7 @@ struct Actor {
   Checkpoint checkpoint;
   Delivery delivery;
   Arg::Table args;
+  std::vector<std::string> after;  // actors and pools that have to be ready before it is started
 };
 
 enum class Routing { kRoundRobin, kLeastLoaded, kRandom };
@@ -167,6 +187,31 @@ struct Pool {
   Checkpoint checkpoint;
   Delivery delivery;
   Arg::Table args;
+  std::vector<std::string> after;  // actors and pools that have to be ready before it is started
+};
+
+enum class Strategy {
+  kOneForOne,   // who dies is started again
+  kOneForAll,   // all of the group are stopped and started
+  kRestForOne,  // who dies and those that stand behind it in the group
+};
+
+// More than `intensity` restarts within `period` are too many.
+struct Budget {
+  std::uint32_t intensity = 0;
+  Nanoseconds period{0};
+
+  bool operator==(const Budget&) const = default;
+};
+
+// [[group]]: children are started in their order and stopped in reverse.
+struct Group {
+  std::string name;
+  Strategy strategy = Strategy::kOneForOne;
+  std::vector<std::string> children;  // actors, pools and groups
+  std::optional<Budget> budget;       // of all children together; none: each has its worker's (a group: its own `restart`)
+  Backoff restart;                    // how the group itself comes back when it has failed
+  Nanoseconds probation{0};           // of a group that is in no other; as a worker's
 };
 
 // [checkpoints]: commits on disk, for the case that the machine goes down.
@@ -186,12 +231,15 @@ struct Config {
   std::vector<Actor> actors;
   std::vector<Pool> pools;
   Checkpoints checkpoints;
+  std::vector<Group> groups;
 };
 
 std::string_view to_string(HugePages huge_pages);
 std::string_view to_string(RestartType type);
 std::string_view to_string(Routing routing);
 std::string_view to_string(DeliveryMode mode);
+std::string_view to_string(Strategy strategy);
+std::string_view to_string(CauseAction action);
 
 // Worker processes that `reference` (a process's or a group's name) means, as indices into config.workers; empty: none.
 std::vector<std::size_t> workers_named(const Config& config, const std::string& reference);

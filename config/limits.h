@@ -56,6 +56,9 @@ inline constexpr std::size_t kPriorityRingBytes = std::size_t{16} << 10;
 // The directory in the arena: actors (members of pools included), pools, named objects.
 inline constexpr std::uint32_t kMaxActors = 1024;
 inline constexpr std::uint32_t kMaxPools = 256;
+// Groups, and how deep they nest: the tree is walked by recursion.
+inline constexpr std::uint32_t kMaxGroups = 256;
+inline constexpr std::uint32_t kMaxGroupDepth = 16;
 inline constexpr std::uint32_t kMaxNames = 8192;
 inline constexpr std::size_t kMaxName = 95;        // bytes of an actor's, pool's, worker's or type's name
 inline constexpr std::size_t kMaxObjectName = 127;  // bytes of a named object's name
@@ -78,6 +81,13 @@ inline constexpr std::size_t kMaxStateBytes = std::size_t{64} << 20;
 
 // Of an actor, on disk; [checkpoints] keep.
 inline constexpr std::uint32_t kMaxGenerations = 1000;
+
+// Effectively once. Answers of several messages wait for their commit until there are so many bytes of them.
+inline constexpr std::size_t kMaxHeldAnswerBytes = std::size_t{1} << 20;
+// Answers that callers who are being restarted may ask for again. They are copied with each commit, so that in practice there should be few:
+// as many as calls whose callers have not finished. Beyond, such calls are refused.
+inline constexpr std::size_t kMaxKeptAnswers = 16384;
+inline constexpr std::size_t kMaxKeptAnswerBytes = std::size_t{16} << 20;
 
 // Configuration.
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;

@@ -93,6 +93,7 @@ Loaded loaded_from(const toml::table& root, Source source) {
   Loaded loaded;
   loaded.config = checked(std::move(draft), source.problems);
   loaded.problems = source.problems.take();
+  loaded.warnings = source.problems.take_warnings();
   return loaded;
 }
 

@@ -30,6 +30,8 @@ struct Machine {
 struct Loaded {
   Config config;
   std::vector<Problem> problems;
+  // What may be meant and hardly is. In the order of their places, as many at most.
+  std::vector<Problem> warnings;
   bool ok() const { return problems.empty(); }
 };
 

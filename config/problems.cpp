@@ -20,6 +20,10 @@ bool continues_utf8(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0
 
 Place place_of(const Problem& problem) { return {problem.line, problem.column}; }
 
+void sort_by_place(std::vector<Problem>& problems) {
+  std::stable_sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) { return place_of(a) < place_of(b); });
+}
+
 }  // namespace
 
 std::string in_quotes(std::string_view text) {
@@ -68,9 +72,18 @@ void Problems::add(Place place, std::string key, std::string message) {
   problems_.push_back({file_, place.line, place.column, std::move(key), std::move(message)});
 }
 
+void Problems::warn(const std::string& key, std::string message) {
+  Place place = place_of(key);
+  if (warnings_.size() < limits::kMaxConfigErrors) warnings_.push_back({file_, place.line, place.column, key, std::move(message)});
+}
+
+std::vector<Problem> Problems::take_warnings() {
+  sort_by_place(warnings_);
+  return std::move(warnings_);
+}
+
 std::vector<Problem> Problems::take() {
-  std::stable_sort(problems_.begin(), problems_.end(),
-                   [](const Problem& a, const Problem& b) { return config::place_of(a) < config::place_of(b); });
+  sort_by_place(problems_);
   if (problems_.size() > limits::kMaxConfigErrors) {
     auto rest = problems_.size() - (limits::kMaxConfigErrors - 1) + dropped_;
     problems_.resize(limits::kMaxConfigErrors - 1);

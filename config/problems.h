@@ -33,16 +33,21 @@ class Problems {
   void add(Place place, std::string key, std::string message);
   void add(const std::string& key, std::string message) { add(place_of(key), key, std::move(message)); }
 
+  // Nothing that keeps the file from being used.
+  void warn(const std::string& key, std::string message);
+
   // Whether `key` itself has a problem: what depends on it need not be reported as well.
   bool at(const std::string& key) const { return keys_.contains(key); }
 
   // In the order of their places, at most limits::kMaxConfigErrors; the last one then counts the rest.
   std::vector<Problem> take();
+  std::vector<Problem> take_warnings();
 
  private:
   std::string file_;
   std::map<std::string, Place> places_;
   std::vector<Problem> problems_;
+  std::vector<Problem> warnings_;
   std::set<std::string> keys_;
   std::size_t dropped_ = 0;
 };

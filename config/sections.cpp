@@ -6,14 +6,13 @@
 
 #include "config/args.h"
 #include "config/names.h"
+#include "config/supervision_sections.h"
 
 namespace tv::config {
 namespace {
 
 constexpr Nanoseconds kLongest = 24h;
 constexpr std::int64_t kMaxThreads = 1024;
-constexpr std::int64_t kMaxIntensity = 1'000'000;
-constexpr double kMaxFactor = 100;
 
 template <class T, class U>
 void set(T& out, const std::optional<U>& value) {
@@ -110,10 +109,12 @@ void read_clients(const Value& value, Arena& out) {
   auto size = value.size(kWhole);
   if (!size) return;
   if (!share) {
-    if (*size == 0) return value.expected("a size of more than 0, such as \"64MiB\", or a share such as \"12.5%\"");
+    if (*size < limits::kBlockBytes)
+      return value.expected("a size of at least one block, \"2MiB\", or a share such as \"12.5%\": clients cannot attach without");
     out.client_bytes = *size;
     return;
   }
+  if (*size == 0) return value.expected("a share of more than 0, such as \"12.5%\": clients cannot attach without a block");
   out.client_share = static_cast<double>(*size) / static_cast<double>(kWhole);
   if (out.client_share > 0.5) value.problem("at most half of the arena can be clients'; write \"50%\" or less");
 }
@@ -136,6 +137,13 @@ void read_cache(const Value& value, Arena& out) {
   if (!share) out.cache_bytes = *size;
 }
 
+void read_spill_size(const Value& value, Arena& out) {
+  auto size = value.size();
+  if (!size) return;
+  if (*size == 0) return value.expected("a size of more than 0; where nothing is to be spilled, leave spill out");
+  out.spill_bytes = *size;
+}
+
 constexpr Key<Arena> kArenaKeys[] = {
     {"size", read_arena_size},
     {"ring", read_ring},
@@ -146,16 +154,7 @@ constexpr Key<Arena> kArenaKeys[] = {
     {"huge_pages", read_huge_pages},
     {"cache", read_cache},
     {"spill", [](const Value& value, Arena& out) { set(out.spill, value.path()); }},
-    {"spill_size", [](const Value& value, Arena& out) { set(out.spill_bytes, value.size()); }},
-};
-
-constexpr Key<Backoff> kBackoffKeys[] = {
-    {"min", [](const Value& value, Backoff& out) { set(out.min, value.duration(0s, kLongest)); }},
-    {"max", [](const Value& value, Backoff& out) { set(out.max, value.duration(0s, kLongest)); }},
-    {"factor", [](const Value& value, Backoff& out) { set(out.factor, value.number(1, kMaxFactor)); }},
-    {"reset", [](const Value& value, Backoff& out) { set(out.reset, value.duration(0s, kLongest)); }},
-    {"intensity", [](const Value& value, Backoff& out) { set(out.intensity, value.integer(0, kMaxIntensity)); }},
-    {"period", [](const Value& value, Backoff& out) { set(out.period, value.duration(1ms, kLongest)); }},
+    {"spill_size", read_spill_size},
 };
 
 void read_env(const Value& value, WorkerGroup& out) {
@@ -173,10 +172,6 @@ void read_env(const Value& value, WorkerGroup& out) {
   }
 }
 
-void read_backoff(const Value& value, WorkerGroup& out) {
-  read_table(value, kBackoffKeys, "a table such as { min = \"100ms\", max = \"10s\" }", out.worker.restart);
-}
-
 constexpr Key<WorkerGroup> kWorkerKeys[] = {
     {"name", [](const Value& value, WorkerGroup& out) { read_name(value, out.worker.name); },
      "every [[worker]] needs a name, for example name = \"cpu0\""},
@@ -185,7 +180,9 @@ constexpr Key<WorkerGroup> kWorkerKeys[] = {
     {"spares", [](const Value& value, WorkerGroup& out) { set(out.worker.spares, value.integer(0, limits::kMaxSpares)); }},
     {"count", [](const Value& value, WorkerGroup& out) { set(out.count, value.integer(1, limits::kMaxWorkers)); }},
     {"env", read_env},
-    {"restart", read_backoff, {}, [] { return leaves_of(kBackoffKeys); }},
+    {"restart", [](const Value& value, WorkerGroup& out) { read_backoff(value, out.worker.restart); }, {}, backoff_leaves},
+    {"probation", [](const Value& value, WorkerGroup& out) { read_probation(value, out.worker.probation); }},
+    {"causes", [](const Value& value, WorkerGroup& out) { read_causes(value, out.worker.causes); }, {}, causes_leaves},
 };
 
 constexpr Key<Checkpoint> kCheckpointKeys[] = {
@@ -205,7 +202,7 @@ void read_restart_type(const Value& value, RestartType& out) {
 }
 
 void read_delivery(const Value& value, Delivery& out) {
-  static constexpr std::array kModes = {DeliveryMode::kAtLeastOnce, DeliveryMode::kAtMostOnce};
+  static constexpr std::array kModes = {DeliveryMode::kAtLeastOnce, DeliveryMode::kAtMostOnce, DeliveryMode::kEffectivelyOnce};
   set(out.mode, value.choice(kModes, [](DeliveryMode mode) { return to_string(mode); }));
 }
 
@@ -239,6 +236,7 @@ constexpr Key<Actor> kActorKeys[] = {
     {"delivery", [](const Value& value, Actor& out) { read_delivery(value, out.delivery); }},
     {"max_deliveries", [](const Value& value, Actor& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Actor& out) { read_args(value, out.args); }},
+    {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},
 };
 
 constexpr Key<Pool> kPoolKeys[] = {
@@ -255,6 +253,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"delivery", [](const Value& value, Pool& out) { read_delivery(value, out.delivery); }},
     {"max_deliveries", [](const Value& value, Pool& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
+    {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},
 };
 
 template <class T, std::size_t N>
@@ -279,6 +278,15 @@ constexpr Key<Checkpoints> kCheckpointsKeys[] = {
     {"min_interval", [](const Value& value, Checkpoints& out) { set(out.min_interval, value.duration(0s, kLongest)); }},
 };
 
+void read_groups(const Value& value, Draft& out) {
+  if (value.node().is_table()) return value.problem("there may be several of these: write [[group]] with double brackets");
+  for (const auto& element : value.elements("sections, [[group]]")) {
+    if (out.groups.size() == limits::kMaxGroups)
+      return element.problem("at most " + std::to_string(limits::kMaxGroups) + " sections [[group]] are possible");
+    read_group(element, out.groups.emplace_back());
+  }
+}
+
 constexpr Key<Draft> kRootKeys[] = {
     {"supervisor",
      [](const Value& value, Draft& out) { read_section(value, kSupervisorKeys, out.supervisor); },
@@ -301,6 +309,14 @@ constexpr Key<Draft> kRootKeys[] = {
      [](const Value& value, Draft& out) { read_section(value, kCheckpointsKeys, out.checkpoints); },
      {},
      [] { return leaves_of(kCheckpointsKeys); }},
+    {"group", read_groups, {}, group_leaves},
+    {"causes",
+     [](const Value& value, Draft& out) {
+       if (value.node().is_array()) return value.problem("there is one [causes] at most; write it with single brackets");
+       read_causes(value, out.causes);
+     },
+     {},
+     causes_leaves},
 };
 
 }  // namespace

@@ -25,6 +25,8 @@ struct Draft {
   std::vector<Actor> actors;
   std::vector<Pool> pools;
   Checkpoints checkpoints;
+  std::vector<Group> groups;
+  Causes causes;  // of workers that say nothing of their own
 };
 
 // Reads the document's root; all problems go to the source.

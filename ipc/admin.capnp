@@ -38,9 +38,11 @@ struct AdminRequest {
     pinName @22 :Text;          # of a cached tensor: it is not evicted until `unpinName`
     unpinName @23 :Text;
     removeName @24 :Text;       # whether published or cached; the tensor goes when nobody holds it any more
-    checkpoint @25 :Text;       # of an actor, a pool's members, or all ("") whose commits go to disk: the last commit, as soon as may be
-    listCheckpoints @26 :Void;
-    restoreCheckpoint @27 :RestoreCheckpoint;  # answered when it has begun; listCheckpoints says how it ends
+    checkpoint @27 :Text;       # of an actor, a pool's members, or all ("") whose commits go to disk: the last commit, as soon as may be
+    listCheckpoints @28 :Void;
+    restoreCheckpoint @29 :RestoreCheckpoint;  # answered when it has begun; listCheckpoints says how it ends
+    listGroups @25 :Void;
+    resetFailed @26 :Text;      # worker, actor, pool or group by name; empty: all. Starts what has failed, and forgives earlier deaths
   }
 }
 
@@ -64,7 +66,8 @@ struct AdminReply {
     leaks @15 :LeakReport;
     top @16 :ArenaTop;
     cache @17 :CacheInfo;
-    checkpoints @18 :CheckpointList;
+    checkpoints @19 :CheckpointList;
+    groups @18 :List(GroupInfo);
   }
 }
 
@@ -97,7 +100,8 @@ struct Status {
   arena @11 :ArenaInfo;
   restarts @12 :UInt64;         # of workers, since the daemon's start
   malformed @13 :UInt64;        # messages and connections dropped because they were nonsense
-  checkpoints @14 :CheckpointSummary;  # null: no actor's commits go to disk
+  checkpoints @15 :CheckpointSummary;  # null: no actor's commits go to disk
+  problems @14 :List(Text);     # what does not go as it should and shows in no state: commits that fail
 }
 
 struct WorkerInfo {
@@ -135,7 +139,13 @@ struct ActorInfo {
   deadLetters @13 :UInt64;      # messages given up because they killed the worker too often, since the daemon's start
   expired @14 :UInt64;          # messages whose deadline had passed before they were read; not in `handled`
   cancelled @15 :UInt64;        # messages that their senders withdrew in time; not in `handled`
-  checkpoint @16 :CheckpointInfo;  # null: its commits do not go to disk
+  checkpoint @22 :CheckpointInfo;  # null: its commits do not go to disk
+  commitsFailed @16 :UInt64;    # since the daemon's start
+  commitsFailingSinceNs @17 :Int64;  # CLOCK_MONOTONIC of the first failure in a row; 0: the last commit succeeded
+  lastCommitError @18 :Text;    # of the last one that failed, however long ago
+  delivery @20 :Text;           # at_least_once, at_most_once, effectively_once
+  repeated @21 :UInt64;         # effectively_once: messages found to be in the state already, and not handled again; not in `handled`
+  deadLettersKept @19 :UInt64;  # of deadLetters, those in the list: not those that were replayed, purged, dropped, or had no room
 }
 
 struct PoolInfo {
@@ -146,13 +156,26 @@ struct PoolInfo {
   routing @4 :Text;
 }
 
+struct GroupInfo {
+  name @0 :Text;
+  strategy @1 :Text;            # one_for_one, one_for_all, rest_for_one
+  state @2 :Text;               # starting, ready, restarting, stopping, stopped, failed
+  parent @3 :Text;              # the group that it is in; empty: none
+  children @4 :List(Text);      # in the order of their start
+  ready @5 :UInt32;             # of its actors, those in groups within it included
+  actors @6 :UInt32;
+  restarts @7 :UInt64;          # of the group by its parent, since the daemon's start
+  message @8 :Text;             # why it is in this state, where that needs a word
+  nextChanceNs @9 :Int64;       # CLOCK_MONOTONIC; of a failed one on probation; 0: none
+}
+
 struct ObjectInfo {
   handle @0 :UInt64;
   name @1 :Text;                # of a named object, else empty
   dtype @2 :Text;
   shape @3 :List(Int64);
   bytes @4 :UInt64;
-  creator @5 :Text;             # participant
+  creator @5 :Text;             # participant; "client 12 (departed)" for a client that is attached no more
   holders @6 :List(Text);
   createdNs @7 :Int64;          # CLOCK_MONOTONIC
   state @8 :Text;               # unsealed, sealed, failed

@@ -16,6 +16,13 @@ Error no_daemon(const std::string& runtime_dir, const std::string& path) {
                "no daemon is running in " + runtime_dir + " (no " + path + "); start tensorvisord, or name another with --runtime-dir"};
 }
 
+Error no_answer(const std::string& runtime_dir, const std::string& path) {
+  return Error{Errc::kUnavailable,
+               "no daemon is running in " + runtime_dir + ": " + path +
+                   " is there, but nobody listens on it, so the daemon that made it has died; start tensorvisord, or name "
+                   "another with --runtime-dir"};
+}
+
 // ZeroMQ tries for ever to reach a socket that nobody has. A plain connection tells at once.
 Result<void> probe(const std::string& runtime_dir, const std::string& path) {
   sockaddr_un address{};
@@ -29,7 +36,8 @@ Result<void> probe(const std::string& runtime_dir, const std::string& path) {
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN || errno == EINTR) return {};
   if (errno == EACCES || errno == EPERM)
     return Error{Errc::kPermission, "no permission to use " + path + "; run as the daemon's user"};
-  if (errno == ENOENT || errno == ENOTDIR || errno == ECONNREFUSED) return no_daemon(runtime_dir, path);
+  if (errno == ECONNREFUSED) return no_answer(runtime_dir, path);
+  if (errno == ENOENT || errno == ENOTDIR) return no_daemon(runtime_dir, path);
   return system_error("cannot connect to " + path, errno);
 }
 

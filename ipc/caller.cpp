@@ -22,6 +22,13 @@ Errc not_sent(Errc code) {
   return code == Errc::kDeadlineExceeded ? Errc::kOverloaded : code;
 }
 
+void write_cause(const CallIdentity& call, wire::Cause::Builder out) {
+  out.setFrom(call.cause.from);
+  out.setLane(static_cast<std::uint8_t>(call.cause.lane));
+  out.setEnd(call.cause.end);
+  out.setNumber(call.number);
+}
+
 Error nobody(const std::string& name, const shm::Directory& directory) {
   std::vector<std::string> known;
   for (ActorId id = 0, n = directory.actor_count(); id < n; ++id) known.emplace_back(directory.actor_name(id));
@@ -35,6 +42,20 @@ Error nobody(const std::string& name, const shm::Directory& directory) {
 Result<void> check_type(const std::string& what, const std::string& name, std::string_view actual, const std::string& expected) {
   if (expected.empty() || actual == expected) return {};
   return Error{Errc::kInvalidArgument, what + " \"" + name + "\" is of type " + std::string(actual) + ", not " + expected};
+}
+
+// Always the same member for the same call, as long as that member takes mail: it is the one that knows whether it has had the call before.
+std::optional<std::uint32_t> replayed_member(const CallIdentity& call, const std::vector<Member>& members) {
+  std::uint64_t hash = (std::uint64_t{call.worker} << 48) ^ (std::uint64_t{call.source} << 32) ^ (std::uint64_t{call.cause.from} << 56) ^
+                       (call.cause.end << 4) ^ (std::uint64_t{call.number} << 1) ^ static_cast<std::uint64_t>(call.cause.lane);
+  hash = (hash ^ (hash >> 30)) * 0xbf58'476d'1ce4'e5b9;  // splitmix64's mixing, Steele 2014
+  hash = (hash ^ (hash >> 27)) * 0x94d0'49bb'1331'11eb;
+  hash ^= hash >> 31;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    auto member = static_cast<std::uint32_t>((hash + i) % members.size());
+    if (takes_mail(members[member].state)) return member;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -99,19 +120,34 @@ Error Caller::undeliverable(ActorId actor) const {
   return Error{Errc::kNotDelivered, message + "; see tensorctl describe actor " + name};
 }
 
-Result<ActorId> Caller::pick(TargetId target) {
-  if (target.pool) return pick_member(target.index);
+void Caller::set_cause(std::optional<MessagePlace> cause, std::uint32_t made) {
+  if (cause) cause_ = {channel_->store()->self(), source_.load(std::memory_order_relaxed), *cause, made};
+  cause_thread_.store(cause ? std::this_thread::get_id() : std::thread::id{}, std::memory_order_relaxed);
+}
+
+Caller::Identity Caller::next_identity() {
+  auto thread = cause_thread_.load(std::memory_order_relaxed);
+  if (thread == std::thread::id{} || thread != std::this_thread::get_id()) return std::nullopt;
+  ++cause_.number;
+  return cause_;
+}
+
+Result<ActorId> Caller::pick(TargetId target, const Identity& identity) {
+  if (target.pool) return pick_member(target.index, identity);
   if (!takes_mail(directory_.where(target.index).state)) return undeliverable(target.index);
   return target.index;
 }
 
-Result<ActorId> Caller::pick_member(std::uint32_t pool) {
+Result<ActorId> Caller::pick_member(std::uint32_t pool, const Identity& identity) {
   if (pool >= directory_.pool_count()) return Error{Errc::kNotDelivered, "there is no pool number " + std::to_string(pool)};
   const shm::PoolView entry = directory_.pool(pool);
   std::vector<Member> members;
   members.reserve(entry.size);
   for (ActorId id = entry.first; id < entry.first + entry.size; ++id)
     members.push_back({directory_.where(id).state, outstanding_[id]});
+  if (identity && !members.empty()) {
+    if (auto member = replayed_member(*identity, members)) return entry.first + *member;
+  }
   random_ ^= random_ << 13;  // xorshift64, Marsaglia 2003
   random_ ^= random_ >> 7;
   random_ ^= random_ << 17;
@@ -123,12 +159,13 @@ Result<ActorId> Caller::pick_member(std::uint32_t pool) {
   return why;
 }
 
-Result<std::shared_ptr<OpenCall>> Caller::open_call(TargetId target, const std::string& method, Deadline deadline, CallId& id) {
+Result<std::shared_ptr<OpenCall>> Caller::open_call(TargetId target, const std::string& method, Deadline deadline, const Identity& identity,
+                                                   CallId& id) {
   std::lock_guard lock(mutex_);
   if (abandoned_) return *abandoned_;
   if (calls_.size() >= limits::kMaxCallsInFlight)
     return Error{Errc::kOverloaded, std::to_string(calls_.size()) + " calls of this process are open already; wait for some answers"};
-  ActorId actor = TV_TRY(pick(target));
+  ActorId actor = TV_TRY(pick(target, identity));
   id = next_id_.fetch_add(1, std::memory_order_relaxed);
   auto call = std::make_shared<OpenCall>(weak_from_this(), channel_->store(), id, actor,
                                          std::string(directory_.actor_name(actor)) + "." + method, deadline);
@@ -148,11 +185,12 @@ std::shared_ptr<CallState> Caller::start(TargetId target, const std::string& met
                                          const CallOptions& options) {
   Deadline deadline = deadline_of(options);
   CallId id = 0;
-  auto opened = open_call(target, method, deadline, id);
+  auto identity = next_identity();
+  auto opened = open_call(target, method, deadline, identity, id);
   if (!opened) return failed_call(name_of(target) + "." + method, opened.error());
   auto call = *opened;
   // An actor that failed before the call was noted has been passed by check(): look once more.
-  auto sent = takes_mail(directory_.where(call->actor()).state) ? send_request(call->actor(), id, method, write, options, deadline, false)
+  auto sent = takes_mail(directory_.where(call->actor()).state) ? send_request(call->actor(), id, identity, method, write, options, deadline, false)
                                                                 : Result<Sent>(undeliverable(call->actor()));
   if (!sent) {
     take(id);
@@ -168,18 +206,19 @@ std::shared_ptr<CallState> Caller::start(TargetId target, const std::string& met
 
 Result<void> Caller::send_one_way(TargetId target, const std::string& method, const WriteArguments& write, const CallOptions& options) {
   ActorId actor;
+  auto identity = next_identity();
   {
     std::lock_guard lock(mutex_);
     if (abandoned_) return *abandoned_;
-    actor = TV_TRY(pick(target));
+    actor = TV_TRY(pick(target, identity));
   }
   auto id = next_id_.fetch_add(1, std::memory_order_relaxed);
-  if (auto sent = send_request(actor, id, method, write, options, deadline_of(options), true); !sent) return sent.error();
+  if (auto sent = send_request(actor, id, identity, method, write, options, deadline_of(options), true); !sent) return sent.error();
   return {};
 }
 
-Result<Sent> Caller::send_request(ActorId actor, CallId id, const std::string& method, const WriteArguments& write,
-                                  const CallOptions& options, Deadline deadline, bool one_way) {
+Result<Sent> Caller::send_request(ActorId actor, CallId id, const Identity& identity, const std::string& method,
+                                  const WriteArguments& write, const CallOptions& options, Deadline deadline, bool one_way) {
   std::string what = std::string(directory_.actor_name(actor)) + "." + method;
   try {
     auto build = [&](wire::Envelope::Builder envelope, Encoder& encoder) {
@@ -187,6 +226,7 @@ Result<Sent> Caller::send_request(ActorId actor, CallId id, const std::string& m
       envelope.setCallId(id);
       envelope.setDeadline(deadline.ns);
       envelope.setSource(source_.load(std::memory_order_relaxed));
+      if (identity) write_cause(*identity, envelope.initCause());
       auto request = envelope.initRequest();
       request.setMethod(method);
       request.setOneWay(one_way);

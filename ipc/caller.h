@@ -12,11 +12,13 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "ipc/call.h"
+#include "ipc/call_identity.h"
 #include "ipc/ring_channel.h"
 #include "shm/directory.h"
 
@@ -53,6 +55,27 @@ class Caller : public CallPort, public std::enable_shared_from_this<Caller> {
   std::size_t open() const;
   // The actor whose method is running on this thread, for Envelope.source; kNoActor outside.
   void set_source(ActorId source) { source_ = source; }
+  // From here on, requests that this thread starts are those of the method that handles this message: they are numbered from 1, and a replay
+  // of the method makes the same ones; behind `made` ones that an earlier run had made when it committed. nullopt: they are not, which is
+  // how it begins. By one thread.
+  void set_cause(std::optional<MessagePlace> cause, std::uint32_t made = 0);
+  std::uint32_t calls_made() const { return cause_.number; }
+  // For continuations, which run whenever an answer comes: what they send is not the method's. Restores what was before.
+  class WithoutCause {
+   public:
+    explicit WithoutCause(Caller& caller) : caller_(caller), thread_(caller.cause_thread_.load(std::memory_order_relaxed)) {
+      if (thread_ != std::thread::id{}) caller_.cause_thread_.store({}, std::memory_order_relaxed);
+    }
+    ~WithoutCause() {
+      if (thread_ != std::thread::id{}) caller_.cause_thread_.store(thread_, std::memory_order_relaxed);
+    }
+    WithoutCause(const WithoutCause&) = delete;
+    WithoutCause& operator=(const WithoutCause&) = delete;
+
+   private:
+    Caller& caller_;
+    const std::thread::id thread_;
+  };
   // Asked before a future of a call to this actor waits; may refuse (an actor that waits for another of the same thread). Set before the
   // first call.
   using WaitCheck = std::function<Result<void>(ActorId target)>;
@@ -64,16 +87,19 @@ class Caller : public CallPort, public std::enable_shared_from_this<Caller> {
   Result<void> wait_for(const std::function<bool()>& ready, Deadline deadline) { return wait_for_(ready, deadline); }
   Result<void> check_wait(ActorId target) const { return wait_check_ ? wait_check_(target) : Result<void>{}; }
 
-  Result<ActorId> pick(TargetId target);
-  Result<ActorId> pick_member(std::uint32_t pool);
+  using Identity = std::optional<CallIdentity>;
+  Identity next_identity();
+  Result<ActorId> pick(TargetId target, const Identity& identity);
+  Result<ActorId> pick_member(std::uint32_t pool, const Identity& identity);
   Error undeliverable(ActorId actor) const;
   std::string name_of(TargetId target) const;
-  Result<std::shared_ptr<OpenCall>> open_call(TargetId target, const std::string& method, Deadline deadline, CallId& id);
+  Result<std::shared_ptr<OpenCall>> open_call(TargetId target, const std::string& method, Deadline deadline, const Identity& identity,
+                                              CallId& id);
   std::shared_ptr<OpenCall> take(CallId id);
   std::shared_ptr<OpenCall> take_locked(CallId id);
   std::shared_ptr<CallState> failed_call(const std::string& what, const Error& why);
-  Result<Sent> send_request(ActorId actor, CallId id, const std::string& method, const WriteArguments& write, const CallOptions& options,
-                            Deadline deadline, bool one_way);
+  Result<Sent> send_request(ActorId actor, CallId id, const Identity& identity, const std::string& method, const WriteArguments& write,
+                            const CallOptions& options, Deadline deadline, bool one_way);
   std::vector<std::shared_ptr<OpenCall>> take_expired();
   std::vector<std::shared_ptr<OpenCall>> take_lost();
 
@@ -83,6 +109,8 @@ class Caller : public CallPort, public std::enable_shared_from_this<Caller> {
   WaitCheck wait_check_;
   std::atomic<CallId> next_id_;
   std::atomic<ActorId> source_{kNoActor};
+  std::atomic<std::thread::id> cause_thread_{};  // whose requests have a cause; none: the default id
+  CallIdentity cause_;                           // of the last of them; of that thread
   std::atomic<std::uint64_t> unmatched_{0};
   mutable std::atomic<std::int64_t> receiver_sleeps_until_;  // what next_deadline() said last
 

@@ -85,7 +85,7 @@ Result<void> read_reply(const PacketIn& packet, Attachment& attachment) {
 Result<Attachment> attach(const std::string& runtime_dir, const ClientOptions& options) {
   auto socket = seqpacket_connect(attach_socket(runtime_dir));
   if (!socket && socket.error().code == Errc::kUnavailable)
-    return Error{Errc::kUnavailable, "no daemon is running in " + runtime_dir + " (no " + attach_socket(runtime_dir) +
+    return Error{Errc::kUnavailable, "no daemon is running in " + runtime_dir + " (nobody listens on " + attach_socket(runtime_dir) +
                                          "); start tensorvisord, or name another runtime directory"};
   if (!socket) return socket.error();
   capnp::MallocMessageBuilder message;

@@ -37,7 +37,11 @@ struct ToSupervisor {
       letter @13 :DeadLetter;
       request @14 :UInt64;
     }
-    actorStopped @15 :UInt32;  # answers stopActor, whether or not it ran: its last commit is made
+    actorStopped @17 :UInt32;  # an answer to stopActor, whether or not it was running
+    commitFailed :group {      # the first failure in a row, or one of another kind; the actor lives on with its state
+      actor @15 :UInt32;
+      failure @16 :Failure;
+    }
   }
 }
 

@@ -27,4 +27,13 @@ struct Envelope {
     reply @8 :Value;
     failure @9 :Failure;
   }
+  cause @10 :Cause;           # of a request that an effectively_once actor makes in a method; null otherwise
+}
+
+struct Cause {
+  # With `source` and the sending participant the name of a call that a replay of the method repeats (worker/README.md).
+  from @0 :UInt32;            # the message at hand: who sent it,
+  lane @1 :UInt8;             # by which ring,
+  end @2 :UInt64;             # and where its record ends
+  number @3 :UInt32;          # from 1: which request of this method; 0 is malformed
 }

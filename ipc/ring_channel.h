@@ -34,6 +34,8 @@ class Mail {
   shm::RingPosition end() const { return record_.end; }
   // Its sender does not want it any more: not to be begun, and to be given up if the method can.
   bool withdrawn() const { return record_.withdrawn(); }
+  // Withdrawn, and certainly not begun by us or by a predecessor.
+  bool never_begun() const { return record_.never_begun(); }
   wire::Envelope::Reader envelope() const { return envelope_; }
   // The envelope's one segment, and the handles of its tensors: for those who keep a copy longer than the mail.
   kj::ArrayPtr<const capnp::word> words() const { return segment_; }
@@ -83,6 +85,7 @@ class RingChannel {
   bool begin(const Mail& mail) { return reader_of(mail).begin(mail.record_); }
   // It, or mail behind it, has been begun before, so that its sender is not told that it was withdrawn.
   bool was_begun(const Mail& mail) { return reader_of(mail).was_begun(mail.end()); }
+  bool was_begun_by_predecessor(const Mail& mail) { return reader_of(mail).was_begun_by_predecessor(mail.end()); }
   // The mail has been dealt with: its sender's cursor may pass.
   void done(std::unique_ptr<Mail> mail);
   // Sleeps until a doorbell rings or the deadline; the bits of those who rang. Spins before it sleeps as recent traffic suggests.

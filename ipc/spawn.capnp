@@ -57,13 +57,16 @@ struct ActorSpec {
   intervalNs @6 :UInt64;     # commit after so long; 0: not for that reason
   incarnation @7 :UInt32;
   delivery @8 :Delivery;
-  maxDeliveries @9 :UInt8;   # at least once: begun so often, a message goes to the dead letters
+  maxDeliveries @9 :UInt8;   # not at most once: begun so often, a message goes to the dead letters
+  held @10 :Bool;            # not to be started before startActor says so; its mail waits
+  failure @11 :Text;         # of one that is held because it was given up: its mail is refused with this
 }
 
 enum Delivery {
   # What becomes of a message that a worker died with.
   atLeastOnce @0;            # the next incarnation handles it again
   atMostOnce @1;             # it is answered with outcomeUnknown
+  effectivelyOnce @2;        # the next incarnation handles it again, with one effect and one answer
 }
 
 struct AttachRequest {

@@ -205,7 +205,7 @@ Result<void> Dealer::send(std::span<const std::byte> payload, Deadline deadline)
 Result<std::vector<std::byte>> Dealer::receive(Deadline deadline) {
   for (;;) {
     if (auto message = try_receive()) return std::move(*message);
-    if (!wait_for(ZMQ_POLLIN, deadline)) return Error{Errc::kDeadlineExceeded, "the supervisor did not answer in time"};
+    if (!wait_for(ZMQ_POLLIN, deadline)) return Error{Errc::kDeadlineExceeded, "the supervisor is there but did not answer in time"};
   }
 }
 

@@ -123,11 +123,14 @@ struct RecordHeader {
   std::uint32_t payload_bytes;  // a multiple of 8
   std::uint16_t handles;        // that many 64-bit handles stand behind the payload
   std::uint16_t flags;          // kRecordPadding
-  std::uint32_t cancelled;      // atomic_ref: sender sets 1, at any time before the cursor has passed, and then looks at RingCursors::begun;
-  std::uint32_t reserved;       // the receiver looks after it has stored that: one of the two sees the other
+  std::uint32_t cancelled;      // atomic_ref: sender sets kRecordUnwanted, at any time before the cursor has passed, and then looks at
+                                // RingCursors::begun; the receiver looks after it has stored that: one of the two sees the other. The sender
+  std::uint32_t reserved;       // that has not seen it sets kRecordWithdrawn: whoever finds that knows that the record was never begun
 };
 static_assert(sizeof(RecordHeader) == 16);
 inline constexpr std::uint16_t kRecordPadding = 1;
+inline constexpr std::uint32_t kRecordUnwanted = 1;
+inline constexpr std::uint32_t kRecordWithdrawn = 2;
 
 enum class ActorState : std::uint8_t { kUnused = 0, kStarting = 1, kReady = 2, kRestarting = 3, kStopped = 4, kFailed = 5 };
 
@@ -165,7 +168,12 @@ struct alignas(64) ActorCell {
   Word expired;        // messages whose deadline had passed before they were read; not in `handled`
   Word cancelled;      // messages withdrawn by their senders before they were begun; not in `handled`
   Word dead_letters;   // messages given up because they killed the worker too often
-  Word reserved[5];
+  Word commits_failed;
+  Word commit_failing_since_ns;  // CLOCK_MONOTONIC of the first failed commit in a row; 0: the last one succeeded, or there was none
+  Word repeated;       // effectively once: messages that the state had in it already when they were read; not in `handled`
+  Word reserved;
+  Word running;        // 1 while code of the actor runs: on_start, a method, save, on_stop. Found after its worker's death, it tells whose doing
+                       // that was; the supervisor clears it then
 };
 static_assert(sizeof(ActorCell) == 128);
 

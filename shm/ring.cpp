@@ -157,12 +157,20 @@ RecordPlace RingWriter::commit(std::uint64_t payload_bytes, std::span<const Hand
 // cursor passes it while we write, the memory is nobody's until we return.
 Withdrawal RingWriter::withdraw(RecordPlace record) {
   bool ours = tail_ - record.begin <= bytes_;  // whatever a receiver's stray write makes of `head`
-  if (ours && cursors_->head.load(std::memory_order_seq_cst) < record.end)
-    cancelled(reinterpret_cast<RecordHeader*>(data_ + record.begin % bytes_)).store(1, std::memory_order_seq_cst);
-  return cursors_->begun.load(std::memory_order_seq_cst) < record.end ? Withdrawal::kWithdrawn : Withdrawal::kBegun;
+  auto begun = [&] { return cursors_->begun.load(std::memory_order_seq_cst) >= record.end; };
+  auto flag = [&](std::uint32_t value) {
+    if (!ours || cursors_->head.load(std::memory_order_seq_cst) >= record.end) return;
+    auto word = cancelled(reinterpret_cast<RecordHeader*>(data_ + record.begin % bytes_));
+    if (word.load(std::memory_order_relaxed) < value) word.store(value, std::memory_order_seq_cst);  // asked again, 2 stays
+  };
+  flag(kRecordUnwanted);
+  if (begun()) return Withdrawal::kBegun;
+  flag(kRecordWithdrawn);
+  return begun() ? Withdrawal::kBegun : Withdrawal::kWithdrawn;
 }
 
 bool Record::withdrawn() const { return cancelled(header).load(std::memory_order_seq_cst) != 0; }
+bool Record::never_begun() const { return cancelled(header).load(std::memory_order_seq_cst) == kRecordWithdrawn; }
 
 RingReader::RingReader(std::shared_ptr<Arena> arena, ParticipantId from, ParticipantId to, Lane lane)
     : arena_(std::move(arena)),
@@ -172,7 +180,8 @@ RingReader::RingReader(std::shared_ptr<Arena> arena, ParticipantId from, Partici
       head_(aligned(cursors_->head.load(std::memory_order_relaxed))),
       scan_(head_),
       tail_seen_(head_),
-      begun_(cursors_->begun.load(std::memory_order_relaxed)) {}
+      begun_(cursors_->begun.load(std::memory_order_relaxed)),
+      inherited_begun_(begun_) {}
 
 Error RingReader::skip_all(const char* what) {
   // To where the tail says, if that can be ahead; the writer follows. Else we stay, and it comes back here.

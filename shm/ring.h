@@ -73,6 +73,8 @@ class RingWriter {
 struct Record {
   // Its sender wishes that it be not handled, or not be gone on with.
   bool withdrawn() const;
+  // It was withdrawn, and no receiver has begun it, in this life or an earlier one. False also when that is not certain.
+  bool never_begun() const;
 
   const RecordHeader* header;  // in the ring, as what follows; valid until done() has passed it
   std::span<const std::byte> payload;
@@ -100,6 +102,8 @@ class RingReader {
   // A record up to this one, or a later one, has been begun before, perhaps by a predecessor that died of it: a withdrawal comes too
   // late to say that nothing happened.
   bool was_begun(RingPosition end) const { return end <= begun_; }
+  // The same of those that were begun before this reader was made.
+  bool was_begun_by_predecessor(RingPosition end) const { return end <= inherited_begun_; }
 
   // The record that ends at `end` has been dealt with. The cursor moves over every record up to the first that has not been.
   // True if the sender may want to know (it waits for space, or handles were passed).
@@ -125,6 +129,7 @@ class RingReader {
   RingPosition scan_;
   RingPosition tail_seen_;  // the writer's cursor when we last looked, checked: a look costs the writer's cache line
   RingPosition begun_;  // mirrors the shared word, which only we write
+  RingPosition inherited_begun_;  // what it was when we came
   RingPosition skipped_tail_ = ~RingPosition{0};  // what the shared word said when mail was skipped last; no position at first
   std::deque<Pending> pending_;
 };

@@ -14,11 +14,15 @@ namespace tv::shm {
 struct State {
   std::vector<Tensor> tensors;
   std::vector<std::byte> opaque;  // what names them, and everything that is no tensor: the actor runtime's business
+  // Committed with the state and no part of it: what a worker needs to go on where another stopped. Means nothing in another arena, and
+  // so belongs in no copy on disk.
+  std::vector<Hold> kept;           // objects of answers; may be unsealed
+  std::vector<std::byte> progress;  // empty for an actor that is not effectively_once
 };
 
-// A manifest object: handles in front, opaque bytes behind.
+// A manifest object: handles in front, opaque bytes and progress behind (shm/README.md has the bytes).
 Result<Tensor> put_manifest(Store& store, const State& state, ActorId actor);
-// Handles that a manifest names; kCorrupt if it is none.
+// Handles that a manifest names, of `tensors` and then of `kept`; kCorrupt if it is none, or of another version.
 Result<std::vector<Handle>> manifest_handles(const Tensor& manifest);
 // The whole commit, every tensor held.
 Result<State> open_manifest(Store& store, const Tensor& manifest);

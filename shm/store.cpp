@@ -136,10 +136,13 @@ Result<Allocator::Allocation> Store::allocate(std::uint64_t bytes, Nanoseconds p
   auto place = allocator_.allocate(bytes);
   // More than its kind of participant may have at all: no waiting helps.
   const Geometry& g = arena_->geometry();
-  bool client = arena_->participant(self_).kind.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(ParticipantKind::kClient);
-  bool never = bytes > std::uint64_t{client ? g.client_blocks : g.worker_blocks()} * limits::kBlockBytes;
+  bool never = bytes > std::uint64_t{is_client() ? g.client_blocks : g.worker_blocks()} * limits::kBlockBytes;
   if (place || never || !may_pass(place.error())) return place;
   return wait_for_room(bytes, Deadline::in(patience), place.error());
+}
+
+bool Store::is_client() const {
+  return arena_->participant(self_).kind.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(ParticipantKind::kClient);
 }
 
 // Asks everybody for room, and tries again whenever some has been given back.
@@ -161,7 +164,8 @@ Result<Allocator::Allocation> Store::wait_for_room(std::uint64_t bytes, Deadline
     futex_wait(header.room, seen, Deadline{std::min(patience.ns, Deadline::in(kAskAgain).ns)});
   }
   header.wanted_bytes.store(0, std::memory_order_relaxed);
-  if (why.code == Errc::kArenaFull) why.message += "; " + largest_holders(*arena_) + "; see tensorctl arena top";
+  if (why.code == Errc::kArenaFull)
+    why.message += "; " + block_shortage(*arena_, is_client()) + "; " + largest_holders(*arena_) + "; see tensorctl arena top";
   return why;
 }
 

@@ -174,6 +174,7 @@ class Store : public std::enable_shared_from_this<Store> {
   Store(std::shared_ptr<Arena> arena, ParticipantId self);
   Result<Allocator::Allocation> allocate(std::uint64_t bytes, Nanoseconds patience);
   Result<Allocator::Allocation> wait_for_room(std::uint64_t bytes, Deadline patience, Error why);
+  bool is_client() const;
   void finish(Handle handle, SlotState state);
   Result<Tensor> sealed(Hold hold);
   Result<void> wait_sealed(Handle handle, Deadline deadline) const;

@@ -48,6 +48,14 @@ ObjectInfo describe(const Arena& arena, std::uint32_t index, std::uint64_t tag, 
   return info;
 }
 
+constexpr std::size_t kNamed = 3;  // participants in a sentence about who has the most
+
+std::string name_of(const Arena& arena, ParticipantId id) {
+  const ParticipantSlot& slot = arena.participant(id);
+  std::string name(slot.name, ::strnlen(slot.name, sizeof slot.name));
+  return name.empty() ? "participant " + std::to_string(id) : name;
+}
+
 }  // namespace
 
 ArenaStats stats(const Arena& arena) {
@@ -161,7 +169,6 @@ std::vector<ParticipantUse> use_by_participant(const Arena& arena) {
 }
 
 std::string largest_holders(const Arena& arena) {
-  constexpr std::size_t kNamed = 3;
   auto use = use_by_participant(arena);
   std::vector<ParticipantId> order;
   for (ParticipantId p = 0; p < limits::kMaxParticipants; ++p)
@@ -170,12 +177,38 @@ std::string largest_holders(const Arena& arena) {
   if (order.empty()) return "nobody holds a tensor";
   std::string text = "held by";
   for (std::size_t i = 0; i < order.size() && i < kNamed; ++i) {
-    const ParticipantSlot& slot = arena.participant(order[i]);
-    std::string name(slot.name, ::strnlen(slot.name, sizeof slot.name));
-    if (name.empty()) name = "participant " + std::to_string(order[i]);
-    text += (i == 0 ? " " : ", ") + name + ": " + config::format_size(use[order[i]].bytes_held);
+    text += (i == 0 ? " " : ", ") + name_of(arena, order[i]) + ": " + config::format_size(use[order[i]].bytes_held);
   }
   return text;
+}
+
+std::string block_shortage(const Arena& arena, bool for_clients) {
+  const Geometry& g = arena.geometry();
+  std::uint32_t begin = for_clients ? g.worker_blocks() : 0, end = for_clients ? g.blocks : g.worker_blocks();
+  std::uint32_t leased = 0, empty = 0;
+  std::vector<std::uint32_t> blocks(limits::kMaxParticipants);
+  for (std::uint32_t b = begin; b < end; ++b) {
+    BlockWord word = arena.block_word(b).load(std::memory_order_relaxed);
+    if (word.owner_plus_1 == 0 || word.owner_plus_1 > limits::kMaxParticipants) continue;
+    ++leased;
+    ++blocks[word.owner_plus_1 - 1];
+    if (word.kind == BlockKind::kNone) ++empty;
+  }
+  std::uint64_t from = arena.block_offset(begin), to = from + std::uint64_t{end - begin} * limits::kBlockBytes, bytes = 0;
+  for_each_object(arena, [&](std::uint32_t, const ObjectSlot& slot, std::uint64_t, std::uint64_t) {
+    if (slot.offset >= from && slot.offset < to) bytes += slot.payload_bytes;
+  });
+  std::vector<ParticipantId> order;
+  for (ParticipantId p = 0; p < limits::kMaxParticipants; ++p)
+    if (blocks[p] > 0) order.push_back(p);
+  std::stable_sort(order.begin(), order.end(), [&](ParticipantId a, ParticipantId b) { return blocks[a] > blocks[b]; });
+  std::string who;
+  for (std::size_t i = 0; i < order.size() && i < kNamed; ++i)
+    who += (i == 0 ? "" : ", ") + name_of(arena, order[i]) + ": " + std::to_string(blocks[order[i]]);
+  if (empty > 0) who += "; " + std::to_string(empty) + " of them empty";
+  return std::to_string(leased) + " of " + std::to_string(end - begin) + " blocks of " + config::format_size(limits::kBlockBytes) +
+         " are leased" + (who.empty() ? "" : " (" + who + ")") + ", one small tensor keeps a whole block; the tensors in them take " +
+         config::format_size(bytes);
 }
 
 }  // namespace tv::shm

@@ -66,4 +66,8 @@ std::vector<ParticipantUse> use_by_participant(const Arena& arena);  // kMaxPart
 // "held by cpu/0: 1.2 GiB, loader: 300 MiB": the three that hold the most.
 std::string largest_holders(const Arena& arena);
 
+// Of the blocks for clients, or of those for workers: "7 of 7 blocks of 2.0MiB are leased (cpu/0: 5, loader: 2; 1 of them empty), a small
+// tensor keeps a whole one; tensors in them take 3.2MiB". For the error that says that there is no room: bytes of tensors alone may be few.
+std::string block_shortage(const Arena& arena, bool for_clients);
+
 }  // namespace tv::shm

@@ -26,6 +26,16 @@ std::string participant_name(const DaemonView& view, ParticipantId id) {
   return name.empty() ? "participant " + std::to_string(id) : name;
 }
 
+// Who made an object. Numbers of clients are used again: the one that has it now may be another.
+std::string creator_name(const DaemonView& view, ParticipantId id, Incarnation incarnation) {
+  if (id > view.config.workers.size()) {
+    auto client = view.clients.clients().find(id);
+    if (client == view.clients.clients().end() || client->second.incarnation != incarnation)
+      return "client " + std::to_string(id) + " (departed)";
+  }
+  return participant_name(view, id);
+}
+
 using Names = std::map<shm::Handle, shm::Cache::Info>;  // of objects in the arena
 
 Names names_by_handle(const DaemonView& view) {
@@ -67,7 +77,7 @@ void write_object(const DaemonView& view, const shm::ObjectInfo& object, const N
   for (unsigned d = 0; d < object.spec.dims; ++d) shape.set(d, object.spec.shape[d]);
   out.setBytes(object.bytes);
   out.setFootprintBytes(object.footprint);
-  out.setCreator(text(participant_name(view, object.creator)));
+  out.setCreator(text(creator_name(view, object.creator, object.incarnation)));
   out.setIncarnation(object.incarnation);
   out.setCreatorActor(text(std::string(view.directory.actor_name(object.creator_actor))));
   out.setMethod(text(object.label));
@@ -203,7 +213,7 @@ void write_leaks(const DaemonView& view, std::int64_t older_than_ns, wire::LeakR
     const shm::LeakGroup& group = report.groups[i];
     auto holders = holders_of(view, group.holders);
     write_texts(holders, groups[i].initHolders(static_cast<unsigned>(holders.size())));
-    groups[i].setCreator(text(participant_name(view, group.creator)));
+    groups[i].setCreator(text(creator_name(view, group.creator, group.incarnation)));
     groups[i].setIncarnation(group.incarnation);
     groups[i].setCreatorActor(text(std::string(view.directory.actor_name(group.creator_actor))));
     groups[i].setMethod(text(group.label));

@@ -10,6 +10,8 @@
 namespace tv::supervisor {
 namespace {
 
+constexpr std::size_t kMostProblems = 10;  // told in a status
+
 kj::StringPtr text(const std::string& s) { return {s.c_str(), s.size()}; }
 
 std::size_t ready_workers(const DaemonView& view) {
@@ -62,11 +64,44 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setExpired(cell.expired.load(std::memory_order_relaxed));
   out.setCancelled(cell.cancelled.load(std::memory_order_relaxed));
   if (view.checkpoints && view.checkpoints->on_disk(id)) write_checkpoint(view, id, out.initCheckpoint());
+  out.setDeadLettersKept(view.dead_letters.kept_for(id));
+  out.setCommitsFailed(cell.commits_failed.load(std::memory_order_relaxed));
+  out.setCommitsFailingSinceNs(static_cast<std::int64_t>(cell.commit_failing_since_ns.load(std::memory_order_relaxed)));
+  out.setLastCommitError(text(actor.commit_error));
   if (actor.placed.pool) out.setPool(text(view.config.pools[*actor.placed.pool].name));
   out.setMessage(text(actor.message));
+  out.setDelivery(text(std::string(config::to_string(actor.placed.delivery.mode))));
+  out.setRepeated(cell.repeated.load(std::memory_order_relaxed));
+}
+
+// "actor "scorer" cannot commit its state: 34 times so far, for 12s: the arena is full ...".
+std::string commit_problem(const DaemonView& view, ActorId id) {
+  const auto& cell = view.arena.cell(id);
+  auto since = static_cast<std::int64_t>(cell.commit_failing_since_ns.load(std::memory_order_relaxed));
+  const Actor& actor = view.actors[id];
+  return "actor \"" + actor.placed.name + "\" has not been able to commit its state for " +
+         config::format_duration(Nanoseconds{std::max<std::int64_t>(monotonic_ns() - since, 0)}) +
+         ": a crash would lose what it has done since; " + (actor.commit_error.empty() ? "cause not known yet" : actor.commit_error);
+}
+
+std::vector<std::string> problems_of(const DaemonView& view) {
+  auto failing = failing_commits(view.actors, view.arena);
+  std::vector<std::string> problems;
+  for (std::size_t i = 0; i < failing.size() && i < kMostProblems; ++i) problems.push_back(commit_problem(view, failing[i]));
+  if (failing.size() > kMostProblems)
+    problems.push_back("the commits of " + std::to_string(failing.size() - kMostProblems) +
+                       " more actors fail; tensorctl list actors -o wide");
+  return problems;
 }
 
 }  // namespace
+
+std::vector<ActorId> failing_commits(const Actors& actors, const shm::Arena& arena) {
+  std::vector<ActorId> failing;
+  for (ActorId id = 0; id < actors.all().size(); ++id)
+    if (arena.cell(id).commit_failing_since_ns.load(std::memory_order_relaxed) != 0) failing.push_back(id);
+  return failing;
+}
 
 void write_status(const DaemonView& view, wire::Status::Builder out) {
   out.setDaemonVersion(TV_VERSION);
@@ -84,6 +119,9 @@ void write_status(const DaemonView& view, wire::Status::Builder out) {
   out.setRestarts(view.workers.restarts());
   out.setMalformed(view.malformed());
   if (view.checkpoints) write_checkpoint_summary(view, out.initCheckpoints());
+  auto problems = problems_of(view);
+  auto list = out.initProblems(static_cast<unsigned>(problems.size()));
+  for (unsigned i = 0; i < problems.size(); ++i) list.set(i, text(problems[i]));
 }
 
 void write_workers(const DaemonView& view, capnp::List<wire::WorkerInfo>::Builder out) {

@@ -18,6 +18,7 @@ struct DaemonView {
   const config::Config& config;
   const Workers& workers;
   const Actors& actors;
+  const Supervision& supervision;
   const AttachServer& clients;
   Recovery& recovery;
   const MemoryKeeper& memory;
@@ -31,10 +32,14 @@ struct DaemonView {
   const Checkpoints* checkpoints;  // null: the configuration wants none
 };
 
+// Actors whose last commit failed. Some of it may be over by the time of the look.
+std::vector<ActorId> failing_commits(const Actors& actors, const shm::Arena& arena);
+
 void write_status(const DaemonView& view, wire::Status::Builder out);
 void write_workers(const DaemonView& view, capnp::List<wire::WorkerInfo>::Builder out);
 void write_actors(const DaemonView& view, capnp::List<wire::ActorInfo>::Builder out);
 void write_pools(const DaemonView& view, capnp::List<wire::PoolInfo>::Builder out);
+void write_groups(const DaemonView& view, capnp::List<wire::GroupInfo>::Builder out);
 void write_objects(const DaemonView& view, std::uint32_t limit, bool named, wire::ObjectList::Builder out);
 // A tensor as objects are listed: names and versions left out.
 void write_tensor(const DaemonView& view, const shm::Tensor& tensor, wire::ObjectInfo::Builder out);

@@ -134,6 +134,10 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
       return done(operations_->restart(name_of(request.getRestart())), reply);
     case wire::AdminRequest::STOP:
       return done(operations_->stop(name_of(request.getStop())), reply);
+    case wire::AdminRequest::LIST_GROUPS:
+      return write_groups(view, reply.initGroups(size(view.config.groups)));
+    case wire::AdminRequest::RESET_FAILED:
+      return done(operations_->reset_failed(name_of(request.getResetFailed())), reply);
     case wire::AdminRequest::SHUTDOWN:
       shutdown_();
       return reply.setDone("stopping");

@@ -24,6 +24,18 @@ struct ArgWriter {
 // The nesting is bounded: the loader refuses deeper tables than limits::kMaxKeyParts.
 void write_arg(const config::Arg& arg, wire::Value::Builder out) { std::visit(ArgWriter{out}, arg.value); }
 
+wire::Delivery delivery(config::DeliveryMode mode) {
+  switch (mode) {
+    case config::DeliveryMode::kAtLeastOnce:
+      break;
+    case config::DeliveryMode::kAtMostOnce:
+      return wire::Delivery::AT_MOST_ONCE;
+    case config::DeliveryMode::kEffectivelyOnce:
+      return wire::Delivery::EFFECTIVELY_ONCE;
+  }
+  return wire::Delivery::AT_LEAST_ONCE;
+}
+
 void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   const PlacedActor& actor = *assigned.actor;
   out.setId(assigned.id);
@@ -34,8 +46,10 @@ void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   out.setEveryMessages(actor.checkpoint.every_messages);
   out.setIntervalNs(static_cast<std::uint64_t>(actor.checkpoint.interval.count()));
   out.setIncarnation(assigned.incarnation);
-  out.setDelivery(actor.delivery.mode == config::DeliveryMode::kAtMostOnce ? wire::Delivery::AT_MOST_ONCE : wire::Delivery::AT_LEAST_ONCE);
+  out.setDelivery(delivery(actor.delivery.mode));
   out.setMaxDeliveries(static_cast<std::uint8_t>(actor.delivery.max_deliveries));
+  out.setHeld(assigned.held);
+  if (!assigned.failure.empty()) out.setFailure(text(assigned.failure));
 }
 
 }  // namespace

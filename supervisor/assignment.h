@@ -15,6 +15,8 @@ struct AssignedActor {
   ActorId id;
   Incarnation incarnation;
   const PlacedActor* actor;
+  bool held = false;    // not to be started yet
+  std::string failure;  // of one that is held because it was given up
 };
 
 struct Duty {

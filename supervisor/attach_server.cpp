@@ -236,9 +236,10 @@ void AttachServer::refuse(int socket, const Error& why) {
 
 Error AttachServer::no_number() const {
   constexpr auto kMost = limits::kMaxParticipants - 1;
-  return Error{Errc::kLimit, "all " + std::to_string(kMost) + " participants of the arena are taken (" + std::to_string(clients_.size()) +
-                                 " clients, " + std::to_string(numbers_.draining().size()) +
-                                 " earlier ones whose mail is unread, the rest workers); detach a client"};
+  return Error{Errc::kLimit,
+               "all " + std::to_string(kMost) + " participants of the arena are taken (" + std::to_string(clients_.size()) + " clients, " +
+                   std::to_string(numbers_.draining().size()) +
+                   " earlier ones whose mail is unread, the rest workers); detach a client, or have fewer workers ([[worker]] count)"};
 }
 
 }  // namespace tv::supervisor

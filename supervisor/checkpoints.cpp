@@ -283,7 +283,7 @@ void Checkpoints::place(Held held) {
 void Checkpoints::withhold(ActorId actor, const std::string& why) {
   withheld_[actor] = why;
   const auto& name = in_.actors[actor].placed.name;
-  in_.actors.withhold(actor, "its state on disk cannot be restored: " + why + "; then tensorctl restart " + name);
+  in_.withhold(actor, "its state on disk cannot be restored: " + why + "; then tensorctl restart " + name);
   log::error("actor withheld", {{"actor", name}, {"cause", why}, {"next", "tensorctl restart " + name + " tries again"}});
 }
 

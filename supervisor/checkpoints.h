@@ -30,7 +30,8 @@ class Checkpoints {
     Recovery& recovery;
     shm::DirectoryWriter& directory;
     const shm::Arena& arena;
-    Actors& actors;
+    const Actors& actors;
+    std::function<void(ActorId, const std::string& why)> withhold;  // it is not to start: it fails, and that is why
   };
   // REQUIRES that the configuration names a directory. Makes and locks it. kAlreadyExists when another daemon writes there, kPermission.
   static Result<std::unique_ptr<Checkpoints>> create(const Surroundings& surroundings, ParticipantId writer);

@@ -55,6 +55,7 @@ Result<void> ControlServer::hello(const std::string& identity, wire::ToSuperviso
   Peer& peer = peers_[participant];
   peer.identity = identity;
   send(identity, [](wire::ToWorker::Builder out) { out.setWelcome(); });
+  for (auto [actor, start] : std::exchange(peer.early, {})) start ? start_actor(participant, actor) : stop_actor(participant, actor);
   if (peer.stop_wanted) stop(participant);
   return {};
 }
@@ -78,13 +79,19 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
     case wire::ToSupervisor::ACTOR_FAILED: {
       auto notice = message.getActorFailed();
       if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
-      workers_->actor_failed(worker, notice.getActor(), reason(notice.getFailure()));
+      workers_->actor_failed(notice.getActor(), reason(notice.getFailure()));
       return {};
     }
     case wire::ToSupervisor::ACTOR_STOPPED:
       if (!actors_->belongs(message.getActorStopped(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
       workers_->actor_stopped(message.getActorStopped());
       return {};
+    case wire::ToSupervisor::COMMIT_FAILED: {
+      auto notice = message.getCommitFailed();
+      if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      workers_->commit_failed(notice.getActor(), reason(notice.getFailure()));
+      return {};
+    }
     case wire::ToSupervisor::READY:
       workers_->ready(worker);
       return {};
@@ -163,10 +170,12 @@ void ControlServer::stop(ParticipantId worker) {
 }
 
 void ControlServer::stop_actor(ParticipantId worker, ActorId actor) {
+  if (peers_[worker].identity.empty()) return peers_[worker].early.emplace_back(actor, false), void();
   order(worker, [actor](wire::ToWorker::Builder out) { out.setStopActor(actor); });
 }
 
 void ControlServer::start_actor(ParticipantId worker, ActorId actor) {
+  if (peers_[worker].identity.empty()) return peers_[worker].early.emplace_back(actor, true), void();
   order(worker, [actor](wire::ToWorker::Builder out) { out.setStartActor(actor); });
 }
 

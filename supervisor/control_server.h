@@ -4,6 +4,8 @@
 
 #include <array>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "ipc/control.capnp.h"
 #include "ipc/message.h"
@@ -34,6 +36,7 @@ class ControlServer final : public WorkerOrders {
   struct Peer {
     std::string identity;  // empty: has not said hello
     bool stop_wanted = false;
+    std::vector<std::pair<ActorId, bool>> early;  // orders from before its hello: an actor, and whether it is to start
   };
   using Fill = std::function<void(wire::ToWorker::Builder)>;
 

@@ -105,7 +105,9 @@ Result<void> Daemon::open_sockets() {
   auto listener = TV_TRY(ipc::seqpacket_listen(ipc::attach_socket(dir), kAttachBacklog));
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
   if (!config_.checkpoints.directory.empty())
-    checkpoints_ = TV_TRY(Checkpoints::create({*loop_, config_, *children_, *recovery_, *directory_, *arena_, *actors_}, first_client++));
+    checkpoints_ = TV_TRY(Checkpoints::create({*loop_, config_, *children_, *recovery_, *directory_, *arena_, *actors_,
+                                                [this](ActorId actor, const std::string& why) { supervision_->withhold(actor, why); }},
+                                               first_client++));
   attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_);
   return {};
 }
@@ -122,14 +124,15 @@ Result<void> Daemon::catch_signals() {
 }
 
 Result<void> Daemon::begin() {
-  workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *recovery_,
+  supervision_.emplace(*loop_, config_, *actors_, *arena_, *control_, [this] { look_soon(); });
+  workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *supervision_, *recovery_,
                                          *directory_, *directory_view_, *arena_, *control_, [this] { look_soon(); },
                                          [this](ActorId actor) { if (checkpoints_) checkpoints_->actor_stopped(actor); },
                                          [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); }});
-  operations_.emplace(config_, *workers_, *actors_, *control_, *dead_letters_, *replay_, *names_, checkpoints_.get());
+  operations_.emplace(config_, *workers_, *actors_, *supervision_, *dead_letters_, *replay_, *names_, checkpoints_.get());
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
-  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
+  TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
                                   names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get()},
                        *operations_, [this] { stop("ordered by an administrator"); }));
   loop_->feed_watchdog();
@@ -151,7 +154,11 @@ Result<void> Daemon::begin() {
 
 // Actors begin with what was on disk, so it has to be in the arena by now.
 void Daemon::start_workers() {
-  if (!stopping_) workers_->start_all();
+  begun_ = true;
+  if (!stopping_) {
+    supervision_->start(*workers_);
+    workers_->start_all();
+  }
   look_soon();
 }
 
@@ -203,7 +210,7 @@ void Daemon::tell_manager() {
                                                              [](const Worker& worker) { return worker.state == WorkerState::kReady; }));
   std::string status = std::to_string(ready) + " of " + std::to_string(workers_->all().size()) + " workers and " +
                        std::to_string(actors_->ready_count()) + " of " + std::to_string(actors_->all().size()) + " actors ready";
-  if (!ready_ && actors_->all_settled() && workers_settled()) {
+  if (!ready_ && supervision_->settled() && workers_settled()) {
     ready_ = true;
     log::info(
         "daemon ready",
@@ -243,7 +250,7 @@ void Daemon::end() {
 }
 
 bool Daemon::workers_settled() const {
-  return std::all_of(workers_->all().begin(), workers_->all().end(), [](const Worker& worker) {
+  return begun_ && std::all_of(workers_->all().begin(), workers_->all().end(), [](const Worker& worker) {
     return worker.state == WorkerState::kReady || worker.state == WorkerState::kFailed || worker.state == WorkerState::kStopped;
   });
 }
@@ -255,8 +262,8 @@ bool Daemon::workers_well() const {
 
 std::string Daemon::health() const {
   if (stopping_) return "stopping";
-  if (!ready_ && !(actors_->all_settled() && workers_settled())) return "starting";
-  return workers_well() && actors_->all_well() ? "ok" : "degraded";
+  if (!ready_ && !(supervision_->settled() && workers_settled())) return "starting";
+  return workers_well() && actors_->all_well() && supervision_->groups_well() && failing_commits(*actors_, *arena_).empty() ? "ok" : "degraded";
 }
 
 std::uint64_t Daemon::malformed() { return control_->malformed() + admin_->malformed() + attach_->malformed(); }

@@ -71,12 +71,14 @@ class Daemon {
   std::optional<AdminServer> admin_;
   std::optional<AttachServer> attach_;
   std::unique_ptr<Checkpoints> checkpoints_;  // where the configuration wants them
+  std::optional<Supervision> supervision_;
   std::optional<Workers> workers_;
   std::optional<Operations> operations_;
   std::vector<Source> signals_;
   Source deadline_;
 
   bool look_soon_ = false;
+  bool begun_ = false;  // what was on disk is in the arena, and workers have been started
   bool ready_ = false;  // readiness has been told
   bool stopping_ = false;
   bool flushing_ = false;

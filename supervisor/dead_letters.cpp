@@ -71,6 +71,11 @@ const DeadLetter* DeadLetters::same_message(ActorId actor, ParticipantId from, s
   return found == letters_.end() ? nullptr : &found->second;
 }
 
+std::size_t DeadLetters::kept_for(ActorId actor) const {
+  return static_cast<std::size_t>(
+      std::count_if(letters_.begin(), letters_.end(), [actor](const auto& entry) { return entry.second.actor == actor; }));
+}
+
 void DeadLetters::make_room() {
   bool full = letters_.size() >= most_;
   if (full && !dropping_)

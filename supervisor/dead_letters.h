@@ -48,6 +48,7 @@ class DeadLetters {
   Result<Taken> take(wire::DeadLetter::Reader report);
 
   const std::map<std::uint64_t, DeadLetter>& all() const { return letters_; }
+  std::size_t kept_for(ActorId actor) const;
   // Errors: kNotFound, which says how to see what there is.
   Result<const DeadLetter*> find(std::uint64_t id) const;
   void remove(std::uint64_t id) { letters_.erase(id); }

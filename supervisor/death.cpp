@@ -31,13 +31,23 @@ std::string signal_name(int number) {
 Cause cause_of(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) {
     std::string text = "exit code " + std::to_string(info.si_status) + meaning_of(info.si_status);
-    return {text, info.si_status != 0, info.si_status == kExitCannotWork};
+    auto kind = info.si_status == kExitDeviceError ? CauseKind::kDeviceError : CauseKind::kExit;
+    return {text, info.si_status != 0, info.si_status == kExitCannotWork, false, kind, info.si_status};
   }
   std::string text = "killed by " + signal_name(info.si_status);
   if (info.si_code == CLD_DUMPED) text += " (core dumped)";
-  return {text, true, false, info.si_status == SIGSEGV || info.si_status == SIGBUS};
+  return {text, true, false, info.si_status == SIGSEGV || info.si_status == SIGBUS, CauseKind::kSignal, info.si_status};
 }
 
-Cause could_not_start(std::string why, bool hopeless) { return {"could not start: " + std::move(why), true, hopeless, false}; }
+Cause unasked(Cause cause) {
+  if (!cause.abnormal) cause.text += ": the process ended itself, though nobody had asked it to; does a plug-in call exit()?";
+  return cause;
+}
+
+Cause could_not_start(std::string why, bool hopeless) {
+  return {"could not start: " + std::move(why), true, hopeless, false, CauseKind::kCouldNotStart};
+}
+
+Cause start_failed(std::string why) { return {std::move(why), true, false, false, CauseKind::kStartFailed}; }
 
 }  // namespace tv::supervisor

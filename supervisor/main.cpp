@@ -7,6 +7,7 @@
 #include "config/log.h"
 #include "supervisor/checkpoint_writer.h"
 #include "supervisor/daemon.h"
+#include "supervisor/preflight.h"
 #include "systemd/journal.h"
 #include "systemd/notify.h"
 
@@ -19,7 +20,7 @@ enum Exit { kDone = 0, kFailed = 1, kMisuse = 2 };
 constexpr const char* kExamples = R"(
 Examples:
   tensorvisord --config fashion.toml           run in the foreground until SIGTERM or Ctrl-C
-  tensorvisord --check-config fashion.toml     say whether a file is right, and every mistake if it is not
+  tensorvisord --check-config fashion.toml     say whether a file is right here, and every mistake if it is not
   tensorctl status                             see how it goes (another terminal)
 )";
 
@@ -36,6 +37,12 @@ int check(const std::string& path) {
     return kFailed;
   }
   const auto& config = loaded.config;
+  for (const auto& warning : loaded.warnings) std::cerr << "warning: " << config::to_string(warning) << "\n";
+  loaded.problems = supervisor::missing_on_this_machine(config);
+  if (!loaded.ok()) {
+    print_problems(loaded);
+    return kFailed;
+  }
   std::cout << path << ": ok (" << counted(config.workers.size(), "worker") << ", " << counted(config.actors.size(), "actor") << ", "
             << counted(config.pools.size(), "pool") << ")\n";
   return kDone;
@@ -56,6 +63,7 @@ int serve(const std::string& path, const std::string& runtime_dir) {
   if (!runtime_dir.empty()) config.supervisor.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal().string();
   if (systemd::stderr_is_journal()) log::set_sink(systemd::make_journal_sink());
   log::set_level(config.supervisor.log_level);
+  for (const auto& warning : loaded.warnings) log::warning("configuration", {{"cause", config::to_string(warning)}});
 
   auto daemon = supervisor::Daemon::create(std::move(config));
   if (!daemon) return fail("daemon not started", daemon.error());

@@ -37,12 +37,16 @@ Result<Operations::Target> Operations::resolve(const std::string& name) const {
     known.push_back(config_.pools[p].name);
     if (config_.pools[p].name != name) continue;
     target.actors = actors_.of_pool(p);
-    target.pool = true;
+    return target;
+  }
+  if (auto group = supervision_.find_group(name)) {
+    target.groups = {supervision_.node_of_group(*group)};
     return target;
   }
   for (const auto& worker : config_.workers) known.push_back(worker.name);
   for (const auto& actor : actors_.all()) known.push_back(actor.placed.name);
-  return Error{Errc::kNotFound, "no worker, actor or pool is called " + in_quotes(name) + offer(name, known)};
+  for (const auto& group : config_.groups) known.push_back(group.name);
+  return Error{Errc::kNotFound, "no worker, actor, pool or group is called " + in_quotes(name) + offer(name, known)};
 }
 
 Result<std::string> Operations::kill(const std::string& name, int signal) {
@@ -69,6 +73,11 @@ Result<std::string> Operations::restart(const std::string& name) {
   log::notice("restart ordered", {{"name", name}});
   for (auto worker : target.workers) workers_.restart(worker);
   for (auto actor : target.actors) TV_TRY(restart_actor(actor));
+  for (auto group : target.groups) {
+    TV_TRY(check_groups_around(group, "group " + in_quotes(name)));
+    supervision_.restart(group);
+  }
+  if (!target.groups.empty()) return "group " + in_quotes(name) + " being restarted";
   if (!target.workers.empty()) return several(target.workers.size(), "worker", name) + " being restarted";
   return several(target.actors.size(), "actor", name) + " being restarted";
 }
@@ -77,9 +86,46 @@ Result<std::string> Operations::stop(const std::string& name) {
   auto target = TV_TRY(resolve(name));
   log::notice("stop ordered", {{"name", name}});
   for (auto worker : target.workers) workers_.stop(worker);
-  for (auto actor : target.actors) stop_actor(actor);
+  for (auto actor : target.actors) supervision_.stop(supervision_.node_of(actor));
+  for (auto group : target.groups) supervision_.stop(group);
+  if (!target.groups.empty()) return "group " + in_quotes(name) + " being stopped";
   if (!target.workers.empty()) return several(target.workers.size(), "worker", name) + " being stopped";
   return several(target.actors.size(), "actor", name) + " being stopped";
+}
+
+Result<std::string> Operations::reset_failed(const std::string& name) {
+  if (name.empty()) return reset_all();
+  auto target = TV_TRY(resolve(name));
+  log::notice("reset ordered", {{"name", name}});
+  for (auto worker : target.workers) workers_.reset_failed(worker);
+  for (auto actor : target.actors) reset_actor(actor);
+  for (auto group : target.groups) supervision_.reset_failed(group);
+  return in_quotes(name) + " reset: what had failed is started again, earlier deaths are forgotten";
+}
+
+// One whose state on disk could not be restored has not failed for the tree: it was never to start.
+void Operations::reset_actor(ActorId id) {
+  if (checkpoints_ && checkpoints_->withheld(id)) (void)restart_actor(id);
+  supervision_.reset_failed(supervision_.node_of(id));
+}
+
+std::string Operations::reset_all() {
+  log::notice("reset ordered", {{"name", "everything"}});
+  std::size_t failed = 0;
+  for (const auto& worker : workers_.all()) {
+    failed += worker.state == WorkerState::kFailed ? 1 : 0;
+    workers_.reset_failed(worker.index);
+  }
+  for (NodeId node = 1; node < supervision_.tree().size(); ++node) {
+    failed += supervision_.tree().state(node) == NodeState::kFailed ? 1 : 0;
+    supervision_.reset_failed(node);
+  }
+  for (ActorId id = 0; id < actors_.all().size(); ++id) {
+    if (!checkpoints_ || !checkpoints_->withheld(id)) continue;
+    ++failed;
+    reset_actor(id);
+  }
+  return failed == 0 ? "nothing had failed; earlier deaths are forgotten" : std::to_string(failed) + " that had failed being started again";
 }
 
 Result<std::string> Operations::replay_dead_letter(std::uint64_t id) {
@@ -178,60 +224,35 @@ Result<std::string> Operations::restore_checkpoint(const std::string& name, std:
   if (has_process(worker.state) && worker.state != WorkerState::kReady)
     return Error{Errc::kUnavailable, "worker " + in_quotes(worker.config->name) + " is " + std::string(state_name(worker.state)) + "; try again"};
   log::notice("restore ordered", {{"actor", name}, {"generation", generation}});
-  TV_TRY(checkpoints_->restore(*id, generation, [this, id = *id] { return stop_for_restore(id); }, [this, id = *id] { start_restored(id); }));
+  TV_TRY(checkpoints_->restore(*id, generation, [this, id = *id] { return supervision_.stop_to_restore(id); },
+                               [this, id = *id] { supervision_.start_restored(id); }));
   return "actor " + in_quotes(name) + " being restored from generation " + std::to_string(generation);
-}
-
-// Callers' mail waits meanwhile. False when there is no process in which it might run.
-bool Operations::stop_for_restore(ActorId id) {
-  const Actor& actor = actors_[id];
-  const Worker& worker = workers_.all()[actor.placed.worker];
-  bool hosted = actor.hosted && has_process(worker.state);
-  actors_.restart(id);
-  if (hosted) orders_.stop_actor(worker.participant(), id);
-  return hosted;
-}
-
-void Operations::start_restored(ActorId id) {
-  const Actor& actor = actors_[id];
-  const Worker& worker = workers_.all()[actor.placed.worker];
-  if (worker.state != WorkerState::kReady || worker.pid() == 0) return;  // what is started next takes it along
-  if (actor.hosted)
-    orders_.start_actor(worker.participant(), id);
-  else
-    workers_.restart(worker.index);
 }
 
 Result<void> Operations::restart_actor(ActorId id) {
   if (checkpoints_ && checkpoints_->withheld(id)) {
-    checkpoints_->retry(id, [this, id] { (void)restart_actor(id); });
+    checkpoints_->retry(id, [this, id] { supervision_.restart(supervision_.node_of(id)); });
     return {};
   }
+  if (checkpoints_ && checkpoints_->restores(id).going_on)
+    return Error{Errc::kUnavailable, "actor " + in_quotes(actors_[id].placed.name) + " is being restored, and starts when that is done"};
   const Actor& actor = actors_[id];
   const Worker& worker = workers_.all()[actor.placed.worker];
   if (worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed)
     return Error{Errc::kUnavailable, "actor " + in_quotes(actor.placed.name) + " cannot start: its worker " + in_quotes(worker.config->name) + " is " +
                                          std::string(state_name(worker.state)) + "; restart the worker"};
-  bool running = actor.state == shm::ActorState::kReady || actor.state == shm::ActorState::kStarting;
-  bool hosted = actor.hosted;
-  actors_.restart(id);
-  // A worker that is being forked takes all of its wanted actors along.
-  if (!has_process(worker.state) || worker.state == WorkerState::kStopping || worker.state == WorkerState::kCycling) return {};
-  if (!hosted) {
-    workers_.restart(worker.index);  // its process was not told of this actor
-    return {};
-  }
-  if (running) orders_.stop_actor(worker.participant(), id);
-  orders_.start_actor(worker.participant(), id);
+  TV_TRY(check_groups_around(supervision_.node_of(id), "actor " + in_quotes(actor.placed.name)));
+  supervision_.restart(supervision_.node_of(id));
   return {};
 }
 
-void Operations::stop_actor(ActorId id) {
-  const Actor& actor = actors_[id];
-  const Worker& worker = workers_.all()[actor.placed.worker];
-  bool running = actor.wanted && actor.hosted;
-  actors_.stop(id);
-  if (running) orders_.stop_actor(worker.participant(), id);
+// A group that is down has no child that runs.
+Result<void> Operations::check_groups_around(NodeId node, const std::string& what) const {
+  auto group = supervision_.tree().blocked_by(node);
+  if (!group) return {};
+  const auto& name = supervision_.tree().spec(*group).name;
+  return Error{Errc::kUnavailable, what + " cannot start: its group " + in_quotes(name) + " is " + supervision_.group_state(*group) +
+                                       "; tensorctl restart " + name};
 }
 
 }  // namespace tv::supervisor

@@ -17,21 +17,23 @@ namespace tv::supervisor {
 
 class Operations {
  public:
-  Operations(const config::Config& config, Workers& workers, Actors& actors, WorkerOrders& orders, DeadLetters& dead_letters,
+  Operations(const config::Config& config, Workers& workers, Actors& actors, Supervision& supervision, DeadLetters& dead_letters,
              Replay& replay, Names& names, Checkpoints* checkpoints)
       : config_(config),
         workers_(workers),
         actors_(actors),
-        orders_(orders),
+        supervision_(supervision),
         dead_letters_(dead_letters),
         replay_(replay),
         names_(names),
         checkpoints_(checkpoints) {}
 
   Result<std::string> kill(const std::string& worker, int signal);
-  // A worker's name, or a group's; an actor's; a pool's. Workers come first where a name is both.
+  // A worker's name, or that of several; an actor's; a pool's; a supervision group's. Workers come first where a name is both.
   Result<std::string> restart(const std::string& name);
   Result<std::string> stop(const std::string& name);
+  // Starts what is failed; the others' earlier deaths are forgiven. Empty: everything.
+  Result<std::string> reset_failed(const std::string& name);
   // To the letter's actor, which must be there or be about to be (kUnavailable) and have room in its mailbox (kOverloaded).
   Result<std::string> replay_dead_letter(std::uint64_t id);
   Result<std::string> purge_dead_letters(std::uint64_t id);  // 0: all
@@ -48,20 +50,20 @@ class Operations {
   struct Target {
     std::vector<std::size_t> workers;
     std::vector<ActorId> actors;
-    bool pool = false;
+    std::vector<NodeId> groups;
   };
   Result<Target> resolve(const std::string& name) const;
   Result<void> restart_actor(ActorId id);
-  void stop_actor(ActorId id);
   Result<void> no_checkpoints(const std::string& name) const;
-  bool stop_for_restore(ActorId id);
-  void start_restored(ActorId id);
+  void reset_actor(ActorId id);
+  Result<void> check_groups_around(NodeId node, const std::string& what) const;
+  std::string reset_all();
   Result<void> known(const std::string& name) const;
 
   const config::Config& config_;
   Workers& workers_;
   Actors& actors_;
-  WorkerOrders& orders_;
+  Supervision& supervision_;
   DeadLetters& dead_letters_;
   Replay& replay_;
   Names& names_;

@@ -21,6 +21,7 @@ struct PlacedActor {
   config::Checkpoint checkpoint;
   const config::Arg::Table* args = nullptr;  // of the configuration, which outlives this
   config::Delivery delivery;
+  const std::vector<std::string>* after = nullptr;  // of the configuration, as args
 };
 
 struct Placement {

@@ -12,6 +12,9 @@ namespace {
 constexpr config::Backoff kBackoff{
     .min = 100ms, .max = 10s, .factor = 2.0, .reset = 30s, .intensity = std::numeric_limits<std::uint32_t>::max(), .period = 60s};
 
+// A fork takes a processor for some milliseconds, which the worker that has just got the last spare needs to get ready.
+constexpr Nanoseconds kRefillAfter = 25ms;
+
 }  // namespace
 
 void Spares::keep(const std::string& name, std::size_t count) {
@@ -25,7 +28,7 @@ Ticket Spares::acquire(const std::string& name, ZygoteClient::Forked callback) {
   while (!group.parked.empty()) {
     Parked parked = std::move(group.parked.front());
     group.parked.pop_front();
-    loop_.post([this, name] { replenish(name, groups_[name]); });  // after the worker has its process
+    group.refill = loop_.after(kRefillAfter, [this, name] { replenish(name, groups_[name]); });
     if (parked.child->ended()) {
       children_.dismiss(std::move(parked.child));
       continue;
@@ -41,6 +44,7 @@ void Spares::stop() {
   stopping_ = true;
   for (auto& [name, group] : groups_) {
     group.timer.reset();
+    group.refill.reset();
     for (auto& parked : group.parked) {
       parked.socket.reset();
       children_.dismiss(std::move(parked.child));

@@ -31,7 +31,8 @@ class Spares {
     std::size_t asked = 0;
     std::deque<Parked> parked;
     DeathHistory deaths;
-    Source timer;
+    Source timer;   // after a spare's death
+    Source refill;  // after one has been taken
   };
   void replenish(const std::string& name, Group& group);
   void park(const std::string& name, Parked parked);

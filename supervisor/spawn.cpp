@@ -24,8 +24,12 @@ struct Attributes {
   ~Attributes() { posix_spawnattr_destroy(&raw); }
 };
 
+// The dynamic linker looks every symbol up while the zygote is loaded, not in each worker when it is first called: LibTorch brings hundreds of
+// libraries to look through. The zygote takes the variable out again.
+char kBindNow[] = "LD_BIND_NOW=1";
+
 std::vector<char*> inherited_environment() {
-  std::vector<char*> kept;
+  std::vector<char*> kept{kBindNow};
   for (char** variable = ::environ; *variable; ++variable)
     if (!systemd::is_private_variable(*variable)) kept.push_back(*variable);
   kept.push_back(nullptr);

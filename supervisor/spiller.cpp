@@ -19,16 +19,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<void> claim(const std::string& directory) {
-  std::error_code failed;
-  fs::create_directories(fs::path(directory).parent_path(), failed);  // what fails here fails again below
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return system_error("[arena] spill: cannot make " + directory, errno);
+// What is there is a directory that is ours alone.
+Result<void> check_ours(const std::string& directory) {
   struct stat info {};
   if (::lstat(directory.c_str(), &info) != 0) return system_error("[arena] spill: " + directory, errno);
   if (!S_ISDIR(info.st_mode)) return Error{Errc::kPermission, "[arena] spill: " + directory + " is no directory"};
   if (info.st_uid != ::geteuid() || (info.st_mode & 077) != 0)
     return Error{Errc::kPermission,
                  "[arena] spill: " + directory + " belongs to another user, or others may enter it; chown it, or chmod 700"};
+  return {};
+}
+
+Result<void> claim(const std::string& directory) {
+  std::error_code failed;
+  fs::create_directories(fs::path(directory).parent_path(), failed);  // what fails here fails again below
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return system_error("[arena] spill: cannot make " + directory, errno);
+  return check_ours(directory);
+}
+
+Result<void> check_writable(const std::string& directory, const std::string& what) {
+  if (::access(directory.c_str(), W_OK | X_OK) != 0) return system_error("[arena] spill: " + what + directory, errno);
   return {};
 }
 
@@ -46,6 +56,19 @@ void remove_files(const std::string& directory) {
 }
 
 }  // namespace
+
+Result<void> Spiller::check(const std::string& directory) {
+  struct stat info {};
+  if (::lstat(directory.c_str(), &info) == 0) {
+    TV_TRY(check_ours(directory));
+    return check_writable(directory, "no permission to write to ");
+  }
+  auto above = fs::path(directory).parent_path();
+  while (::stat(above.c_str(), &info) != 0 && above != above.parent_path()) above = above.parent_path();
+  if (!S_ISDIR(info.st_mode))
+    return Error{Errc::kPermission, "[arena] spill: cannot make " + directory + ": " + above.string() + " is no directory"};
+  return check_writable(above.string(), "cannot make " + directory + " in ");
+}
 
 Result<std::unique_ptr<Spiller>> Spiller::create(EventLoop& loop, std::string directory) {
   TV_TRY(claim(directory));

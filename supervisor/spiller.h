@@ -23,6 +23,8 @@ class Spiller final : public shm::SpillPort {
  public:
   // Makes the directory (0700) where it is missing; kPermission for one that others may read or write, or that another owns.
   static Result<std::unique_ptr<Spiller>> create(EventLoop& loop, std::string directory);
+  // Whether create() could use or make the directory, as far as a look tells; changes nothing.
+  static Result<void> check(const std::string& directory);
   ~Spiller() override;  // after the job at hand; what is queued is dropped, and all files are removed
   Spiller(const Spiller&) = delete;
   Spiller& operator=(const Spiller&) = delete;

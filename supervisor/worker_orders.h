@@ -8,7 +8,7 @@ namespace tv::supervisor {
 class WorkerOrders {
  public:
   virtual ~WorkerOrders() = default;
-  // An order to a process that has not said hello yet is given with its welcome.
+  // Orders to a process that has not said hello yet are given with its welcome.
   virtual void stop(ParticipantId worker) = 0;
   virtual void stop_actor(ParticipantId worker, ActorId actor) = 0;
   virtual void start_actor(ParticipantId worker, ActorId actor) = 0;

@@ -33,6 +33,40 @@ void Workers::stop_all() {
   for (std::size_t i = 0; i < workers_.size(); ++i) stop(i);
 }
 
+void Workers::stop(std::size_t index) {
+  workers_[index].next_chance.reset();
+  raise(index, WorkerEvent::kStop);
+}
+
+// Somebody else's decision: earlier deaths, and failures on probation, no longer count.
+void Workers::restart(std::size_t index) {
+  workers_[index].probation = {};
+  raise(index, WorkerEvent::kRestart);
+}
+
+void Workers::reset_failed(std::size_t index) {
+  if (workers_[index].state == WorkerState::kFailed) return restart(index);
+  workers_[index].probation = {};
+  workers_[index].history = {};
+}
+
+Hosting Workers::hosting(std::size_t index) const {
+  const Worker& worker = workers_[index];
+  switch (worker.state) {
+    case WorkerState::kStopped: return Hosting::kStopped;
+    case WorkerState::kFailed: return Hosting::kFailed;
+    case WorkerState::kStopping:
+    case WorkerState::kCycling: return worker.child ? Hosting::kLeaving : Hosting::kNot;
+    default: return worker.child ? Hosting::kLive : Hosting::kNot;
+  }
+}
+
+void Workers::kill(std::size_t index, Cause cause) {
+  if (!workers_[index].child) return;
+  if (!workers_[index].known_cause) workers_[index].known_cause = std::move(cause);
+  kill(workers_[index]);
+}
+
 void Workers::kill_all() {
   for (auto& worker : workers_)
     if (has_process(worker.state)) kill(worker);
@@ -84,6 +118,8 @@ void Workers::perform(Worker& worker, std::uint32_t actions) {
 
 void Workers::acquire(Worker& worker) {
   worker.message.clear();
+  worker.next_chance.reset();
+  in_.supervision.worker_changed(worker.index);
   worker.ticket = in_.spares.acquire(worker.config->group, [this, index = worker.index](Parked parked) {
     workers_[index].ticket = 0;
     workers_[index].arrived = std::move(parked);
@@ -112,7 +148,7 @@ void Workers::assign(Worker& worker) {
 
   capnp::MallocMessageBuilder message;
   write_assignment({worker.config, worker.participant(), worker.incarnation, in_.control_endpoint, in_.config.supervisor.log_level,
-                    in_.actors.assign(worker.index), worker.last_death},
+                    in_.supervision.assign(worker.index), worker.last_death},
                    message.initRoot<wire::Assignment>());
   auto arena = in_.arena.share(shm::Arena::Access::kWorker);
   auto sent = arena ? ipc::send_packet(worker.socket.get(), message, arena->numbers()) : Result<void>(arena.error());
@@ -168,15 +204,26 @@ void Workers::report_ready(Worker& worker) {
 void Workers::report_stopped(Worker& worker) {
   worker.death_noticed_ns.reset();
   worker.message.clear();
-  in_.actors.worker_stopped(worker.index);
+  in_.supervision.worker_changed(worker.index);
   log::info("worker stopped", {{"worker", worker.config->name}});
 }
 
 void Workers::report_failed(Worker& worker) {
   worker.death_noticed_ns.reset();
-  in_.actors.worker_failed(worker.index, worker.message);
+  in_.supervision.worker_changed(worker.index);
+  if (worker.config->probation > 0ns) {
+    auto wait = wait_after_failure(worker.probation, worker.config->probation, monotonic_ns());
+    worker.next_chance = in_.loop.after(wait, [this, index = worker.index] { give_chance(workers_[index]); });
+  }
   log::error("worker given up",
              {{"worker", worker.config->name}, {"cause", worker.message}, {"next", "tensorctl restart " + worker.config->name}});
+}
+
+void Workers::give_chance(Worker& worker) {
+  worker.next_chance.reset();
+  worker.probation.chance_ns = monotonic_ns();
+  log::notice("worker gets another chance", {{"worker", worker.config->name}});
+  raise(worker.index, WorkerEvent::kRestart);
 }
 
 void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
@@ -185,9 +232,13 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   std::string fault = take_fault_report(in_.directory_view, worker.participant());
   if (worker.known_cause) {
     cause = *worker.known_cause;
+  } else if (cause.kind == CauseKind::kSignal && cause.number == SIGKILL && oom_kills_.another()) {
+    cause.kind = CauseKind::kOutOfMemory;
+    cause.text += ": out of memory, says the kernel";
   } else if (cause.fault && !fault.empty()) {
     cause.text += ": " + fault;
   }
+  if (!asked) cause = unasked(std::move(cause));
   if (cause.hopeless && !worker.last_word.empty()) cause.text += ": " + worker.last_word;
   bool was_ready = worker.ready_realtime_ns != 0;
   Nanoseconds healthy{was_ready ? noticed_ns - worker.ready_ns : 0};
@@ -203,16 +254,31 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   auto level = asked && !cause.abnormal ? log::Level::kInfo : log::Level::kWarning;
   log::event(level, asked ? "worker ended" : "worker died",
              {{"worker", worker.config->name}, {"pid", pid}, {"cause", cause.text}, {"ran_for", span(noticed_ns - worker.assigned_ns)}});
-  in_.actors.worker_ended(worker.index, asked ? Ending::kAsked : cause.abnormal ? Ending::kAbnormal : Ending::kNormal);
+  auto verdict = in_.supervision.worker_ended(worker.index, {asked, cause, gives_up(worker.config->causes, cause)});
   in_.directory.set_participant(worker.participant(), shm::ParticipantKind::kWorker, 0, worker.incarnation, worker.config->name);
   in_.recovery.clean_up(worker.participant(), in_.actors.of_worker(worker.index), worker.config->name, cause.text);
   in_.cleaned_up(worker.index);
 
-  raise(worker.index, asked ? WorkerEvent::kDeathNow : decide_restart(worker, cause, healthy, noticed_ns));
+  raise(worker.index, asked ? WorkerEvent::kDeathNow : decide_restart(worker, cause, verdict, healthy, noticed_ns));
 }
 
-WorkerEvent Workers::decide_restart(Worker& worker, const Cause& cause, Nanoseconds healthy, std::int64_t noticed_ns) {
-  auto decision = decide(worker.history, worker.config->restart, cause, healthy, noticed_ns);
+// The table of causes hits whoever is charged; the worker, where nobody is.
+Decision Workers::judge(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns) {
+  const auto& backoff = worker.config->restart;
+  auto seed = static_cast<std::uint64_t>(noticed_ns);
+  if (verdict.given_up) {
+    // What did this does not come back: neither this death nor its earlier ones count.
+    absolve(worker.history, verdict.culprit);
+    return Restart{next_delay(worker.history, backoff, healthy, seed)};
+  }
+  if (verdict.culprit == kNoNode && gives_up(worker.config->causes, cause)) return GiveUp{cause.text};
+  if (on_trial(worker.probation, budget_of(backoff), noticed_ns)) return GiveUp{"failed again on probation: " + cause.text};
+  return decide(worker.history, backoff, cause, healthy, noticed_ns, seed, verdict.culprit);
+}
+
+WorkerEvent Workers::decide_restart(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy,
+                                    std::int64_t noticed_ns) {
+  auto decision = judge(worker, cause, verdict, healthy, noticed_ns);
   if (const auto* given_up = std::get_if<GiveUp>(&decision)) {
     worker.message = given_up->why;
     return WorkerEvent::kDeathGiveUp;
@@ -231,23 +297,15 @@ void Workers::ready(std::size_t index) { raise(index, WorkerEvent::kReady); }
 
 void Workers::actor_ready(std::size_t index, ActorId actor, bool restored) {
   const Actor& known = in_.actors[actor];
-  // Stopped while it was being started, perhaps before its worker could be told.
-  if (!known.wanted) return in_.orders.stop_actor(workers_[index].participant(), actor);
+  if (!in_.supervision.actor_ready(actor)) return;
   in_.recovery.release_state(actor);
-  in_.actors.ready(actor);
   log::info(
       "actor ready",
       {{"actor", known.placed.name}, {"worker", workers_[index].config->name}, {"incarnation", known.incarnation}, {"restored", restored}});
   in_.changed();
 }
 
-void Workers::actor_failed(std::size_t index, ActorId actor, const std::string& why) {
-  const Actor& known = in_.actors[actor];
-  if (!known.wanted) return;
-  in_.actors.failed(actor, why);
-  log::error("actor failed", {{"actor", known.placed.name}, {"worker", workers_[index].config->name}, {"cause", why}});
-  in_.changed();
-}
+void Workers::commit_failed(ActorId actor, const std::string& why) { in_.actors.commit_failed(actor, why); }
 
 void Workers::cannot_work(std::size_t index, const std::string& why) { workers_[index].last_word = why; }
 

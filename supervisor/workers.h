@@ -11,8 +11,10 @@
 
 #include "config/config.h"
 #include "supervisor/actors.h"
+#include "supervisor/oom_kills.h"
 #include "supervisor/recovery.h"
 #include "supervisor/spares.h"
+#include "supervisor/supervision.h"
 #include "supervisor/worker_orders.h"
 #include "supervisor/worker_state.h"
 
@@ -39,6 +41,8 @@ struct Worker {
   Ticket ticket = 0;
   Source timer;
   DeathHistory history;
+  Probation probation;
+  Source next_chance;  // of one that is given up and has a probation
   Nanoseconds delay{0};              // before the next restart
   std::optional<Cause> known_cause;  // better than the kernel's: "could not start: ..."
   std::string last_word;             // what it said before it left with exit code 78
@@ -49,7 +53,7 @@ struct Worker {
   pid_t pid() const { return child ? child->pid() : 0; }
 };
 
-class Workers {
+class Workers final : public Hosts {
  public:
   struct Surroundings {
     EventLoop& loop;
@@ -58,6 +62,7 @@ class Workers {
     Children& children;
     Spares& spares;
     Actors& actors;
+    Supervision& supervision;
     Recovery& recovery;
     shm::DirectoryWriter& directory;
     const shm::Directory& directory_view;
@@ -77,16 +82,27 @@ class Workers {
   void kill_all();
 
   void start(std::size_t index) { raise(index, WorkerEvent::kStart); }
-  void stop(std::size_t index) { raise(index, WorkerEvent::kStop); }
-  void restart(std::size_t index) { raise(index, WorkerEvent::kRestart); }
+  void stop(std::size_t index);
+  void restart(std::size_t index);
+  // Starts one that is given up; forgets the deaths of any.
+  void reset_failed(std::size_t index);
   Result<void> signal(std::size_t index, int number);
 
   // Words of a worker's process, checked by the control server.
   void ready(std::size_t index);
   void actor_ready(std::size_t index, ActorId actor, bool restored);
-  void actor_failed(std::size_t index, ActorId actor, const std::string& why);
-  void actor_stopped(ActorId actor) { in_.actor_stopped(actor); }
+  void actor_failed(ActorId actor, const std::string& why) { in_.supervision.actor_failed(actor, why); }
+  // Whoever waits for it comes first: what it puts in the place of the commit is there before the actor may be started again.
+  void actor_stopped(ActorId actor) {
+    in_.actor_stopped(actor);
+    in_.supervision.actor_stopped(actor);
+  }
+  void commit_failed(ActorId actor, const std::string& why);
   void cannot_work(std::size_t index, const std::string& why);
+
+  Hosting hosting(std::size_t index) const override;
+  const std::string& trouble(std::size_t index) const override { return workers_[index].message; }
+  void kill(std::size_t index, Cause cause) override;
 
   const std::vector<Worker>& all() const { return workers_; }
   bool none_active() const;  // every worker is stopped or failed
@@ -105,11 +121,14 @@ class Workers {
   void report_stopped(Worker& worker);
   void report_failed(Worker& worker);
   void ended(Worker& worker, Cause cause, std::int64_t noticed_ns);
-  WorkerEvent decide_restart(Worker& worker, const Cause& cause, Nanoseconds healthy, std::int64_t noticed_ns);
+  Decision judge(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns);
+  WorkerEvent decide_restart(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns);
+  void give_chance(Worker& worker);
 
   Surroundings in_;
   std::vector<Worker> workers_;
   std::uint64_t restarts_ = 0;
+  OomKills oom_kills_ = OomKills::of_this_process();
 };
 
 }  // namespace tv::supervisor

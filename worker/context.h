@@ -10,6 +10,8 @@
 #include "worker/actor.h"
 #include "worker/control_port.h"
 #include "worker/orders.h"
+#include "worker/progress.h"
+#include "worker/steps.h"
 
 namespace tv::worker {
 
@@ -30,6 +32,9 @@ struct Services {
   std::string device;  // as this process must name it: "cuda:0" where the only visible one is the machine's cuda:3
   int threads = 1;
   const MessageAtHand* at_hand = nullptr;
+  const RingCursorView* cursors = nullptr;  // REQUIRED by effectively_once actors
+  StepWatcher* steps = nullptr;
+  std::function<std::uint32_t()> calls_made = nullptr;  // by the method on the stack; REQUIRED as `cursors`
 };
 
 class ActorContext final : public Context {

@@ -119,8 +119,16 @@ void ControlLink::actor_failed(ActorId actor, const Error& why) {
   });
 }
 
+void ControlLink::commit_failed(ActorId actor, const Error& why) {
+  post([&](wire::ToSupervisor::Builder message) {
+    auto out = message.initCommitFailed();
+    out.setActor(actor);
+    set_failure(out.initFailure(), why);
+  });
+}
+
 void ControlLink::actor_stopped(ActorId actor) {
-  post([actor](wire::ToSupervisor::Builder message) { message.setActorStopped(actor); });
+  post([&](wire::ToSupervisor::Builder message) { message.setActorStopped(actor); });
 }
 
 void ControlLink::ready() {

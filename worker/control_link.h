@@ -40,8 +40,9 @@ class ControlLink final : public ControlPort {
 
   void actor_ready(ActorId actor, bool restored) override;
   void actor_failed(ActorId actor, const Error& why) override;
-  void actor_stopped(ActorId actor) override;
+  void commit_failed(ActorId actor, const Error& why) override;
   void ready() override;
+  void actor_stopped(ActorId actor) override;
   void stopping() override;
   // The worker leaves with exit code 78, for this reason.
   void cannot_work(const Error& why);

@@ -33,8 +33,10 @@ class ControlPort : public ipc::NamePort {
   // Notices: sent in order, never waited for.
   virtual void actor_ready(ActorId actor, bool restored) = 0;
   virtual void actor_failed(ActorId actor, const Error& why) = 0;
-  virtual void actor_stopped(ActorId actor) = 0;
+  // Its state could not be committed; how often, and since when, is in the actor's cell.
+  virtual void commit_failed(ActorId actor, const Error& why) = 0;
   virtual void ready() = 0;
+  virtual void actor_stopped(ActorId actor) = 0;  // as ordered
   virtual void stopping() = 0;
 
   // Requests: wait for the supervisor's answer until the deadline; the caller holds the tensors meanwhile. ask() is NamePort's.

@@ -8,7 +8,7 @@ DeliveryDecision decide_delivery(shm::AtHand stored, const MessagePlace& message
   std::uint32_t deaths = again ? stored.tries : 0;
   DeliveryStep step = DeliveryStep::kBegin;
   if (deaths > 0 && rule.mode == config::DeliveryMode::kAtMostOnce) step = DeliveryStep::kRefuse;
-  if (rule.mode == config::DeliveryMode::kAtLeastOnce && deaths >= rule.max_deliveries) step = DeliveryStep::kGiveUp;
+  if (rule.mode != config::DeliveryMode::kAtMostOnce && deaths >= rule.max_deliveries) step = DeliveryStep::kGiveUp;
   return {step, next, deaths};
 }
 

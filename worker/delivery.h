@@ -5,20 +5,18 @@
 #pragma once
 
 #include "config/config.h"
+#include "ipc/call_identity.h"
 #include "shm/at_hand.h"
 
 namespace tv::worker {
 
-struct MessagePlace {
-  ParticipantId from;
-  shm::Lane lane;
-  shm::RingPosition end;
-};
+// Which of a participant's messages: its sender, and where its record ends.
+using MessagePlace = ipc::MessagePlace;
 
 enum class DeliveryStep {
   kBegin,   // store `at_hand`, then run the method
   kRefuse,  // at most once: it has been begun already
-  kGiveUp,  // at least once: it has been begun max_deliveries times
+  kGiveUp,  // at least or effectively once: it has been begun max_deliveries times
 };
 
 struct DeliveryDecision {

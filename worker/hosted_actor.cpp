@@ -1,12 +1,28 @@
 #include "worker/hosted_actor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "config/log.h"
 #include "worker/outcome.h"
 
 namespace tv::worker {
 namespace {
+
+// After a commit that failed, with answers held.
+constexpr Nanoseconds kCommitRetry = 200ms;
+
+config::DeliveryMode mode_of(wire::Delivery delivery) {
+  switch (delivery) {
+    case wire::Delivery::AT_LEAST_ONCE:
+      break;
+    case wire::Delivery::AT_MOST_ONCE:
+      return config::DeliveryMode::kAtMostOnce;
+    case wire::Delivery::EFFECTIVELY_ONCE:
+      return config::DeliveryMode::kEffectivelyOnce;
+  }
+  return config::DeliveryMode::kAtLeastOnce;
+}
 
 std::string text(capnp::Text::Reader reader) { return {reader.begin(), reader.size()}; }
 
@@ -21,9 +37,9 @@ ActorPlan ActorPlan::from(wire::ActorSpec::Reader spec) {
   plan.incarnation = spec.getIncarnation();
   plan.every_messages = spec.getEveryMessages();
   plan.interval = Nanoseconds{static_cast<std::int64_t>(spec.getIntervalNs())};
-  bool once = spec.getDelivery() == wire::Delivery::AT_MOST_ONCE;
-  plan.delivery = {once ? config::DeliveryMode::kAtMostOnce : config::DeliveryMode::kAtLeastOnce,
-                   std::max<std::uint32_t>(spec.getMaxDeliveries(), 1)};
+  plan.delivery = {mode_of(spec.getDelivery()), std::max<std::uint32_t>(spec.getMaxDeliveries(), 1)};
+  plan.held = spec.getHeld();
+  plan.failure = text(spec.getFailure());
   // A copy of our own: reading a received message again and again would use up its traversal limit.
   plan.args->setRoot(spec.getArgs());
   return plan;
@@ -34,22 +50,33 @@ Arguments ActorPlan::arguments() const {
   return root.isMap() ? Arguments(root) : Arguments(std::nullopt);
 }
 
-HostedActor::HostedActor(ActorPlan plan, const Services& services)
+HostedActor::HostedActor(ActorPlan plan, const Services& services, AfterCommit after_commit)
     : plan_(std::move(plan)),
       services_(services),
       arguments_(plan_.arguments()),
       context_(services, plan_.name, plan_.id, plan_.incarnation, arguments_, [this] { return commit(); }),
-      state_(services.store, plan_.id) {}
+      state_(services.store, plan_.id, services.steps),
+      after_commit_(std::move(after_commit)),
+      progress_(no_progress()) {}
+
+Progress HostedActor::no_progress() const {
+  return Progress({services_.store->arena()->header().created_realtime_ns, services_.store->self()});
+}
 
 Result<bool> HostedActor::start(const ActorType* type) {
   type_ = type;
   ever_handled_ = false;
   uncommitted_ = 0;
   last_commit_ = Deadline::in(0ns);
+  progress_ = no_progress();
+  inherited_ = shm::unpack_at_hand(cell().at_hand.load(std::memory_order_relaxed));
   auto made = run_user_code([&] { actor_ = type_->make(context_); });
   if (!made) return Error{made.error().code, "cannot make it: " + made.error().message};
   if (!actor_) return Error{Errc::kActorError, "its type " + type_->name + " makes no actor"};
   bool restored = TV_TRY(restore());
+  // Its state is the last commit's again: nothing is uncommitted.
+  commit_failure_.reset();
+  cell().commit_failing_since_ns.store(0, std::memory_order_relaxed);
   auto started = run_user_code([&] { actor_->on_start(context_); });
   if (!started) return Error{started.error().code, "on_start: " + started.error().message};
   phase_ = Phase::kRunning;
@@ -58,10 +85,16 @@ Result<bool> HostedActor::start(const ActorType* type) {
 
 // A commit that cannot be read is given up with an error in the log: an actor without its past is of more use than none.
 Result<bool> HostedActor::restore() {
-  auto restored = state_.restore(*actor_);
+  auto restored = state_.restore(*actor_, once() ? &progress_ : nullptr);
   if (restored || restored.error().code == Errc::kActorError || restored.error().code == Errc::kInvalidArgument) return restored;
   log::error("committed state lost", {{"actor", plan_.name}, {"cause", restored.error().message}});
   return false;
+}
+
+shm::AtHand HostedActor::at_hand_before(const ipc::MessagePlace& place) {
+  if (inherited_ && inherited_->from == place.from && inherited_->end48 == shm::at_hand_place(place.lane, place.end))
+    return *std::exchange(inherited_, std::nullopt);
+  return shm::unpack_at_hand(cell().at_hand.load(std::memory_order_relaxed));
 }
 
 void HostedActor::fail(Error why) {
@@ -76,10 +109,13 @@ void HostedActor::stop() {
     log::error("on_stop threw", {{"actor", plan_.name}, {"cause", stopped.error().message}});
   if (ever_handled_) {
     if (auto committed = commit(); !committed)
-      log::error("state not committed", {{"actor", plan_.name}, {"cause", committed.error().message}});
+      log::error("state lost at the stop", {{"actor", plan_.name}, {"cause", "not committed: " + committed.error().message}});
   }
   actor_.reset();
   phase_ = Phase::kStopped;
+  // Its next start begins with the last commit, which does not have these.
+  put_back_ |= !held.empty();
+  for (; !held.empty(); held.pop_back()) waiting.push_front(std::move(held.back().mail));
 }
 
 Outcome HostedActor::handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder) {
@@ -97,8 +133,23 @@ void HostedActor::count(bool failed) {
 Result<void> HostedActor::commit_if_due() {
   if (phase_ != Phase::kRunning || uncommitted_ == 0) return {};
   bool by_count = plan_.every_messages > 0 && uncommitted_ >= plan_.every_messages;
-  if (!by_count && !next_commit().passed()) return {};
+  bool by_size = once() && progress_.uncommitted_bytes() >= limits::kMaxHeldAnswerBytes;
+  if (!by_count && !by_size && !next_commit().passed()) return {};
+  if (once() && too_early_to_retry()) return {};
   return commit();
+}
+
+Nanoseconds HostedActor::uncommitted_for() const {
+  auto since = static_cast<std::int64_t>(cell().commit_failing_since_ns.load(std::memory_order_relaxed));
+  return Nanoseconds{since == 0 ? 0 : monotonic_ns() - since};
+}
+
+void HostedActor::commit_held() {
+  if (!held.empty() && !too_early_to_retry()) (void)commit();
+}
+
+bool HostedActor::too_early_to_retry() const {
+  return commit_failure_ && !Deadline::at(last_commit_.ns + kCommitRetry.count()).passed();
 }
 
 Result<void> HostedActor::commit() {
@@ -106,10 +157,33 @@ Result<void> HostedActor::commit() {
   // Whatever comes of it, the next attempt is due with the next message or interval, not at once.
   uncommitted_ = 0;
   last_commit_ = Deadline::in(0ns);
-  return state_.commit(*actor_);
+  if (once()) progress_.prune(*services_.cursors);
+  if (handling) progress_.note_calls(*handling, services_.calls_made());
+  auto committed = state_.commit(*actor_, once() ? &progress_ : nullptr);
+  note_commit(committed);
+  if (!once()) return committed;
+  if (committed) progress_.committed();
+  if (after_commit_) after_commit_(*this, committed);
+  return committed;
+}
+
+void HostedActor::note_commit(const Result<void>& committed) {
+  auto& since = cell().commit_failing_since_ns;
+  if (committed) {
+    if (std::exchange(commit_failure_, std::nullopt)) log::notice("state committed again", {{"actor", plan_.name}});
+    since.store(0, std::memory_order_relaxed);
+    return;
+  }
+  cell().commits_failed.fetch_add(1, std::memory_order_relaxed);
+  if (since.load(std::memory_order_relaxed) == 0) since.store(static_cast<std::uint64_t>(monotonic_ns()), std::memory_order_relaxed);
+  const Error& why = committed.error();
+  if (std::exchange(commit_failure_, why.code) == why.code) return;
+  log::error("state not committed", {{"actor", plan_.name}, {"cause", why.message}, {"next", "tensorctl describe actor " + plan_.name}});
+  services_.control.commit_failed(plan_.id, why);
 }
 
 Deadline HostedActor::next_commit() const {
+  if (phase_ == Phase::kRunning && !held.empty() && commit_failure_) return Deadline::at(last_commit_.ns + kCommitRetry.count());
   if (phase_ != Phase::kRunning || uncommitted_ == 0 || plan_.interval <= 0ns) return Deadline::never();
   return Deadline::at(last_commit_.ns + plan_.interval.count());
 }

@@ -10,9 +10,11 @@
 #include "config/config.h"
 #include "ipc/ring_channel.h"
 #include "ipc/spawn.capnp.h"
+#include "shm/at_hand.h"
 #include "worker/actor_state.h"
 #include "worker/context.h"
 #include "worker/dispatch.h"
+#include "worker/request.h"
 
 namespace tv::worker {
 
@@ -30,6 +32,8 @@ struct ActorPlan {
   std::uint64_t every_messages = 1;                                                                     // 0: not for this reason
   Nanoseconds interval{0};                                                                              // 0: not for this reason
   config::Delivery delivery;
+  bool held = false;    // not started before an order says so
+  std::string failure;  // of one that is held because it was given up; empty otherwise
   std::shared_ptr<capnp::MallocMessageBuilder> args = std::make_shared<capnp::MallocMessageBuilder>();  // a wire::Value
 };
 
@@ -37,7 +41,9 @@ class HostedActor {
  public:
   enum class Phase { kStopped, kRunning, kFailed };
 
-  HostedActor(ActorPlan plan, const Services& services);
+  // `after_commit` is called with the outcome of each commit of an effectively_once actor, in the middle of a method, too.
+  using AfterCommit = std::function<void(HostedActor&, const Result<void>&)>;
+  HostedActor(ActorPlan plan, const Services& services, AfterCommit after_commit = nullptr);
 
   const ActorPlan& plan() const { return plan_; }
   Phase phase() const { return phase_; }
@@ -46,11 +52,27 @@ class HostedActor {
   // Makes it, restores the last commit, runs on_start. True when there was a commit to restore.
   Result<bool> start(const ActorType* type);
   void fail(Error why);
-  // on_stop and a commit, if it ever handled a message. What on_stop throws is logged.
+  // on_stop and a commit, if it ever handled a message. What on_stop throws is logged. Held mail that could not be committed waits.
   void stop();
+
+  // While code of the actor runs, its cell says so: a death meanwhile is its doing.
+  class Running {
+   public:
+    explicit Running(const HostedActor& actor) : word_(actor.cell().running) { word_.store(1, std::memory_order_relaxed); }
+    ~Running() { word_.store(0, std::memory_order_relaxed); }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+   private:
+    shm::Word& word_;
+  };
 
   // Its words in the arena.
   shm::ActorCell& cell() const { return services_.store->arena()->cell(plan_.id); }
+
+  // The try at this message that is stored: in its cell, or, when other messages have been begun since its start, as it was then. Else the
+  // count of a message that kills would begin anew with each incarnation that finds another one before it.
+  shm::AtHand at_hand_before(const ipc::MessagePlace& place);
 
   // REQUIRES kRunning. The result of the method is written; counts the message, commits nothing.
   Outcome handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder);
@@ -58,6 +80,7 @@ class HostedActor {
   void count(bool failed);
 
   // Commits if so many messages have been handled, or so much time has passed, as the plan says.
+  // A failure is noted in the cell and logged, and the supervisor is told, once for all that follow each other.
   Result<void> commit_if_due();
   Result<void> commit();
   // When commit_if_due() has something to do by the clock; never() when it has not.
@@ -66,8 +89,37 @@ class HostedActor {
   // Mail that came while the actor was stopped.
   std::deque<std::unique_ptr<ipc::Mail>> waiting;
 
+  // Of an effectively_once actor.
+  bool once() const { return plan_.delivery.mode == config::DeliveryMode::kEffectivelyOnce; }
+  Progress& progress() { return progress_; }
+  // Messages whose method has returned, and whose answers wait for the commit; their cursors have not moved.
+  struct Held {
+    std::unique_ptr<ipc::Mail> mail;
+    Request request;
+    std::shared_ptr<const GivenAnswer> answer;
+    bool failed;
+    bool repeated;  // of a call that was executed before: not counted again
+    bool told;      // that its commit failed: its caller waits no more
+  };
+  std::deque<Held> held;
+  // Since when no commit has succeeded; 0 if the last one did.
+  Nanoseconds uncommitted_for() const;
+  // Commits if anything is held, unless it failed just now.
+  void commit_held();
+  // A method waits for another actor. From then on nothing is held while a method runs: callers that hold up what it waits for would never
+  // get their answers.
+  void note_wait() { waits_ = true; }
+  bool waits() const { return waits_; }
+  // Messages whose methods had returned have been put back unread at a stop, because no commit succeeded.
+  bool put_back() const { return put_back_; }
+  // The message whose method is on the stack.
+  std::optional<ipc::MessagePlace> handling;
+
  private:
   Result<bool> restore();
+  Progress no_progress() const;
+  bool too_early_to_retry() const;
+  void note_commit(const Result<void>& committed);
 
   ActorPlan plan_;
   const Services& services_;
@@ -75,12 +127,18 @@ class HostedActor {
   const ActorType* type_ = nullptr;
   ActorContext context_;
   ActorState state_;
+  AfterCommit after_commit_;
+  Progress progress_;
+  bool waits_ = false;
+  bool put_back_ = false;
+  std::optional<shm::AtHand> inherited_;  // at hand when the last process ended, until it is begun again
   std::unique_ptr<Actor> actor_;
   Phase phase_ = Phase::kStopped;
   Error failure_;
   bool ever_handled_ = false;
   std::uint64_t uncommitted_ = 0;  // messages since the last commit
   Deadline last_commit_;
+  std::optional<Errc> commit_failure_;  // of the last commit, if it failed
 };
 
 }  // namespace tv::worker

@@ -47,14 +47,22 @@ void Runtime::handle(std::unique_ptr<ipc::Mail> mail) {
 bool Runtime::take_answer(const ipc::Mail& mail) {
   auto is_request = ipc::guard([&] { return mail.envelope().isRequest(); });
   if (is_request && *is_request) return false;
+  ipc::Caller::WithoutCause continuations(*caller_);
   if (!caller_->complete(mail)) log::debug("answer to no open call", {{"from", mail.from()}});
   notify_waiters();
   return true;
 }
 
-void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, const Request& request) {
+void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, Request& request) {
   HostedActor* actor = find(request.target);
-  if (actor && mail->withdrawn()) {
+  if (actor && actor->once()) {
+    if (auto read = read_identity(*actor, *mail, request); !read) {
+      refuse(request, read.error(), kNow);
+      return channel_->done(std::move(mail));
+    }
+    if (recall(*actor, mail, request)) return;
+  }
+  if (actor && !request.redo && mail->withdrawn()) {
     bool begun_before = channel_->was_begun(*mail);
     return drop_withdrawn(*actor, std::move(mail), request, begun_before);
   }
@@ -75,7 +83,7 @@ std::optional<Error> Runtime::unable(const ipc::Mail& mail, const Request& reque
   if (!actor)
     return Error{Errc::kNotFound, "no actor with number " + std::to_string(request.target) + " on worker \"" + options_.worker + "\""};
   std::string what = actor->plan().name + "." + request.method;
-  if (Deadline::at(request.deadline_ns).passed()) {
+  if (!request.redo && Deadline::at(request.deadline_ns).passed()) {
     actor->cell().expired.fetch_add(1, std::memory_order_relaxed);
     return expired(what, request.deadline_ns, channel_->was_begun(mail));
   }
@@ -100,17 +108,32 @@ void Runtime::drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail
 
 void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request) {
   bool begun_before = channel_->was_begun(*mail);
-  if (!channel_->begin(*mail)) return drop_withdrawn(actor, std::move(mail), request, begun_before);
+  if (!channel_->begin(*mail) && !request.redo) return drop_withdrawn(actor, std::move(mail), request, begun_before);
+  if (actor.once()) {
+    if (!has_room_to_remember(actor, mail, request)) return;
+    reached(Step::kBegun);
+    if (actor.waits()) actor.commit_held();
+  }
   capnp::MallocMessageBuilder message;
   auto result = message.initRoot<wire::Value>();
   ipc::Encoder encoder;
+  std::optional<HostedActor::Running> running(actor);
   running_ = &actor;
-  at_hand_ = {mail.get(), Deadline::at(request.deadline_ns)};
+  // What has to be gone through with is not cancelled any more.
+  at_hand_ = {request.redo ? nullptr : mail.get(), Deadline::at(request.deadline_ns)};
   caller_->set_source(actor.plan().id);
+  if (actor.once()) {
+    actor.handling = {mail->from(), mail->lane(), mail->end()};
+    caller_->set_cause(actor.handling, actor.progress().calls_made(*actor.handling));
+  }
   auto arguments = ipc::guard([&] { return mail->envelope().getRequest().getArgs(); });
   shm::OriginScope origin({actor.plan().id, request.method});
   auto outcome =
       arguments ? actor.handle(request.method, *arguments, result, encoder) : Outcome{Verdict::kFailed, false, arguments.error()};
+  if (actor.once()) {
+    actor.handling.reset();
+    caller_->set_cause(std::nullopt);
+  }
   caller_->set_source(kNoActor);
   bool cancelled = at_hand_.cancelled();
   at_hand_ = {};
@@ -130,14 +153,21 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
                          : Error{Errc::kActorError, what + ": interrupted, though neither a stop nor its caller asked for it"}};
   }
   if (outcome.threw && device_is_lost()) return;
+  if (actor.once()) {
+    if (outcome.verdict == Verdict::kFailed) return hold_failure(actor, std::move(mail), request, outcome.failure);
+    return hold_reply(actor, std::move(mail), request, result.asReader(), encoder);
+  }
   auto committed = actor.commit_if_due();
+  running.reset();
   bool failed = outcome.verdict == Verdict::kFailed || !committed;
   if (outcome.verdict == Verdict::kFailed) {
     refuse(request, outcome.failure);
   } else if (!committed) {
     refuse(request,
            Error{Errc::kOutcomeUnknown, actor.plan().name + "." + request.method +
-                                            ": it ran, but its effect would not outlive the worker: " + committed.error().message});
+                                            ": it ran, and its effect stands in the living actor, but its state could not be committed: "
+                                            "a crash before the next commit would lose the effect: " +
+                                            committed.error().message});
   } else {
     answer(request, result.asReader(), encoder);
   }

@@ -1,5 +1,6 @@
 // tensorvisor-worker: the zygote that tensorvisord starts, and, forked from it, every worker.
 #include <fcntl.h>
+#include <netdb.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -7,12 +8,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "config/log.h"
 #include "worker/exit_codes.h"
+#include "worker/gather_memory.h"
 #include "worker/torch/devices.h"
 #include "worker/torch/torchscript.h"
 #include "worker/version.h"
@@ -49,15 +52,27 @@ void start_again_if_threads(char** arguments) {
   tv::log::error("cannot start again without threads", {{"cause", std::strerror(errno)}});
 }
 
+// What a worker's first steps would look for in files, milliseconds after a crash: the time zone, and the name services that ZeroMQ asks for a
+// protocol's number when its context is made.
+void look_up_early() {
+  ::tzset();
+  ::setprotoent(1);
+  (void)::getprotobyname("pgm");
+  ::endprotoent();
+}
+
 int serve_as_zygote(int fd) {
   if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
     std::fprintf(stderr, "tensorvisor-worker: descriptor %d: %s; it is for tensorvisord to start this program\n", fd, std::strerror(errno));
     return tv::worker::kExitCannotWork;
   }
+  ::unsetenv("LD_BIND_NOW");  // the supervisor's wish for this program alone
   ::prctl(PR_SET_NAME, "tv:zygote");
   tv::log::set_common("worker", "zygote");
   tv::worker::reset_signals();
   tv::worker::load_libtorch();
+  look_up_early();
+  tv::log::debug("memory gathered", {{"mib", tv::worker::gather_memory() >> 20}});
   tv::worker::Equipment equipment{tv::worker::make_torch_devices, tv::worker::register_torchscript};
   tv::worker::Zygote zygote(tv::Fd(fd), [&](tv::Fd socket) { return tv::worker::run_worker(std::move(socket), equipment); });
   auto served = zygote.serve();

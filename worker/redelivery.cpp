@@ -21,9 +21,9 @@ std::string in_deaths(std::uint32_t deaths) { return std::to_string(deaths) + (d
 
 // Notes the message as the one at hand. False when it must not be begun: it has been dealt with then.
 bool Runtime::take_up(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request) {
-  auto& word = services_.store->arena()->cell(actor.plan().id).at_hand;
+  auto& word = actor.cell().at_hand;
   MessagePlace place{mail->from(), mail->lane(), mail->end()};
-  auto decision = decide_delivery(shm::unpack_at_hand(word.load(std::memory_order_relaxed)), place, actor.plan().delivery);
+  auto decision = decide_delivery(actor.at_hand_before(place), place, actor.plan().delivery);
   switch (decision.step) {
     case DeliveryStep::kBegin:
       // Before anything of the message is done, and before its sender's wish to withdraw it is looked at.
@@ -33,9 +33,16 @@ bool Runtime::take_up(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, cons
       refuse(request, Error{Errc::kOutcomeUnknown, full_name(actor.plan(), request.method) + ": its worker died while it ran: " +
                                                        last_death() + "; this actor takes each message at most once"});
       break;
-    case DeliveryStep::kGiveUp:
-      if (!give_up(actor, *mail, request, decision.deaths)) return false;
+    case DeliveryStep::kGiveUp: {
+      auto why = give_up(actor, *mail, request, decision.deaths);
+      if (!why) return false;
+      if (actor.once()) {
+        hold_failure(actor, std::move(mail), request, *why);
+        return false;
+      }
+      refuse(request, *why);
       break;
+    }
   }
   channel_->done(std::move(mail));
   actor.count(true);
@@ -48,21 +55,18 @@ void Runtime::leave_unread(HostedActor& actor) {
   word.store(shm::pack(uncount(shm::unpack_at_hand(word.load(std::memory_order_relaxed)))), std::memory_order_seq_cst);
 }
 
-// Into the dead letters, and an answer to the caller. False when there is no supervisor any more: it stays unread then.
-bool Runtime::give_up(HostedActor& actor, const ipc::Mail& mail, const Request& request, std::uint32_t deaths) {
+// Into the dead letters; what its caller is to be told. Nothing when there is no supervisor any more: it stays unread then.
+std::optional<Error> Runtime::give_up(HostedActor& actor, const ipc::Mail& mail, const Request& request, std::uint32_t deaths) {
   auto id = report_dead_letter(actor, mail, request, deaths);
   std::string what = full_name(actor.plan(), request.method) + ": given up after " + in_deaths(deaths) + ": " + last_death();
+  if (!id && id.error().code == Errc::kUnavailable) return std::nullopt;
+  actor.cell().dead_letters.fetch_add(1, std::memory_order_relaxed);
   if (id) {
     auto number = std::to_string(*id);
-    refuse(request, Error{Errc::kOutcomeUnknown, what + "; it is dead letter " + number + " (tensorctl dead-letters show " + number + ")"});
-  } else if (id.error().code == Errc::kUnavailable) {
-    return false;
-  } else {
-    log::error("dead letter not kept", {{"actor", actor.plan().name}, {"method", request.method}, {"cause", id.error().message}});
-    refuse(request, Error{Errc::kOutcomeUnknown, what + "; it could not be kept as a dead letter: " + id.error().message});
+    return Error{Errc::kOutcomeUnknown, what + "; it is dead letter " + number + " (tensorctl dead-letters show " + number + ")"};
   }
-  services_.store->arena()->cell(actor.plan().id).dead_letters.fetch_add(1, std::memory_order_relaxed);
-  return true;
+  log::error("dead letter not kept", {{"actor", actor.plan().name}, {"method", request.method}, {"cause", id.error().message}});
+  return Error{Errc::kOutcomeUnknown, what + "; it could not be kept as a dead letter: " + id.error().message};
 }
 
 Result<std::uint64_t> Runtime::report_dead_letter(const HostedActor& actor, const ipc::Mail& mail, const Request& request,

@@ -24,7 +24,9 @@ Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, Con
       caller_(std::make_shared<ipc::Caller>(
           channel_, options_.incarnation,
           [this](const std::function<bool()>& ready, Deadline deadline) { return wait_for(ready, deadline); })),
-      services_{channel_->store(), caller_, control, orders, options_.device, options_.threads, &at_hand_} {
+      cursors_(channel_->store()->arena()),
+      services_{channel_->store(), caller_, control, orders, options_.device, options_.threads, &at_hand_, &cursors_, options_.steps,
+                [this] { return caller_->calls_made(); }} {
   if (options_.spin) channel_->fix_spin(*options_.spin);
   caller_->set_wait_check([this](ActorId target) { return check_wait(target); });
 }
@@ -35,16 +37,23 @@ Runtime::~Runtime() {
 }
 
 void Runtime::start(std::vector<ActorPlan> plans) {
-  for (auto& plan : plans) actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_));
+  auto after = [this](HostedActor& actor, const Result<void>& committed) { after_commit(actor, committed); };
+  for (auto& plan : plans) actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_, after));
   for (auto& actor : actors_) {
     if (orders_.stopping()) return;
-    start_actor(*actor);
+    const auto& plan = actor->plan();
+    if (!plan.held) {
+      start_actor(*actor);
+    } else if (!plan.failure.empty()) {
+      actor->fail(Error{Errc::kUnavailable, plan.failure});
+    }
   }
   control_.ready();
 }
 
 void Runtime::start_actor(HostedActor& actor) {
   const auto& plan = actor.plan();
+  HostedActor::Running running(actor);
   caller_->set_source(plan.id);
   auto started = [&]() -> Result<bool> {
     if (!plan.plugin.empty()) TV_TRY(plugins_.load(plan.plugin));
@@ -81,6 +90,7 @@ void Runtime::stop_actors() {
       exit_code_ = kExitSupervisorLost;
       return;
     }
+    HostedActor::Running running(**actor);
     (*actor)->stop();
   }
 }
@@ -117,7 +127,10 @@ void Runtime::follow_orders() {
     if (!actor) {
       log::warning("order for an actor of another worker", {{"actor", order.actor}});
     } else if (order.kind == Order::Kind::kStopActor) {
-      actor->stop();
+      {
+        HostedActor::Running running(*actor);
+        actor->stop();
+      }
       log::info("actor stopped", {{"actor", actor->plan().name}});
       control_.actor_stopped(order.actor);
     } else if (actor->phase() != HostedActor::Phase::kRunning) {
@@ -153,14 +166,13 @@ std::unique_ptr<ipc::Mail> Runtime::next_mail() {
 }
 
 void Runtime::commit_due() {
-  for (auto& actor : actors_) {
-    if (auto committed = actor->commit_if_due(); !committed)
-      log::error("state not committed", {{"actor", actor->plan().name}, {"cause", committed.error().message}});
-  }
+  for (auto& actor : actors_) (void)actor->commit_if_due();  // it tells of a failure itself
+  commit_held(nullptr);
 }
 
 void Runtime::check_calls(std::uint64_t rung) {
   if ((rung & bit(kSupervisor)) != 0 || monotonic_ns() >= next_check_ns_) {
+    ipc::Caller::WithoutCause continuations(*caller_);
     caller_->check();
     notify_waiters();
   }
@@ -188,6 +200,7 @@ Result<void> Runtime::wait_for(const std::function<bool()>& ready, Deadline dead
 
 // Receives on behalf of a method that waits: answers are completed, requests wait for their turn with their cursors unmoved.
 Result<void> Runtime::pump_until(const std::function<bool()>& ready, Deadline deadline) {
+  if (running_) running_->note_wait();
   while (!ready()) {
     if (orders_.supervisor_lost()) return Error{Errc::kUnavailable, "the supervisor is gone"};
     if (deadline.passed()) return Error{Errc::kDeadlineExceeded, "no answer yet"};
@@ -200,6 +213,7 @@ Result<void> Runtime::pump_until(const std::function<bool()>& ready, Deadline de
       }
       continue;
     }
+    commit_held(running_);
     auto until = Deadline::at(std::min(deadline.ns, caller_->next_deadline().ns));
     check_calls(channel_->wait(until));
   }

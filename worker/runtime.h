@@ -22,8 +22,23 @@
 #include "worker/exit_codes.h"
 #include "worker/hosted_actor.h"
 #include "worker/plugin.h"
+#include "worker/request.h"
 
 namespace tv::worker {
+
+class ArenaCursors final : public RingCursorView {
+ public:
+  explicit ArenaCursors(std::shared_ptr<shm::Arena> arena) : arena_(std::move(arena)) {}
+  shm::RingPosition head(ParticipantId from, ParticipantId to, shm::Lane lane) const override {
+    return arena_->ring(from, to, lane).head.load(std::memory_order_seq_cst);
+  }
+  shm::RingPosition tail(ParticipantId from, ParticipantId to, shm::Lane lane) const override {
+    return arena_->ring(from, to, lane).tail.load(std::memory_order_seq_cst);
+  }
+
+ private:
+  std::shared_ptr<shm::Arena> arena_;
+};
 
 class Runtime {
  public:
@@ -35,6 +50,7 @@ class Runtime {
     std::string last_death;  // how the worker's last process ended; empty: there was none
     // How long the loop spins for the next mail before it sleeps. Nothing: what the channel has learnt (shm/spin.h).
     std::optional<Nanoseconds> spin = std::nullopt;
+    StepWatcher* steps = nullptr;  // tests only; outlives the runtime
   };
   // The thread that makes it is the loop's.
   Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, ControlPort& control, Orders& orders, Devices& devices);
@@ -57,16 +73,6 @@ class Runtime {
   const std::shared_ptr<ipc::Caller>& caller() const { return caller_; }
 
  private:
-  struct Request {
-    ParticipantId from;
-    shm::Lane lane;
-    ActorId target;
-    CallId call;
-    std::int64_t deadline_ns;
-    bool one_way;
-    std::string method;
-  };
-
   void start_actor(HostedActor& actor);
   void stop_actors();
   void follow_orders();
@@ -76,10 +82,10 @@ class Runtime {
   std::deque<std::unique_ptr<ipc::Mail>>& deferred(shm::Lane lane) { return deferred_[static_cast<std::size_t>(lane)]; }
   void handle(std::unique_ptr<ipc::Mail> mail);
   bool take_answer(const ipc::Mail& mail);
-  void handle_request(std::unique_ptr<ipc::Mail> mail, const Request& request);
+  void handle_request(std::unique_ptr<ipc::Mail> mail, Request& request);
   bool take_up(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request);
   void leave_unread(HostedActor& actor);
-  bool give_up(HostedActor& actor, const ipc::Mail& mail, const Request& request, std::uint32_t deaths);
+  std::optional<Error> give_up(HostedActor& actor, const ipc::Mail& mail, const Request& request, std::uint32_t deaths);
   Result<std::uint64_t> report_dead_letter(const HostedActor& actor, const ipc::Mail& mail, const Request& request, std::uint32_t deaths);
   std::string last_death() const;
   void execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request);
@@ -92,6 +98,22 @@ class Runtime {
   void refuse(const Request& request, const Error& why, Nanoseconds patience = kAnswerPatience);
   void send(const Request& request, const ipc::RingChannel::Build& build, Nanoseconds patience);
   Result<void> try_to_send(const Request& request, const ipc::RingChannel::Build& build, Deadline deadline);
+
+  // once.cpp
+  Result<void> read_identity(const HostedActor& actor, const ipc::Mail& mail, Request& request);
+  bool recall(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, Request& request);
+  void refuse_other_call(HostedActor& actor, const ipc::Mail& mail, const Request& request);
+  bool has_room_to_remember(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request);
+  void hold_reply(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, wire::Value::Reader value,
+                  const ipc::Encoder& encoder);
+  void hold_failure(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, const Error& why);
+  void hold(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, GivenAnswer answer, bool failed);
+  void after_commit(HostedActor& actor, const Result<void>& committed);
+  void tell_uncommitted(HostedActor& actor, const Error& why);
+  void let_go(HostedActor& actor, const Error& why);
+  void give(const Request& request, const GivenAnswer& answer);
+  void commit_held(const HostedActor* except);
+  void reached(Step step);
 
   void commit_due();
   void expire_waiting_mail();
@@ -117,12 +139,13 @@ class Runtime {
   Plugins plugins_;
   std::shared_ptr<ipc::Caller> caller_;
   MessageAtHand at_hand_;
+  const ArenaCursors cursors_;
   Services services_;
   std::vector<std::unique_ptr<HostedActor>> actors_;  // in the order of their start
 
   // By lane: requests that came while a method waited for an answer, or while their actor was stopped.
   std::array<std::deque<std::unique_ptr<ipc::Mail>>, shm::kLanes> deferred_;
-  const HostedActor* running_ = nullptr;  // whose method is on the stack
+  HostedActor* running_ = nullptr;  // whose method is on the stack
   std::int64_t next_check_ns_ = 0;        // of the caller's deadlines
   std::optional<std::int64_t> trim_at_ns_;  // give back memory that is kept and unused, if there is no mail until then
   std::optional<int> exit_code_;

@@ -231,8 +231,8 @@ TEST_CASE("a wrong word is met with the choice and the nearest") {
   check_only(pool("restart = true"), 7, 11, "pool[0].restart", "found true");
 }
 
-TEST_CASE("how often a message may be begun is bounded, and goes with at_least_once only") {
-  check_only(actor("delivery = \"exactly_once\""), 7, 12, "actor[0].delivery", "expected one of \"at_least_once\", \"at_most_once\"");
+TEST_CASE("how often a message may be begun is bounded, and goes with all modes but at_most_once") {
+  check_only(actor("delivery = \"exactly_once\""), 7, 12, "actor[0].delivery", "expected one of \"at_least_once\", \"at_most_once\", \"effectively_once\"");
   check_only(actor("max_deliveries = 0"), 7, 18, "actor[0].max_deliveries", "found 0");
   check_only(pool("max_deliveries = 256"), 7, 18, "pool[0].max_deliveries", "found 256");
   check_only(actor("delivery = \"at_most_once\"\nmax_deliveries = 3"), 8, 18, "actor[0].max_deliveries",
@@ -268,9 +268,48 @@ TEST_CASE("an arena that cannot be is refused with the reason") {
   check_only(arena("size = \"\""), 5, 8, "arena.size", "it is empty");
 }
 
+TEST_CASE("no room for spilled files is refused: it would be read as the default") {
+  check_only(arena("spill = \"/s\"\nspill_size = \"0\""), 6, 14, "arena.spill_size", "expected a size of more than 0");
+}
+
+TEST_CASE("as many deliveries as a worker has restarts are worth a warning at the key, and no problem") {
+  TemporaryFolder folder;
+  folder.write("a.so", "");
+  auto warned = [&](const std::string& intensity, const std::string& actor) {
+    auto loaded = load("[[worker]]\nname = \"w\"\nrestart = { intensity = " + intensity +
+                           " }\n[[actor]]\nname = \"a\"\ntype = \"x.y\"\nplugin = \"a.so\"\n" + actor + "\n",
+                       folder.path());
+    INFO(listed(loaded));
+    REQUIRE(loaded.ok());
+    return loaded.warnings;
+  };
+  auto equal = warned("5", "max_deliveries = 5");
+  REQUIRE(equal.size() == 1);
+  CHECK(equal[0].key == "actor[0].max_deliveries");
+  CHECK(equal[0].line == 8);
+  CHECK(contains(equal[0].message, "uses up the 5 restarts that worker \"w\" has within 1min"));
+  CHECK(warned("2", "").size() == 1);  // the default, 3
+  CHECK(warned("4", "").empty());
+  CHECK(warned("0", "").empty());
+  CHECK(warned("2", "delivery = \"at_most_once\"").empty());
+  CHECK(warned("2", "delivery = \"effectively_once\"").size() == 1);
+}
+
+TEST_CASE("a pool is warned for the strictest of its workers") {
+  auto loaded = load(
+      "[[worker]]\nname = \"v\"\n[[worker]]\nname = \"w\"\nrestart = { intensity = 1 }\n[[pool]]\nname = \"p\"\ntype = "
+      "\"torchscript\"\n");
+  REQUIRE(loaded.ok());
+  REQUIRE(loaded.warnings.size() == 1);
+  CHECK(loaded.warnings[0].key == "pool[0].max_deliveries");
+  CHECK(contains(loaded.warnings[0].message, "worker \"w\""));
+}
+
 TEST_CASE("room for clients that cannot be is refused with the reason") {
   check_only(arena("clients = \"60%\""), 5, 11, "arena.clients", "at most half of the arena");
-  check_only(arena("clients = \"0\""), 5, 11, "arena.clients", "expected a size of more than 0");
+  for (const char* too_little : {"0", "1", "64KiB"})
+    check_only(arena("clients = \"" + std::string(too_little) + "\""), 5, 11, "arena.clients", "expected a size of at least one block");
+  check_only(arena("clients = \"0%\""), 5, 11, "arena.clients", "expected a share of more than 0");
   check_only(arena("clients = \"lots\""), 5, 11, "arena.clients", "");
   check_only(arena("size = \"64MiB\"\nclients = \"33MiB\""), 6, 11, "arena.clients", "33.0MiB is more than half of the arena (64.0MiB)");
 }
@@ -438,7 +477,7 @@ worker = "cpuu"
 )");
   CHECK(listed(loaded) ==
         "test.toml:3:11: worker[0].threads: expected a whole number from 1 to 1024, found \"four\"\n"
-        "test.toml:4:1: worker[0].colour: unknown key; known here are name, device, threads, spares, count, env, restart\n"
+        "test.toml:4:1: worker[0].colour: unknown key; known here are name, device, threads, spares, count, env, restart, probation, causes\n"
         "test.toml:7:8: worker[1].name: \"cpu\" is taken already, by worker[0].name (line 2)\n"
         "test.toml:10:8: arena.size: 1.0TiB is more than this machine's memory (8.0GiB); ask for less, or for a share such as \"25%\"\n"
         "test.toml:11:8: arena.ring: expected a size from 16.0KiB to 16.0MiB, found 3\n"

@@ -147,8 +147,8 @@ TEST_CASE("clients have a share of the arena in whole blocks, wherever its size 
   constexpr std::uint64_t kMiB = 1 << 20;
   CHECK(clients("size = \"64MiB\"") == 8 * kMiB);
   CHECK(clients("clients = \"25%\"\nsize = \"64MiB\"") == 16 * kMiB);
-  CHECK(clients("size = \"64MiB\"\nclients = \"1KiB\"") == 2 * kMiB);
-  CHECK(clients("size = \"64MiB\"\nclients = \"0%\"") == 2 * kMiB);
+  CHECK(clients("size = \"64MiB\"\nclients = \"2MiB\"") == 2 * kMiB);
+  CHECK(clients("size = \"64MiB\"\nclients = \"0.1%\"") == 2 * kMiB);
   CHECK(clients("size = \"64MiB\"\nclients = \"50%\"") == 32 * kMiB);
   CHECK(clients("size = \"64MiB\"\nclients = \"7MiB\"") == 8 * kMiB);
 }

@@ -50,7 +50,8 @@ TEST_CASE("the values in the reference file are the defaults") {
   auto reference = load_file(kReference, kMachine).config;
   auto plain = good(
       "[[worker]]\nname = \"cpu\"\n[[actor]]\nname = \"scorer\"\ntype = \"torchscript\"\n"
-      "[[pool]]\nname = \"scorers\"\ntype = \"torchscript\"\n");
+      "[[pool]]\nname = \"scorers\"\ntype = \"torchscript\"\n"
+      "[[group]]\nname = \"scoring\"\nchildren = [\"scorer\", \"scorers\"]\n");
   CHECK(reference.supervisor.runtime_dir == plain.supervisor.runtime_dir);
   CHECK(reference.supervisor.log_level == plain.supervisor.log_level);
   CHECK(reference.supervisor.stop_grace == plain.supervisor.stop_grace);
@@ -74,6 +75,15 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.workers[0].threads == plain.workers[0].threads);
   CHECK(reference.workers[0].spares == plain.workers[0].spares);
   CHECK(reference.workers[0].restart == plain.workers[0].restart);
+  CHECK(reference.workers[0].probation == plain.workers[0].probation);
+  CHECK(reference.workers[0].causes.exit_codes.empty());
+  CHECK(reference.workers[0].causes.oom == CauseAction::kRestart);
+  REQUIRE(reference.groups.size() == 1);
+  CHECK(reference.groups[0].strategy == plain.groups[0].strategy);
+  CHECK(reference.groups[0].budget == plain.groups[0].budget);
+  CHECK(reference.groups[0].restart == plain.groups[0].restart);
+  CHECK(reference.groups[0].probation == plain.groups[0].probation);
+  CHECK(reference.actors[0].after == plain.actors[0].after);
   CHECK(reference.actors[0].worker == plain.actors[0].worker);
   CHECK(reference.actors[0].restart == plain.actors[0].restart);
   CHECK(reference.actors[0].checkpoint.every_messages == plain.actors[0].checkpoint.every_messages);

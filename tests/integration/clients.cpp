@@ -65,6 +65,7 @@ TEST_CASE("clients beyond the limit are refused with the limit, and served again
   CHECK(clients.size() == 62);  // 64 numbers less the supervisor's and the worker's
   INFO(refused.message);
   CHECK(refused.code == Errc::kLimit);
+  CHECK(refused.message.find("[[worker]] count") != std::string::npos);
   clients.clear();
   daemon.wait_until("numbers are free again", [&] {
     auto client = Client::connect({.name = "again", .runtime_dir = daemon.runtime_dir()});

@@ -1,3 +1,4 @@
+#include "shm/huge_pages.h"
 #include "tests/integration/bank_config.h"
 
 using namespace tv;
@@ -88,6 +89,46 @@ TEST_CASE("a bad configuration is refused with every problem, and nothing is sta
   auto start = run({program("tensorvisord"), "--config", file, "--runtime-dir", dir.path() + "/run"});
   CHECK(start.status == 1);
   CHECK_FALSE(std::filesystem::exists(dir.path() + "/run"));
+}
+
+TEST_CASE("what the machine cannot do is found by the check, which changes nothing", "[integration]") {
+  TempDir dir;
+  std::string in_the_way = dir.write("file", "");
+  auto check = [&](const std::string& spill) {
+    return run({program("tensorvisord"), "--check-config",
+                dir.write("spill.toml", "[arena]\nspill = \"" + spill + "\"\n[[worker]]\nname = \"cpu\"\n")});
+  };
+  for (const std::string& spill : {in_the_way, in_the_way + "/spill", in_the_way + "/further/down"}) {
+    auto refused = check(spill);
+    INFO(refused.err);
+    CHECK(refused.status == 1);
+    CHECK(refused.err.find("spill.toml: arena.spill: ") != std::string::npos);
+    CHECK(refused.err.find("is no directory") != std::string::npos);
+  }
+  std::filesystem::create_directory(dir.path() + "/open");
+  std::filesystem::permissions(dir.path() + "/open", std::filesystem::perms(0755));
+  CHECK(check(dir.path() + "/open").err.find("others may enter it") != std::string::npos);
+  CHECK(check(dir.path() + "/to/be/made").status == 0);
+  CHECK_FALSE(std::filesystem::exists(dir.path() + "/to"));
+
+  auto huge = run(
+      {program("tensorvisord"), "--check-config", dir.write("huge.toml", "[arena]\nhuge_pages = \"on\"\n[[worker]]\nname = \"cpu\"\n")});
+  bool offered = shm::huge_page_support().offered;
+  CHECK(huge.status == (offered ? 0 : 1));
+  CHECK((huge.err.find("arena.huge_pages: ") != std::string::npos) == !offered);
+}
+
+TEST_CASE("a warning about the configuration is shown by the check and the log, and keeps nobody from starting", "[integration]") {
+  TempDir dir;
+  std::string config = base_config(1, "restart = { intensity = 3 }") + actor_config("counter", "test.counter");
+  auto check = run({program("tensorvisord"), "--check-config", dir.write("warned.toml", config)});
+  INFO(check.err);
+  CHECK(check.status == 0);
+  CHECK(check.err.find("warning: " + dir.path() + "/warned.toml:") == 0);
+  CHECK(check.err.find("actor[0].max_deliveries: 3: a message that kills its worker so often") != std::string::npos);
+  Daemon daemon({.config = config});
+  CHECK(daemon.logged("restart.intensity"));
+  CHECK(daemon.stop() == 0);
 }
 
 TEST_CASE("an arena larger than the machine's memory is refused with both sizes", "[integration]") {

@@ -41,6 +41,21 @@ TEST_CASE("a full arena's error names the key and who holds the most", "[limits]
   CHECK(says(never.error(), "larger than the arena; raise [arena] size"));
 }
 
+TEST_CASE("a full arena's error counts blocks, which few bytes may keep", "[limits]") {
+  test::ArenaFixture f(16 * kMiB, 64 << 10, 16 * limits::kSlotsPerChunk);
+  // One small tensor a participant: each has a block of its own then.
+  std::vector<std::shared_ptr<shm::Store>> stores;
+  std::vector<shm::Tensor> tensors;
+  for (ParticipantId p = 1; p <= f.arena->geometry().worker_blocks(); ++p) {
+    stores.push_back(f.attach(p));
+    tensors.push_back(test::make_tensor(*stores.back(), 512));
+  }
+  auto refused = f.attach(40)->create(test::bytes_spec(512), kNoActor, 0ns);
+  REQUIRE_FALSE(refused);
+  CHECK(says(refused.error(), "8 of 8 blocks of 2.0MiB are leased (p1: 1, p2: 1, p3: 1)"));
+  CHECK(says(refused.error(), "the tensors in them take 4.0KiB"));
+}
+
 TEST_CASE("the room for clients has its own key", "[limits]") {
   auto arena = shm::Arena::create(shm::ArenaOptions{.bytes = 32 * kMiB, .client_bytes = 4 * kMiB});
   REQUIRE(arena);

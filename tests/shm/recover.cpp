@@ -203,8 +203,8 @@ TEST_CASE("a manifest that names more handles than it has room for is refused", 
   std::uint64_t opaque_bytes = 0 - std::uint64_t{tensors} * 8;
   std::vector<std::byte> bytes(manifest.bytes());
   std::memcpy(bytes.data(), manifest.data(), bytes.size());
-  std::memcpy(bytes.data() + 4, &tensors, 4);
-  std::memcpy(bytes.data() + 8, &opaque_bytes, 8);
+  std::memcpy(bytes.data() + 8, &tensors, 4);
+  std::memcpy(bytes.data() + 16, &opaque_bytes, 8);
   auto forged = *store->put(manifest.spec(), bytes);
   CHECK(manifest_handles(forged).error().code == Errc::kCorrupt);
   CHECK(open_manifest(*store, forged).error().code == Errc::kCorrupt);

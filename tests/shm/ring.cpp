@@ -272,17 +272,48 @@ TEST_CASE("what a dead reader had begun stays begun, and a withdrawal stays in t
   CHECK_FALSE(next.begin(again));
 }
 
+// What a next incarnation goes by that has to finish what its predecessor began.
+TEST_CASE("a withdrawn record says that it was never begun, also when one behind it was; one that was begun never says so", "[shm]") {
+  test::ArenaFixture fixture;
+  auto writer = *RingWriter::open(fixture.arena, 1, 2);
+  auto write = [&] {
+    REQUIRE(writer.reserve(8, 0, Deadline::in(10s)).ok());
+    return writer.commit(8, {});
+  };
+  auto begun = write(), put_aside = write(), behind = write(), unread = write();
+  {
+    RingReader reader(fixture.arena, 1, 2);
+    REQUIRE(reader.begin(take(reader)));
+    Record second = take(reader);
+    CHECK(writer.withdraw(put_aside) == Withdrawal::kWithdrawn);
+    CHECK(second.never_begun());
+    REQUIRE(reader.begin(take(reader)));
+    CHECK(writer.withdraw(put_aside) == Withdrawal::kBegun);  // asked again
+    CHECK(writer.withdraw(begun) == Withdrawal::kBegun);
+    CHECK_FALSE(reader.was_begun_by_predecessor(behind.end));
+  }
+  RingReader next(fixture.arena, 1, 2);
+  Record first = take(next), second = take(next);
+  CHECK(first.withdrawn());
+  CHECK_FALSE(first.never_begun());
+  CHECK(second.never_begun());
+  CHECK(next.was_begun_by_predecessor(behind.end));
+  CHECK_FALSE(next.was_begun_by_predecessor(unread.end));
+}
+
 TEST_CASE("sender and reader never both believe that a record is theirs to decide", "[shm]") {
   test::ArenaFixture fixture(16 * test::kMiB, 16 << 10);
   auto writer = *RingWriter::open(fixture.arena, 1, 2);
   constexpr std::uint64_t kRecords = 50'000;
   std::vector<char> ran(kRecords), withdrawn(kRecords);
+  std::uint64_t wrong = 0;
   std::thread thread([&] {
     RingReader reader(fixture.arena, 1, 2);
     for (std::uint64_t i = 0; i < kRecords;) {
       auto record = reader.next();
       if (!record || !*record) continue;
-      ran[i++] = reader.begin(**record);
+      ran[i] = reader.begin(**record);
+      wrong += ran[i++] && (*record)->never_begun();
       reader.done((*record)->end);
     }
   });
@@ -297,6 +328,7 @@ TEST_CASE("sender and reader never both believe that a record is theirs to decid
     both += ran[i] && withdrawn[i];
     taken_back += withdrawn[i];
   }
+  CHECK(wrong == 0);
   CHECK(both == 0);  // that it is neither is possible: each has seen the other
   CHECK(taken_back > 0);
 }

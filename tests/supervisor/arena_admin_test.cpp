@@ -76,6 +76,31 @@ TEST_CASE("who says holder, creator, method and reason of one object, by handle 
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("the creator of what a departed client has left is its number, not the name of the client that has it now", "[daemon]") {
+  DaemonProcess daemon(config("size = \"64MiB\""));
+  daemon.wait_ready();
+  auto creator = [&] {
+    auto asked = daemon.ask([](auto request) { request.setArenaWho("left"); });
+    if (!asked) FAIL(asked.error().message);
+    return std::string(asked->root<wire::AdminReply>().getObject().getCreator());
+  };
+  auto client = connect(daemon);
+  REQUIRE(client->publish("left", put(*client, 1000)));
+  CHECK(creator() == "loader");
+  client.reset();
+  daemon.eventually("the client's end", [&] { return creator() != "loader"; });
+  CHECK(creator() == "client 2 (departed)");
+  auto participants = [&] {
+    return daemon.ask([](auto request) { request.setListParticipants(); })->root<wire::AdminReply>().getParticipants().size();
+  };
+  daemon.eventually("its number is free", [&] { return participants() == 2; });
+  auto next = Client::connect({.name = "next", .runtime_dir = daemon.runtime_dir()});
+  REQUIRE(next);
+  REQUIRE(participants() == 3);
+  CHECK(creator() == "client 2 (departed)");
+  CHECK(daemon.stop() == 0);
+}
+
 TEST_CASE("leaks lists what nothing explains, and top who has the most", "[daemon]") {
   DaemonProcess daemon(config("size = \"64MiB\""));
   daemon.wait_ready();

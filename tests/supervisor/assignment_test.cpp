@@ -80,4 +80,14 @@ TEST_CASE("an assignment says everything that a worker needs", "[assignment]") {
   CHECK(actor.getDelivery() == wire::Delivery::AT_MOST_ONCE);
   CHECK(actor.getMaxDeliveries() == 7);
   CHECK(read.getLastDeath() == "killed by SIGSEGV");
+
+  using Modes = std::pair<config::DeliveryMode, wire::Delivery>;
+  for (auto [mode, sent] : {Modes{config::DeliveryMode::kAtLeastOnce, wire::Delivery::AT_LEAST_ONCE},
+                            Modes{config::DeliveryMode::kEffectivelyOnce, wire::Delivery::EFFECTIVELY_ONCE}}) {
+    placed.delivery.mode = mode;
+    capnp::MallocMessageBuilder other;
+    auto again = other.initRoot<wire::Assignment>();
+    write_assignment({&worker, 1, 4, "/run/control", log::Level::kDebug, {{9, 2, &placed}}, ""}, again);
+    CHECK(again.getActors()[0].getDelivery() == sent);
+  }
 }

@@ -90,6 +90,19 @@ TEST_CASE("a worker that dies again and again is given up, and restart gives it 
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("a worker that ends itself with exit code 0 is said to have done so unasked, one that is stopped is not", "[daemon]") {
+  DaemonProcess daemon(config("exit=0", "restart = { min = \"1ms\", intensity = 1 }"));
+  daemon.wait_ready();
+  CHECK(has(daemon.worker("w").last_death, "exit code 0: the process ended itself"));
+  CHECK(daemon.stop() == 0);
+  DaemonProcess orderly(config());
+  orderly.wait_ready();
+  REQUIRE(orderly.ask(order_stop("w")));
+  orderly.eventually("the worker's stop", [&] { return orderly.worker("w").state == "stopped"; });
+  CHECK_FALSE(has(orderly.log(), "ended itself"));
+  CHECK(orderly.stop() == 0);
+}
+
 TEST_CASE("an actor that fails to start does not keep its worker from being ready", "[daemon]") {
   DaemonProcess daemon(config("fail=0"));
   daemon.wait_ready();

@@ -68,3 +68,11 @@ TEST_CASE("a signal that has no name is given by number", "[death]") {
   CHECK(signal_name(SIGRTMIN) == "SIGRTMIN");
   CHECK(signal_name(1234) == "signal 1234");
 }
+
+TEST_CASE("exit code 0 of a process that nobody asked to end is explained, other ends speak for themselves", "[death]") {
+  CHECK(unasked(cause_of_exit(0)).text ==
+        "exit code 0: the process ended itself, though nobody had asked it to; does a plug-in call exit()?");
+  CHECK_FALSE(unasked(cause_of_exit(0)).abnormal);
+  CHECK(unasked(cause_of_exit(70)).text == "exit code 70 (actor bug)");
+  CHECK(unasked(cause_of_signal(SIGKILL)).text == "killed by SIGKILL");
+}

@@ -11,7 +11,7 @@ const Cause kKilled{"killed by SIGKILL", true, false};
 
 // A worker that dies `lived` after each (re)start, in virtual time.
 struct Life {
-  config::Backoff backoff;
+  config::Backoff backoff{.jitter = 0};
   DeathHistory history;
   Nanoseconds now{1h};
 

@@ -4,6 +4,7 @@
 //   exit=N      leaves with code N instead of becoming ready          mute       never says hello
 //   slow-stop   ignores the order to stop                             fail=N     its N-th actor (from 0) fails to start
 //   cannot      says cannotWork and leaves with 78                    publish    publishes a tensor as "fake/<worker>"
+//   slow-actor  never says that an actor has stopped                  die-starting=N  dies of SIGKILL in on_start of its N-th actor
 //   orphan      forks a child that outlives it           stray      writes to the tensor "victim" when it sees its name
 //   commits=N   its actors count in their state: N commits as soon as they start, from where the last commit left off
 //   committing  ... and then a commit every few milliseconds, for ever
@@ -112,19 +113,17 @@ class Worker {
       }
       return 0;
     }
+    if (root.isStartActor()) begin(root.getStartActor());
     if (root.isStopActor()) {
+      if (has("slow-actor")) return std::nullopt;
+      ActorId actor = root.getStopActor();
       // Still held, as a real worker does, until the actor starts again.
-      auto of_it = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& kept) { return kept.id == root.getStopActor(); });
+      auto of_it = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& kept) { return kept.id == actor; });
       if (of_it != kept_.end()) {
         stopped_.push_back(std::move(*of_it));
         kept_.erase(of_it);
       }
-      send([&](wire::ToSupervisor::Builder out) { out.setActorStopped(root.getStopActor()); });
-    }
-    if (root.isStartActor()) {
-      keep(root.getStartActor());
-      stopped_.clear();
-      actor_ready(root.getStartActor());
+      send([&](wire::ToSupervisor::Builder out) { out.setActorStopped(actor); });
     }
     return std::nullopt;
   }
@@ -137,14 +136,15 @@ class Worker {
     if (auto code = number("exit")) return *code;
     int i = 0;
     for (auto actor : duty_.getActors()) {
-      if (number("fail") == i++) {
+      if (actor.getHeld()) {
+        ++i;
+      } else if (number("fail") == i++) {
         send([&](wire::ToSupervisor::Builder out) {
           out.initActorFailed().setActor(actor.getId());
           out.getActorFailed().initFailure().setMessage("it would not start");
         });
       } else {
-        keep(actor.getId());
-        actor_ready(actor.getId());
+        begin(actor.getId());
       }
     }
     if (has("publish")) publish();
@@ -202,6 +202,17 @@ class Worker {
     shm::commit(*arena_, kept.id, manifest->handle(), bytes.size());
     kept.manifest = *std::move(manifest);
     kept.state = std::move(state);
+  }
+
+  void begin(ActorId id) {
+    auto n = number("die-starting");
+    if (n && duty_.getActors()[static_cast<unsigned>(*n)].getId() == id) {
+      arena_->cell(id).running.store(1);
+      ::raise(SIGKILL);
+    }
+    keep(id);
+    std::erase_if(stopped_, [&](const Kept& kept) { return kept.id == id; });
+    actor_ready(id);
   }
 
   void actor_ready(ActorId id) {

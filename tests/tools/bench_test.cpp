@@ -122,6 +122,39 @@ TEST_CASE("tv-bench alloc prints JSON with every field that it promises", "[benc
   }
 }
 
+TEST_CASE("tv-bench measures only the rows that are asked for, of every benchmark", "[bench]") {
+  auto one = test::run({TV_BENCH, "alloc", "--quick", "--json", "--only=64-alive"});
+  INFO(one.err);
+  REQUIRE(one.status == 0);
+  auto rows = Json::parse(one.out).at("rows");
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].at("name") == "alloc/1KiB/64-alive");
+  auto of_two = test::run({TV_BENCH, "alloc", "put", "--quick", "--json", "--only", "put/1MiB"});
+  INFO(of_two.err);
+  REQUIRE(of_two.status == 0);
+  auto reports = Json::parse(of_two.out);
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].at("rows").size() == 1);
+  auto scale = test::run({TV_BENCH, "scale", "--quick", "--json", "--only=hot/10000"});
+  INFO(scale.err);
+  REQUIRE(scale.status == 0);
+  CHECK(Json::parse(scale.out).at("rows").size() == 1);
+}
+
+TEST_CASE("tv-bench all with rows that nothing has measures nothing, names the rows that there are, and leaves with 2", "[bench]") {
+  for (const char* form : {"--json", "--quick"}) {
+    auto none = test::run({TV_BENCH, "all", "--only=no-such-row", form});
+    CHECK(none.status == 2);
+    CHECK(none.out.empty());
+    for (const char* row :
+         {"\"no-such-row\"", "alloc/1KiB/create+free\n", "put/100MiB\n", "scale/supervisor-memory/", "call/one-core/defaults\n",
+          "fragmentation/85%-live/refused\n", "throughput/64B/fan-in/", "fanout/", "handoff/idle\n"}) {
+      INFO(row << none.err);
+      CHECK(none.err.find(row) != std::string::npos);
+    }
+  }
+}
+
 TEST_CASE("tv-bench says what is wrong with its options and leaves with 2", "[bench]") {
   auto output = test::run({TV_BENCH, "alloc", "--jsn"});
   CHECK(output.status == 2);

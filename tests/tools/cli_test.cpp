@@ -89,6 +89,21 @@ TEST_CASE("the cache has verbs of its own", "[cli]") {
   misuse({"cache", "remove", "a", "b"});
 }
 
+TEST_CASE("reset-failed takes a name or --all, and wait some names and a state", "[cli]") {
+  CHECK(options({"reset-failed", "trainer"}).name == "trainer");
+  CHECK(options({"reset-failed", "--all"}).verb == Verb::kResetFailed);
+  CHECK(mentions(misuse({"reset-failed"}), "expected a NAME or --all"));
+  CHECK(mentions(misuse({"reset-failed", "x", "--all"}), "not both"));
+  auto wait = options({"wait", "--for=stopped", "a", "b/0", "--timeout", "1min"});
+  CHECK(wait.verb == Verb::kWait);
+  CHECK(wait.names == std::vector<std::string>{"a", "b/0"});
+  CHECK(wait.wait_stopped);
+  CHECK_FALSE(options({"wait", "a"}).wait_stopped);
+  misuse({"wait"});
+  CHECK(mentions(misuse({"wait", "a", "--for", "redy"}), "did you mean \"ready\"?"));
+  CHECK(options({"list", "groups"}).kind == Kind::kGroup);
+}
+
 TEST_CASE("singular and plural are both taken", "[cli]") {
   CHECK(options({"list", "worker"}).kind == Kind::kWorker);
   CHECK(options({"describe", "pools", "x"}).kind == Kind::kPool);
@@ -160,8 +175,14 @@ TEST_CASE("misuse has exit code 2 and one line that says what is wrong", "[cli]"
   CHECK(mentions(misuse({"status", "--timeout", "0s"}), "more than 0"));
   CHECK(mentions(misuse({"call", "a", "m", "--save", "x.txt"}), ".safetensors"));
   CHECK(mentions(misuse({"list", "workers", "--named"}), "objects only"));
-  misuse({"list", "objects", "--limit", "0"});
-  misuse({"list", "objects", "--limit", "many"});
+  for (const char* limit : {"0", "-1", "many", "1.5", "4294967296", ""})
+    CHECK(mentions(misuse({"list", "objects", "--limit", limit}),
+                   limit[0] ? "--limit: expected a whole number from 1 to 4294967295, found" : "--limit"));
+  CHECK(mentions(misuse({"arena", "top", "--limit", "0"}), "found \"0\""));
+  CHECK(mentions(misuse({"dead-letters", "show", "-3"}), "the ID of a dead letter: expected a whole number from 1 to"));
+  std::string longest(80, 'd'), too_long(81, 'd');
+  CHECK(options({"status", "-r", longest.c_str()}).runtime_dir == longest);
+  CHECK(mentions(misuse({"status", "-r", too_long.c_str()}), "--runtime-dir: the path has 81 bytes, at most 80 are possible"));
   misuse({"describe", "participant", "3"});
 }
 
@@ -174,6 +195,8 @@ TEST_CASE("help of the program and of every verb shows examples", "[cli]") {
                                                                  {"kill", "--help"},
                                                                  {"restart", "--help"},
                                                                  {"stop", "--help"},
+                                                                 {"reset-failed", "--help"},
+                                                                 {"wait", "--help"},
                                                                  {"shutdown", "--help"},
                                                                  {"arena", "--help"},
                                                                  {"arena", "fsck", "--help"},

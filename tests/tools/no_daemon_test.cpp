@@ -83,6 +83,9 @@ TEST_CASE("sockets that a dead daemon has left behind mean that none is running"
     REQUIRE(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
   }
   for (const auto& words : kNeedADaemon) check_not_running(dir, dir.path(), words);
+  auto ended = run(dir, {"status", "-r", dir.path()});
+  CHECK(ended.err.find("admin.sock is there, but nobody listens on it") != std::string::npos);
+  CHECK(ended.err.find("(no ") == std::string::npos);
 }
 
 TEST_CASE("version and help need no daemon", "[tensorctl]") {

@@ -104,7 +104,7 @@ TEST_CASE("actors tell times of the monotonic clock in both forms", "[render]") 
   CHECK(json["actors"][0]["last_commit"] == "2024-05-06T07:08:07.000Z");
   CHECK(json["actors"][0]["pool"].is_null());
   CHECK(json["actors"][1]["pool"] == "classifier");
-  CHECK(mentions(describe(actors[0], view(Output::kTable)), "handled       5\n"));
+  CHECK(mentions(describe(actors[0], view(Output::kTable)), "handled                5\n"));
 }
 
 TEST_CASE("a description of a pool holds its members", "[render]") {
@@ -250,6 +250,56 @@ TEST_CASE("status is a few lines for people and flat JSON for programs", "[rende
   CHECK(json["health"] == "degraded");
   CHECK(json["workers_ready"] == 1);
   CHECK(json["arena"].is_object());
+}
+
+TEST_CASE("status names what does not go as it should, and has an empty list otherwise", "[render]") {
+  Message message;
+  auto status = message.reply.initStatus();
+  CHECK(parsed(render(status.asReader(), view(Output::kJson)))["problems"] == Json::array());
+  status.initProblems(1).set(0, "actor \"a\" has not been able to commit");
+  CHECK(mentions(render(status.asReader(), view(Output::kTable)), "actor \"a\" has not been able to commit\n"));
+  CHECK(parsed(render(status.asReader(), view(Output::kJson)))["problems"][0] == "actor \"a\" has not been able to commit");
+}
+
+TEST_CASE("an actor's failing commits are told with their number, since when, and why", "[render]") {
+  Message message;
+  auto actors = message.reply.initActors(2);
+  actors[0].setName("a");
+  actors[0].setCommitsFailed(7);
+  actors[0].setCommitsFailingSinceNs(kNow.monotonic_ns - 90 * kSecond);
+  actors[0].setLastCommitError("the arena is full");
+  auto json = parsed(describe(actors[0].asReader(), view(Output::kJson)));
+  CHECK(json["commits_failed"] == 7);
+  CHECK(json["commits_failing_since"] == "2024-05-06T07:06:39.000Z");
+  CHECK(json["last_commit_error"] == "the arena is full");
+  auto text = describe(actors[0].asReader(), view(Output::kTable));
+  CHECK(mentions(text, "1min 30s ago"));
+  CHECK(mentions(text, "the arena is full\n"));
+  auto well = parsed(describe(actors[1].asReader(), view(Output::kJson)));
+  CHECK(well["commits_failing_since"].is_null());
+  CHECK(well["last_commit_error"].is_null());
+}
+
+TEST_CASE("an actor's dead letters are told with those that are still in the list", "[render]") {
+  Message message;
+  auto actor = message.reply.initActors(1)[0];
+  actor.setDeadLetters(5);
+  actor.setDeadLettersKept(2);
+  CHECK(mentions(describe(actor.asReader(), view(Output::kTable)), "5 (2 in the list)\n"));
+  auto json = parsed(describe(actor.asReader(), view(Output::kJson)));
+  CHECK(json["dead_letters"] == 5);
+  CHECK(json["dead_letters_kept"] == 2);
+}
+
+TEST_CASE("an actor's delivery is told, and how many messages were recognised as handled", "[render]") {
+  Message message;
+  auto actor = message.reply.initActors(1)[0];
+  actor.setDelivery("effectively_once");
+  actor.setRepeated(3);
+  CHECK(mentions(describe(actor.asReader(), view(Output::kTable)), "effectively_once\n"));
+  auto json = parsed(describe(actor.asReader(), view(Output::kJson)));
+  CHECK(json["delivery"] == "effectively_once");
+  CHECK(json["repeated"] == 3);
 }
 
 TEST_CASE("fsck says what does not balance", "[render]") {

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <thread>
 
@@ -103,6 +104,11 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
       actor.setName("counter");
       return actor.setWorker("cpu/0");
     }
+    case Which::LIST_GROUPS:
+      reply.initGroups(0);
+      return;
+    case Which::RESET_FAILED:
+      return order(request.getResetFailed().cStr(), "reset");
     case Which::LIST_OBJECTS: {
       auto objects = reply.initObjects();
       objects.setTotal(1);
@@ -288,4 +294,54 @@ TEST_CASE("a supervisor that does not answer in time is a failure", "[verbs]") {
   auto outcome = house.run({"status", "--timeout", "50ms"});
   CHECK(outcome.exit_code == kFailed);
   CHECK_FALSE(outcome.error.empty());
+}
+
+TEST_CASE("wait looks until all are ready, and says at once when a name is nobody's", "[verbs]") {
+  std::atomic<int> looks{0};
+  PaperSupervisor supervisor([&](wire::AdminRequest::Reader request, wire::AdminReply::Builder reply) {
+    using Which = wire::AdminRequest::Which;
+    if (request.which() == Which::LIST_WORKERS) {
+      auto workers = reply.initWorkers(1);
+      workers[0].setName("cpu/0");
+      workers[0].setState("ready");
+    } else if (request.which() == Which::LIST_ACTORS) {
+      auto actors = reply.initActors(1);
+      actors[0].setName("crowd/0");
+      actors[0].setPool("crowd");
+      actors[0].setState(++looks < 3 ? "starting" : "ready");
+    } else {
+      auto groups = reply.initGroups(1);
+      groups[0].setName("g");
+      groups[0].setState("failed");
+    }
+  });
+  auto ready = supervisor.run({"wait", "crowd", "cpu", "cpu/0"});
+  CHECK(ready.exit_code == kDone);
+  CHECK(looks == 3);
+  CHECK(supervisor.run({"wait", "--for", "stopped", "g"}).exit_code == kDone);
+  auto late = supervisor.run({"wait", "g", "--timeout", "60ms"});
+  CHECK(late.exit_code == kFailed);
+  CHECK(late.error.find("\"g\" is failed") != std::string::npos);
+  auto nobody = supervisor.run({"wait", "crwd"});
+  CHECK(nobody.exit_code == kNoSuchThing);
+  CHECK(nobody.error.find("did you mean \"crowd\"?") != std::string::npos);
+}
+
+TEST_CASE("groups are listed and described with their state, and reset-failed says whom it means", "[verbs]") {
+  PaperSupervisor supervisor([&](wire::AdminRequest::Reader request, wire::AdminReply::Builder reply) {
+    if (request.which() == wire::AdminRequest::Which::RESET_FAILED) return reply.setDone(request.getResetFailed().size() == 0 ? "all" : "one");
+    auto group = reply.initGroups(1)[0];
+    group.setName("pipeline");
+    group.setStrategy("rest_for_one");
+    group.setState("failed");
+    group.initChildren(2).set(0, "loader");
+    group.getChildren().set(1, "trainer");
+    group.setMessage("3 deaths within 5s");
+  });
+  CHECK(supervisor.run({"list", "groups"}).out.find("rest_for_one") != std::string::npos);
+  CHECK(supervisor.run({"list", "groups", "-o", "json"}).out.find("\"trainer\"") != std::string::npos);
+  CHECK(supervisor.run({"describe", "group", "pipeline"}).out.find("3 deaths within 5s") != std::string::npos);
+  CHECK(supervisor.run({"describe", "group", "pipelin"}).exit_code == kNoSuchThing);
+  CHECK(supervisor.run({"reset-failed", "pipeline"}).out.find("one") != std::string::npos);
+  CHECK(supervisor.run({"reset-failed", "--all"}).out.find("all") != std::string::npos);
 }

@@ -40,7 +40,9 @@ TEST_CASE("a worker is welcomed and its notices arrive", "[control]") {
   Linked f;
   f.link->actor_ready(3, true);
   f.link->actor_failed(4, Error{Errc::kActorError, "no such file"});
+  f.link->commit_failed(3, Error{Errc::kArenaFull, "no room"});
   f.link->ready();
+  CHECK(f.supervisor.told("commitFailed 3 no room"));
   CHECK(f.supervisor.told("actorReady 3 restored"));
   CHECK(f.supervisor.told("actorFailed 4 no such file"));
   CHECK(f.supervisor.told("ready"));

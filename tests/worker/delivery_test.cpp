@@ -9,6 +9,7 @@ namespace {
 
 constexpr MessagePlace kMessage{2, shm::Lane::kMail, 96};
 constexpr config::Delivery kThrice{config::DeliveryMode::kAtLeastOnce, 3};
+constexpr config::Delivery kEffectively{config::DeliveryMode::kEffectivelyOnce, 3};
 constexpr config::Delivery kOnce{config::DeliveryMode::kAtMostOnce, 3};
 
 // As if each process that begins the message died with it.
@@ -36,6 +37,11 @@ TEST_CASE("the most deliveries that can be asked for are counted in one byte", "
   config::Delivery most{config::DeliveryMode::kAtLeastOnce, limits::kMaxDeliveries};
   CHECK(after_deaths(254, most).step == DeliveryStep::kBegin);
   CHECK(after_deaths(255, most).step == DeliveryStep::kGiveUp);
+}
+
+TEST_CASE("effectively once, a message is begun as often as at least once", "[delivery]") {
+  for (int deaths = 0; deaths < 3; ++deaths) CHECK(after_deaths(deaths, kEffectively).step == DeliveryStep::kBegin);
+  CHECK(after_deaths(3, kEffectively).step == DeliveryStep::kGiveUp);
 }
 
 TEST_CASE("at most once, a message that was at hand is refused", "[delivery]") {

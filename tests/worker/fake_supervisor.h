@@ -99,6 +99,9 @@ class FakeSupervisor {
       case wire::ToSupervisor::ACTOR_FAILED:
         return "actorFailed " + std::to_string(root.getActorFailed().getActor()) + " " +
                std::string(root.getActorFailed().getFailure().getMessage());
+      case wire::ToSupervisor::COMMIT_FAILED:
+        return "commitFailed " + std::to_string(root.getCommitFailed().getActor()) + " " +
+               std::string(root.getCommitFailed().getFailure().getMessage());
       case wire::ToSupervisor::READY:
         return "ready";
       case wire::ToSupervisor::BEAT:

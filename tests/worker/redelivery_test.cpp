@@ -94,6 +94,29 @@ TEST_CASE("a message that has killed three workers goes to the dead letters, and
   CHECK(f.cell().failed.load() == 1);
 }
 
+// Its count began anew whenever the next incarnation found the mail of another sender before it: it killed for ever.
+TEST_CASE("a message that kills is counted, though each incarnation finds other mail before it", "[runtime]") {
+  Mortal f;
+  auto channel = f.open_channel(f.other_store);
+  auto poison = [](wire::Envelope::Builder envelope, ipc::Encoder& encoder) {
+    envelope.setTarget(0);
+    envelope.setCallId(1);
+    envelope.setDeadline(Deadline::in(60s).ns);
+    auto request = envelope.initRequest();
+    request.setMethod("fail");
+    ipc::Codec<std::tuple<std::string>>::write(request.initArgs(), {"x"}, encoder);
+  };
+  REQUIRE(channel->send(1, poison, Deadline::in(1s)).ok());
+  for (int death = 0; death < 3; ++death) {
+    REQUIRE(f.a().call(Counter::add, 1).get().ok());
+    f.die();
+  }
+  REQUIRE(f.a().call(Counter::add, 1).get().ok());
+  REQUIRE(f.run_until([&] { return !f.control.letters.empty(); }, Deadline::in(30s)).ok());
+  REQUIRE(f.control.letters.size() == 1);
+  CHECK(f.control.letters.front().tries == 3);
+}
+
 TEST_CASE("a message that cannot be kept is given up all the same, and its caller learns that", "[runtime]") {
   Mortal f({config::DeliveryMode::kAtLeastOnce, 1});
   f.control.letter_refusal = Error{Errc::kArenaFull, "no room"};

@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -22,8 +21,9 @@ class FakeControl : public worker::ControlPort {
  public:
   void actor_ready(ActorId actor, bool was_restored) override { started[actor] = was_restored; }
   void actor_failed(ActorId actor, const Error& why) override { failed[actor] = why.message; }
-  void actor_stopped(ActorId actor) override { stopped.insert(actor); }
+  void commit_failed(ActorId actor, const Error& why) override { uncommitted[actor].push_back(why.message); }
   void ready() override { is_ready = true; }
+  void actor_stopped(ActorId actor) override { stopped.push_back(actor); }
   void stopping() override { is_stopping = true; }
   Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline) override {
     if (order.kind == ipc::NameOrder::Kind::kPublish) {
@@ -45,8 +45,9 @@ class FakeControl : public worker::ControlPort {
   std::function<void(const worker::DeadLetter&)> on_letter;
   std::optional<Error> letter_refusal;
   std::map<ActorId, bool> started;
+  std::vector<ActorId> stopped;
   std::map<ActorId, std::string> failed;
-  std::set<ActorId> stopped;
+  std::map<ActorId, std::vector<std::string>> uncommitted;
   std::map<std::string, shm::Handle> published;
   bool is_ready = false;
   bool is_stopping = false;
@@ -89,13 +90,14 @@ struct RuntimeFixture : ArenaFixture {
     return plans.back();
   }
 
-  void start() {
+  void start(worker::StepWatcher* steps = nullptr) {
     ++incarnation;
     orders = std::make_unique<worker::Orders>();
     worker_store = attach(1, incarnation);
     worker_channel = open_channel(worker_store);
-    runtime = std::make_unique<worker::Runtime>(worker::Runtime::Options{"w", incarnation, "cpu", 1, last_death}, worker_channel, control,
-                                                *orders, devices);
+    worker::Runtime::Options options{"w", incarnation, "cpu", 1, last_death};
+    options.steps = steps;
+    runtime = std::make_unique<worker::Runtime>(std::move(options), worker_channel, control, *orders, devices);
     orders->on_order([this] { worker_channel->wake(); });
     for (auto& each : plans) each.incarnation = incarnation;
     runtime->start(plans);

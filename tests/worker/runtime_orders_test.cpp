@@ -1,3 +1,6 @@
+#include <atomic>
+#include <thread>
+
 #include "tests/worker/runtime_fixture.h"
 
 namespace tv::test {
@@ -42,6 +45,58 @@ TEST_CASE("a lost supervisor ends the loop without another message", "[runtime]"
   CHECK_FALSE(never.ready());
 }
 
+TEST_CASE("an actor that is held is started by an order, and its mail waits until then", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter").held = true;
+  f.plan("b", "test.counter");
+  f.start();
+  CHECK(f.control.is_ready);
+  CHECK_FALSE(f.control.started.contains(0));
+  CHECK(f.control.started.contains(1));
+  auto early = f.actor<Counter>("a").call(Counter::add, 5);
+  CHECK(f.must(f.actor<Counter>("b").call(Counter::add, 1).get()) == 1);
+  CHECK_FALSE(early.ready());
+  f.orders->start_actor(0);
+  CHECK(f.must(early.get()) == 5);
+  CHECK(f.control.started.contains(0));
+}
+
+TEST_CASE("mail of an actor that was given up is refused with the reason, until it is started after all", "[runtime]") {
+  RuntimeFixture f;
+  auto& plan = f.plan("a", "test.counter");
+  plan.held = true;
+  plan.failure = "4 deaths within 60s";
+  f.start();
+  auto refused = f.actor<Counter>("a").call(Counter::add, 5).get();
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("4 deaths within 60s") != std::string::npos);
+  f.orders->start_actor(0);
+  f.step();
+  CHECK(f.must(f.actor<Counter>("a").call(Counter::add, 5).get()) == 5);
+}
+
+TEST_CASE("the supervisor is told when an actor has stopped, and the cell says whose code runs", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter");
+  f.start();
+  auto& running = f.arena->cell(0).running;
+  f.must(f.actor<Counter>("a").call(Counter::add, 5).get());
+  CHECK(running.load() == 0);
+  auto slow = f.actor<Counter>("a").call(Counter::slow, 60'000);
+  std::atomic<std::uint64_t> seen{0};
+  std::thread stopper([&] {
+    auto patience = Deadline::in(30s);
+    while (running.load() == 0 && !patience.passed()) std::this_thread::yield();
+    seen = running.load();
+    f.orders->stop_actor(0);
+  });
+  REQUIRE(f.run_until([&] { return !f.control.stopped.empty(); }, Deadline::in(30s)));
+  stopper.join();
+  CHECK(seen == 1);
+  CHECK(f.control.stopped == std::vector<ActorId>{0});
+  CHECK(running.load() == 0);
+}
+
 TEST_CASE("a stopped actor's mail waits until it is started again", "[runtime]") {
   RuntimeFixture f;
   f.plan("a", "test.counter");
@@ -53,7 +108,7 @@ TEST_CASE("a stopped actor's mail waits until it is started again", "[runtime]")
   auto first = a.call(Counter::add, 1);
   auto second = a.call(Counter::add, 1);
   CHECK(f.must(f.actor<Counter>("b").call(Counter::add, 1).get()) == 1);
-  CHECK(f.control.stopped.contains(0));
+  CHECK(f.control.stopped == std::vector<ActorId>{0});
   CHECK_FALSE(first.ready());
   f.orders->start_actor(0);
   CHECK(f.must(first.get()) == 6);

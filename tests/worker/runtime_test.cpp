@@ -178,6 +178,46 @@ TEST_CASE("a commit happens when the configured time has passed since the last",
   CHECK(f.run_until([&] { return f.arena->cell(0).commits.load() > 0; }, Deadline::in(30s)));
 }
 
+TEST_CASE("failing commits are counted, told once for all that follow each other, and end with one that succeeds", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter");
+  f.start();
+  auto full = make_tensor(*f.other_store, static_cast<std::int64_t>(f.arena->geometry().worker_blocks() * limits::kBlockBytes));
+  auto a = f.actor<Counter>("a");
+  auto failed = a.call(Counter::add, 5).get();
+  REQUIRE_FALSE(failed);
+  INFO(failed.error().message);
+  CHECK(failed.error().code == Errc::kOutcomeUnknown);
+  CHECK(failed.error().message.find("stands in the living actor") != std::string::npos);
+  CHECK(failed.error().message.find("a crash before the next commit would lose") != std::string::npos);
+  const auto& cell = f.arena->cell(0);
+  auto since = cell.commit_failing_since_ns.load();
+  CHECK(since != 0);
+  CHECK_FALSE(a.call(Counter::add, 1).get());
+  CHECK(cell.commits_failed.load() == 2);
+  CHECK(cell.commit_failing_since_ns.load() == since);
+  REQUIRE(f.control.uncommitted.at(0).size() == 1);
+  CHECK(f.control.uncommitted.at(0).front().find("the arena is full") != std::string::npos);
+  full = {};
+  CHECK(f.must(a.call(Counter::value).get()) == 6);
+  CHECK(cell.commit_failing_since_ns.load() == 0);
+  CHECK(cell.commits_failed.load() == 2);
+}
+
+TEST_CASE("the effect of a message whose commit failed dies with the worker, and so does the complaint", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", "test.counter");
+  f.start();
+  auto full = make_tensor(*f.other_store, static_cast<std::int64_t>(f.arena->geometry().worker_blocks() * limits::kBlockBytes));
+  CHECK_FALSE(f.actor<Counter>("a").call(Counter::add, 5).get());
+  CHECK(f.arena->cell(0).commit_failing_since_ns.load() != 0);
+  f.lose_worker();
+  full = {};
+  f.start();
+  CHECK(f.arena->cell(0).commit_failing_since_ns.load() == 0);
+  CHECK(f.must(f.actor<Counter>("a").call(Counter::value).get()) == 0);
+}
+
 TEST_CASE("a fatal device error ends the worker with the message unread", "[runtime]") {
   RuntimeFixture f;
   f.plan("a", "test.counter");

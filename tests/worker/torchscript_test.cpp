@@ -33,8 +33,9 @@ def fails(self, x: Tensor) -> Tensor:
 struct NoControl : worker::ControlPort {
   void actor_ready(ActorId, bool) override {}
   void actor_failed(ActorId, const Error&) override {}
-  void actor_stopped(ActorId) override {}
+  void commit_failed(ActorId, const Error&) override {}
   void ready() override {}
+  void actor_stopped(ActorId) override {}
   void stopping() override {}
   Result<std::uint64_t> ask(const ipc::NameOrder&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }
   Result<std::uint64_t> dead_letter(const worker::DeadLetter&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }

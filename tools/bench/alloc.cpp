@@ -1,4 +1,5 @@
 // Making and freeing objects within one participant, beside malloc and free of as many bytes.
+#include <algorithm>
 #include <cstdlib>
 
 #include "tools/bench/bench_arena.h"
@@ -48,6 +49,11 @@ Report alloc(const Options& options) {
   std::vector<std::string> names{"alloc/1KiB/create+free", "alloc/1KiB/create+seal+free", "alloc/1KiB/64-alive",
                                  "alloc/1MiB/create+seal+hold+drop"};
 
+  std::vector<std::string> wanted;
+  for (const auto& name : names)
+    if (options.wants(name)) wanted.push_back(name);
+  if (wanted.empty()) return report;
+
   auto figures = in_a_process("alloc", [&](std::vector<double>& out) {
     BenchArena arena(512 * kMiB, 1);
     auto store = must(shm::Store::open(arena.arena, 1));
@@ -68,14 +74,15 @@ Report alloc(const Options& options) {
          [] { malloc_and_free(kMiB); }},
     };
     for (const auto& each : cases) {
+      if (std::find(wanted.begin(), wanted.end(), each.name) == wanted.end()) continue;
       auto both = compare(rounds, samples, kBatch, each.ours, each.limit);
       out.insert(out.end(), {both.ours.p50, both.ours.p99, both.limit.p50, both.limit.p99, static_cast<double>(both.ours.samples)});
     }
   });
-  for (std::size_t i = 0; i < names.size(); ++i) {
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
     const double* f = &figures[i * 5];
     auto count = static_cast<std::size_t>(f[4]);
-    report.rows.push_back({names[i], "ns", false, {f[0], f[1], count}, Summary{f[2], f[3], count}});
+    report.rows.push_back({wanted[i], "ns", false, {f[0], f[1], count}, Summary{f[2], f[3], count}});
   }
   return report;
 }

@@ -15,6 +15,7 @@ Report put(const Options& options);
 Report fanout(const Options& options);
 Report scale(const Options& options);
 Report fragmentation(const Options& options);
+Report restart(const Options& options);
 
 struct Benchmark {
   const char* name;

@@ -16,6 +16,7 @@ constexpr Benchmark kBenchmarks[] = {
     {"fanout", "one tensor to many receivers, until all have dropped it", fanout},
     {"scale", "cost of an operation with up to a million objects alive", scale},
     {"fragmentation", "memory that a long mixed load leaves unusable", fragmentation},
+    {"restart", "kill -9 of a worker to its restored actor's first answer", restart},
 };
 
 std::string usage() {
@@ -32,14 +33,14 @@ std::string usage() {
          "  --json       a JSON object instead of a table; of several benchmarks, a list of them\n"
          "  --quick      a look whether it works: too few samples for figures\n"
          "  --full       the long form of what is measured over time\n"
-         "  --only=TEXT  rows whose name contains TEXT; of handoff, call, throughput and fanout\n"
+         "  --only=TEXT  rows whose name contains TEXT\n"
          "  --help       this text\n\n"
          "Examples:\n"
          "  tv-bench handoff\n"
          "  tv-bench all --json > figures.json\n";
 }
 
-Parsed misuse(const std::string& what) { return {std::nullopt, 2, "", "tv-bench: " + what + "\n\n" + usage()}; }
+Parsed misuse(const std::string& what) { return {std::nullopt, kMisuse, "", "tv-bench: " + what + "\n\n" + usage()}; }
 
 std::string list() {
   std::string text;
@@ -69,6 +70,8 @@ Parsed parse_command_line(int argc, const char* const* argv) {
       options.quick = true;
     else if (word.starts_with("--only="))
       options.only = word.substr(7);
+    else if (word == "--only" && i + 1 < argc)
+      options.only = argv[++i];
     else if (word == "--full")
       options.full = true;
     else if (word.starts_with("-"))
@@ -87,6 +90,12 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     if (std::none_of(std::begin(kBenchmarks), std::end(kBenchmarks), [&](const auto& b) { return b.name == name; }))
       return misuse(unknown(name));
   return {options, 0, "", ""};
+}
+
+std::string no_such_row(const Options& options) {
+  std::string text = "tv-bench: --only: no row's name contains \"" + options.only + "\"; there are\n";
+  for (const auto& row : *options.rows) text += "  " + row + "\n";
+  return text;
 }
 
 std::vector<const Benchmark*> chosen(const Options& options) {

@@ -9,13 +9,18 @@
 
 namespace tv::bench {
 
+inline constexpr int kMisuse = 2;  // exit code
+
 struct Parsed {
   std::optional<Options> options;  // nothing: print, and leave with exit_code
-  int exit_code = 0;               // 0 for --help and list, 2 for misuse
+  int exit_code = 0;               // 0 for --help and list, or kMisuse
   std::string out;
   std::string err;
 };
 Parsed parse_command_line(int argc, const char* const* argv);
+
+// For standard error, after all have run and none has had a row that is wanted: the rows that there are.
+std::string no_such_row(const Options& options);
 
 std::vector<const Benchmark*> chosen(const Options& options);
 

@@ -10,21 +10,26 @@ int main(int argc, char** argv) {
   std::fputs(parsed.out.c_str(), stdout);
   std::fputs(parsed.err.c_str(), stderr);
   if (!parsed.options) return parsed.exit_code;
-  bool first = true;
   const auto& options = *parsed.options;
-  if (options.json && options.names.size() > 1) std::fputs("[\n", stdout);
+  bool list = options.json && options.names.size() > 1;
+  bool any = false;
   for (const auto* benchmark : chosen(options)) {
     try {
       auto report = benchmark->run(options);
-      if (!first) std::fputs(options.json ? "," : "\n", stdout);
+      if (report.rows.empty() && !options.only.empty()) continue;
+      std::fputs(any ? options.json ? "," : "\n" : list ? "[\n" : "", stdout);
       std::fputs((options.json ? json(report) : table(report)).c_str(), stdout);
       std::fflush(stdout);
-      first = false;
+      any = true;
     } catch (const std::exception& e) {
       std::fprintf(stderr, "tv-bench: %s: %s\n", benchmark->name, e.what());
       return 1;
     }
   }
-  if (options.json && options.names.size() > 1) std::fputs("]\n", stdout);
+  if (!any) {
+    std::fputs(no_such_row(options).c_str(), stderr);
+    return kMisuse;
+  }
+  if (list) std::fputs("]\n", stdout);
   return 0;
 }

@@ -26,6 +26,7 @@ Report put(const Options& options) {
   Report report{"put", "memcpy into warm shared memory"};
   std::size_t rounds = options.quick ? 1 : 5;
   for (const auto& size : kSizes) {
+    if (!options.wants("put/" + std::string(size.name))) continue;
     std::size_t samples = options.quick ? size.quick_samples : size.samples;
     auto figures = in_a_process("put", [&](std::vector<double>& out) {
       BenchArena arena(16 * size.bytes + 64 * kMiB, 1);

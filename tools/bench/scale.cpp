@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <random>
+#include <set>
 
 #include "shm/fsck.h"
 #include "shm/usage.h"
@@ -70,7 +71,7 @@ double status_mib(const std::string& key) {
 double resident_mib() { return status_mib("VmRSS") - status_mib("RssShmem"); }
 
 // Forked before the objects are made, so that none of the maker's private memory is in it.
-Row supervisor_memory(std::size_t objects) {
+Row supervisor_memory(const std::string& name, std::size_t objects) {
   auto populated = std::make_shared<Populated>(objects);
   auto micro = [](double mib) { return static_cast<std::int64_t>(mib * 1e6); };
   std::vector<Side> sides(2);
@@ -93,7 +94,7 @@ Row supervisor_memory(std::size_t objects) {
   Crew crew("supervisor's memory", std::move(sides), 2);
   crew.round(0, 2, 600s);
   auto found = crew.round(1, 2, 600s);
-  Row row{"scale/supervisor-memory/" + std::to_string(objects), "MiB"};
+  Row row{name, "MiB"};
   double before[] = {static_cast<double>(found[0]) / 1e6}, after[] = {static_cast<double>(found[1]) / 1e6};
   row.ours = summarize(after);
   row.limit = summarize(before);
@@ -109,13 +110,31 @@ Report scale(const Options& options) {
   report.notes.push_back("objects of 64 bytes; hot: the same 1,000 again and again, random: any of all, which cannot stay in the caches");
   report.notes.push_back("supervisor-memory: VmRSS without RssShmem, after fsck, stats and a list of 1,000");
   std::size_t rounds = options.quick ? 1 : 5, samples = options.quick ? 100 : 2000;
+  auto name_of = [](const Operation& operation, std::size_t objects) {
+    return "scale/" + std::string(operation.name) + "/" + std::to_string(objects);
+  };
+  std::string memory = "scale/supervisor-memory/" + std::to_string(scales.back());
+  // An operation is measured at all scales if one is wanted: the least is the limit of the others.
+  std::vector<Operation> operations;
+  std::set<std::string> wanted;
+  for (const auto& operation : kOperations) {
+    auto before = wanted.size();
+    for (auto objects : scales)
+      if (options.wants(name_of(operation, objects))) wanted.insert(name_of(operation, objects));
+    if (wanted.size() > before) operations.push_back(operation);
+  }
+  bool memory_wanted = options.wants(memory);
+  if (operations.empty()) {
+    if (memory_wanted) report.rows.push_back(supervisor_memory(memory, scales.back()));
+    return report;
+  }
   auto figures = in_a_process("scale", [&](std::vector<double>& out) {
     std::vector<std::unique_ptr<Populated>> arenas;
     for (auto objects : scales) {
       arenas.push_back(std::make_unique<Populated>(objects));
       arenas.back()->populate();
     }
-    for (const auto& operation : kOperations) {
+    for (const auto& operation : operations) {
       std::vector<std::vector<double>> times(scales.size());
       for (std::size_t round = 0; round <= rounds; ++round) {
         for (std::size_t i = 0; i < scales.size(); ++i) {
@@ -130,16 +149,17 @@ Report scale(const Options& options) {
     }
   });
   const double* figure = figures.data();
-  for (const auto& operation : kOperations) {
+  for (const auto& operation : operations) {
     std::optional<Summary> first;
     for (auto objects : scales) {
       Summary summary{figure[0], figure[1], static_cast<std::size_t>(figure[2])};
       figure += 3;
       if (!first) first = summary;
-      report.rows.push_back({"scale/" + std::string(operation.name) + "/" + std::to_string(objects), "ns", false, summary, first});
+      auto name = name_of(operation, objects);
+      if (wanted.contains(name)) report.rows.push_back({name, "ns", false, summary, first});
     }
   }
-  report.rows.push_back(supervisor_memory(scales.back()));
+  if (memory_wanted) report.rows.push_back(supervisor_memory(memory, scales.back()));
   return report;
 }
 

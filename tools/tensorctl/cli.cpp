@@ -2,7 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <charconv>
+#include <limits>
 
+#include "config/limits.h"
 #include "config/units.h"
 #include "tools/tensorctl/help.h"
 
@@ -14,11 +17,12 @@ struct KindName {
   std::string_view one;
   std::string_view many;
 };
-constexpr std::array<KindName, 5> kKinds = {{{Kind::kWorker, "worker", "workers"},
+constexpr std::array<KindName, 6> kKinds = {{{Kind::kWorker, "worker", "workers"},
                                              {Kind::kActor, "actor", "actors"},
                                              {Kind::kPool, "pool", "pools"},
                                              {Kind::kObject, "object", "objects"},
-                                             {Kind::kParticipant, "participant", "participants"}}};
+                                             {Kind::kParticipant, "participant", "participants"},
+                                             {Kind::kGroup, "group", "groups"}}};
 
 // "; did you mean "x"?" or what there is.
 std::string hint(const std::string& word, const std::vector<std::string>& known) {
@@ -65,6 +69,23 @@ Nanoseconds parse_age(const std::string& text) {
   if (!age) throw mistake("--older-than: " + age.error().message);
   if (age->count() <= 0) throw mistake("--older-than: expected more than 0, found \"" + text + "\"");
   return *age;
+}
+
+template <class Number>
+Number parse_positive(const std::string& what, const std::string& text) {
+  Number number = 0;
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc() || end != text.data() + text.size() || number == 0)
+    throw mistake(what + ": expected a whole number from 1 to " + std::to_string(std::numeric_limits<Number>::max()) + ", found \"" + text +
+                  "\"");
+  return number;
+}
+
+// Sockets lie in it, whose paths have little room: no daemon can be there.
+void check_runtime_dir(const std::string& path) {
+  if (path.size() > limits::kMaxRuntimeDirBytes)
+    throw mistake("--runtime-dir: the path has " + std::to_string(path.size()) + " bytes, at most " +
+                  std::to_string(limits::kMaxRuntimeDirBytes) + " are possible for a directory with sockets in it");
 }
 
 int parse_signal_or_throw(const std::string& text) {
@@ -120,10 +141,19 @@ class Definition {
     if (!kind_.empty()) options_.kind = parse_kind(plain(kind_), *verb_ == Verb::kList);
     options_.signal = parse_signal_or_throw(plain(signal_));
     if (!options_.save.empty()) check_save(options_.save);
+    check_runtime_dir(options_.runtime_dir);
+    if (limit_) options_.limit = parse_positive<std::uint32_t>("--limit", plain(*limit_));
+    if (letter_) options_.letter = parse_positive<std::uint64_t>("the ID of a dead letter", plain(*letter_));
     if (*verb_ == Verb::kLettersPurge && all_ == (options_.letter != 0))
       throw mistake("dead-letters purge: expected the ID of a letter or --all" + std::string(all_ ? ", not both" : ""));
     if (*verb_ == Verb::kCheckpoint && all_ == !options_.name.empty())
       throw mistake("checkpoint: expected the name of an actor or pool, or --all" + std::string(all_ ? ", not both" : ""));
+    if (*verb_ == Verb::kResetFailed && all_ == !options_.name.empty())
+      throw mistake("reset-failed: expected a NAME or --all" + std::string(all_ ? ", not both" : ""));
+    for (auto& name : options_.names) name = plain(name);
+    if (wait_for_ != "ready" && wait_for_ != "stopped")
+      throw mistake("--for: there is no state \"" + plain(wait_for_) + "\" to wait for" + hint(plain(wait_for_), {"ready", "stopped"}));
+    options_.wait_stopped = wait_for_ == "stopped";
     if (*verb_ == Verb::kList && kind_.empty()) options_.kind = Kind::kObject;  // tensorctl objects
     if (!older_than_.empty()) options_.older_than = parse_age(plain(older_than_));
     bool of_objects = *verb_ == Verb::kList && (options_.named || options_.holders || options_.limit != 0);
@@ -158,20 +188,20 @@ class Definition {
   }
 
   void add_object_options(CLI::App* list, const char* limit, const char* named, const char* holders) {
-    list->add_option("--limit", options_.limit, limit)->check(CLI::PositiveNumber)->type_name("N");
+    list->add_option("--limit", limit_, limit)->type_name("N");
     list->add_flag("--named", options_.named, named);
     list->add_flag("--holders", options_.holders, holders);
   }
 
   void add_looking() {
     verb(app_, "status", "How the daemon is", help::kStatus, Verb::kStatus);
-    auto* list = verb(app_, "list", "Workers, actors, pools, objects or participants", help::kList, Verb::kList);
-    list->add_option("kind", kind_, "workers, actors, pools, objects or participants")->required()->type_name("KIND");
+    auto* list = verb(app_, "list", "Workers, actors, pools, groups, objects or participants", help::kList, Verb::kList);
+    list->add_option("kind", kind_, "workers, actors, pools, groups, objects or participants")->required()->type_name("KIND");
     add_object_options(list, "Objects: at most so many (1000)", "Objects: only those with a name", "Objects: who holds and who made them");
     auto* objects = verb(app_, "objects", "Tensors and other objects: the same as list objects", help::kObjects, Verb::kList);
     add_object_options(objects, "At most so many (1000)", "Only those with a name", "Who holds and who made them");
     auto* describe = verb(app_, "describe", "Everything about one of them", help::kDescribe, Verb::kDescribe);
-    describe->add_option("kind", kind_, "worker, actor, pool or object")->required()->type_name("KIND");
+    describe->add_option("kind", kind_, "worker, actor, pool, group or object")->required()->type_name("KIND");
     describe->add_option("name", options_.name, "Its name; of an object, the name or the handle")->required()->type_name("NAME");
     arena_ = app_.add_subcommand("arena", "The shared memory");
     arena_->footer(std::string(help::kArena));
@@ -183,7 +213,7 @@ class Definition {
     auto* leaks = verb(*arena_, "leaks", "Old objects that no name, state or mail explains", help::kArena, Verb::kArenaLeaks);
     leaks->add_option("--older-than", older_than_, "Younger ones are left out (1min)")->type_name("TIME");
     auto* top = verb(*arena_, "top", "Who has the most, and the largest objects", help::kArena, Verb::kArenaTop);
-    top->add_option("--limit", options_.limit, "So many objects (10)")->check(CLI::PositiveNumber)->type_name("N");
+    top->add_option("--limit", limit_, "So many objects (10)")->type_name("N");
     verb(app_, "version", "Of tensorctl; needs no daemon", help::kVersion, Verb::kVersion);
   }
 
@@ -196,10 +226,7 @@ class Definition {
 
   CLI::App* letter_verb(const char* name, const char* description, Verb v) {
     auto* sub = verb(*letters_, name, description, help::kDeadLetters, v);
-    sub->add_option("id", options_.letter, "Of the letter, as the list has it")
-        ->required(v != Verb::kLettersPurge)
-        ->check(CLI::PositiveNumber)
-        ->type_name("ID");
+    sub->add_option("id", letter_, "Of the letter, as the list has it")->required(v != Verb::kLettersPurge)->type_name("ID");
     return sub;
   }
 
@@ -224,7 +251,7 @@ class Definition {
     cache_->require_subcommand(0, 1);
     auto* list =
         verb(*cache_, "list", "All of them: where they are, who holds them, and how full the cache is", help::kCache, Verb::kCacheList);
-    list->add_option("--limit", options_.limit, "At most so many (1000)")->check(CLI::PositiveNumber)->type_name("N");
+    list->add_option("--limit", limit_, "At most so many (1000)")->type_name("N");
     cache_verb("pin", "Keep a cached one from being evicted", Verb::kCachePin);
     cache_verb("unpin", "Let a pinned one be evicted again", Verb::kCacheUnpin);
     cache_verb("remove", "Take the name away, of a cached or published one", Verb::kCacheRemove);
@@ -233,10 +260,16 @@ class Definition {
   void add_steering() {
     auto* kill = named_verb("kill", "Send a signal to a worker's process", help::kKill, Verb::kKill, "Of the worker");
     kill->add_option("-s,--signal", signal_, "Name or number (KILL)")->type_name("SIGNAL");
-    named_verb("restart", "Restart a worker, actor or pool; a failed or stopped one gets another chance", help::kRestart, Verb::kRestart,
-               "Of the worker, actor or pool");
-    named_verb("stop", "Stop a worker, actor or pool in an orderly way, until it is restarted", help::kStop, Verb::kStop,
-               "Of the worker, actor or pool");
+    named_verb("restart", "Restart a worker, actor, pool or group; a failed or stopped one gets another chance", help::kRestart, Verb::kRestart,
+               "Of the worker, actor, pool or group");
+    named_verb("stop", "Stop a worker, actor, pool or group in an orderly way, until it is restarted", help::kStop, Verb::kStop,
+               "Of the worker, actor, pool or group");
+    auto* reset = verb(app_, "reset-failed", "Start what has been given up, and forgive the deaths before", help::kResetFailed, Verb::kResetFailed);
+    reset->add_option("name", options_.name, "Of the worker, actor, pool or group")->type_name("NAME");
+    reset->add_flag("--all", all_, "All of them");
+    auto* wait = verb(app_, "wait", "Until all of them are ready, or stopped; exit code 1 if not in time", help::kWait, Verb::kWait);
+    wait->add_option("names", options_.names, "Of workers, actors, pools or groups")->required()->type_name("NAME");
+    wait->add_option("--for", wait_for_, "ready or stopped (ready)")->type_name("STATE");
     verb(app_, "shutdown", "End the daemon in an orderly way", help::kShutdown, Verb::kShutdown);
   }
 
@@ -279,7 +312,8 @@ class Definition {
   CLI::App app_;
   Options options_;
   std::optional<Verb> verb_;
-  std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL";
+  std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL", wait_for_ = "ready";
+  std::optional<std::string> limit_, letter_;
   CLI::App* arena_ = nullptr;
   CLI::App* letters_ = nullptr;
   CLI::App* cache_ = nullptr;

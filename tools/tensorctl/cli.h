@@ -41,13 +41,15 @@ enum class Verb {
   kCacheUnpin,
   kCacheRemove,
   kVersion,
+  kResetFailed,
+  kWait,
   kCheckpoint,
   kCheckpointsList,
   kCheckpointsVerify,
   kRestore
 };
 enum class Output { kTable, kWide, kJson };
-enum class Kind { kWorker, kActor, kPool, kObject, kParticipant };
+enum class Kind { kWorker, kActor, kPool, kObject, kParticipant, kGroup };
 
 struct Options {
   Verb verb = Verb::kStatus;
@@ -68,6 +70,8 @@ struct Options {
   std::string save;  // call: file for the tensors of the result
   std::string directory;         // checkpoints list and verify: without a daemon
   std::uint64_t generation = 0;  // restore
+  std::vector<std::string> names;  // wait
+  bool wait_stopped = false;       // wait: for stopped instead of ready
 };
 
 // Either `options`, or what to print and the exit code: help and mistakes end here.

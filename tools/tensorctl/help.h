@@ -25,6 +25,7 @@ Exit codes: 0 done, 1 failed, 2 misuse, 3 not running, 4 no such thing.)";
 inline constexpr std::string_view kStatus = R"(Examples:
   tensorctl status
   tensorctl status -o json | jq -r .health        ok, degraded, starting or stopping
+  tensorctl status -o json | jq -r .problems[]    what shows in no state, such as commits that fail
   tensorctl -r /tmp/try status                    another daemon than this user's default)";
 
 inline constexpr std::string_view kList = R"(Examples:
@@ -74,6 +75,19 @@ inline constexpr std::string_view kRestart = R"(Examples:
 inline constexpr std::string_view kStop = R"(Examples:
   tensorctl stop trainer                          finishes its message, commits; mail waits for restart
   tensorctl stop cpu/0)";
+
+inline constexpr std::string_view kResetFailed = R"(Examples:
+  tensorctl reset-failed trainer                  an actor, pool, worker or group that has been given up is started again
+  tensorctl reset-failed --all
+
+Deaths before are forgotten, of those that have not failed, too.)";
+
+inline constexpr std::string_view kWait = R"(Examples:
+  tensorctl wait trainer classifier --timeout 1min
+  tensorctl wait --for stopped cpu/0
+
+A pool or group is ready when all of its actors are; a worker when it is, whatever its actors are. Exit codes: 0 done, 1 not in time
+(30s unless --timeout says otherwise) or failed for good, 4 no such thing.)";
 
 inline constexpr std::string_view kShutdown = R"(Examples:
   tensorctl shutdown                              like SIGTERM: actors finish and commit, bounded by stop_grace)";

@@ -8,6 +8,7 @@ namespace {
 using A = wire::ActorInfo::Reader;
 using P = wire::PoolInfo::Reader;
 
+std::int64_t failing_since(A r, const Now& now) { return r.getCommitsFailingSinceNs() ? now.realtime_of(r.getCommitsFailingSinceNs()) : 0; }
 std::int64_t last_commit(A r, const Now& now) { return r.getLastCommitNs() ? now.realtime_of(r.getLastCommitNs()) : 0; }
 
 // On disk; nothing for an actor whose commits do not go there.
@@ -17,7 +18,7 @@ Json on_disk(A r, Value value) {
 }
 using C = wire::CheckpointInfo::Reader;
 
-const std::array<Field<A>, 22> kActorFields = {{
+const std::array<Field<A>, 28> kActorFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getName())); }},
     {"type", "TYPE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getType())); }},
     {"worker", "WORKER", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getWorker())); }},
@@ -36,10 +37,24 @@ const std::array<Field<A>, 22> kActorFields = {{
      [](A r, const Now& now) { return Cell{ago_text(last_commit(r, now), now)}; }},
     {"state_bytes", "STATE-SIZE", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getStateBytes()); },
      [](A r, const Now&) { return size_cell(r.getStateBytes()); }},
+    {"commits_failed", "FAILED-COMMITS", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getCommitsFailed()); },
+     [](A r, const Now&) {
+       return Cell{std::to_string(r.getCommitsFailed()), r.getCommitsFailingSinceNs() ? Tone::kBad : Tone::kPlain};
+     }},
+    {"commits_failing_since", "COMMITS-FAIL-SINCE", Show::kDetail, Align::kRight,
+     [](A r, const Now& now) { return time_or_null(failing_since(r, now)); },
+     [](A r, const Now& now) {
+       return Cell{ago_text(failing_since(r, now), now), r.getCommitsFailingSinceNs() ? Tone::kBad : Tone::kPlain};
+     }},
+    {"last_commit_error", "LAST-COMMIT-ERROR", Show::kDetail, Align::kLeft,
+     [](A r, const Now&) { return r.getLastCommitError().size() ? Json(str(r.getLastCommitError())) : Json(); }},
     {"dead_letters", "DEAD-LETTERS", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getDeadLetters()); },
      [](A r, const Now&) {
-       return Cell{std::to_string(r.getDeadLetters()), r.getDeadLetters() ? Tone::kWarning : Tone::kPlain};
+       std::string text = std::to_string(r.getDeadLetters());
+       if (r.getDeadLetters() != 0) text += " (" + std::to_string(r.getDeadLettersKept()) + " in the list)";
+       return Cell{text, r.getDeadLetters() ? Tone::kWarning : Tone::kPlain};
      }},
+    {"dead_letters_kept", nullptr, Show::kJsonOnly, Align::kRight, [](A r, const Now&) { return Json(r.getDeadLettersKept()); }},
     {"expired", "EXPIRED", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getExpired()); }},
     {"cancelled", "CANCELLED", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getCancelled()); }},
     {"generation", "GENERATION", Show::kWide, Align::kRight,
@@ -60,6 +75,8 @@ const std::array<Field<A>, 22> kActorFields = {{
        return Cell{fails ? str(r.getCheckpoint().getError()) : "-", fails ? Tone::kWarning : Tone::kPlain};
      }},
     {"message", "MESSAGE", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getMessage())); }},
+    {"delivery", "DELIVERY", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getDelivery())); }},
+    {"repeated", "REPEATED", Show::kDetail, Align::kRight, [](A r, const Now&) { return Json(r.getRepeated()); }},
 }};
 
 const std::array<Field<P>, 5> kPoolFields = {{

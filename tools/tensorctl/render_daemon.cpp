@@ -47,6 +47,12 @@ Line checkpoints_line(wire::CheckpointSummary::Reader r) {
   return {"checkpoints", {text, r.getFailing() > 0 ? Tone::kWarning : Tone::kPlain}};
 }
 
+Json texts_json(capnp::List<capnp::Text>::Reader texts) {
+  Json list = Json::array();
+  for (auto text : texts) list.push_back(str(text));
+  return list;
+}
+
 Json status_json(wire::Status::Reader r) {
   return {{"health", str(r.getHealth())},
           {"version", str(r.getDaemonVersion())},
@@ -61,6 +67,7 @@ Json status_json(wire::Status::Reader r) {
           {"clients", r.getClients()},
           {"restarts", r.getRestarts()},
           {"malformed", r.getMalformed()},
+          {"problems", texts_json(r.getProblems())},
           {"arena", arena_json(r.getArena())},
           {"checkpoints", checkpoints_json(r)}};
 }
@@ -86,6 +93,7 @@ std::string render(wire::Status::Reader r, const View& view) {
   if (r.hasCheckpoints()) lines.push_back(checkpoints_line(r.getCheckpoints()));
   if (r.getMalformed() > 0 || view.output == Output::kWide)
     lines.push_back({"malformed", {counted(r.getMalformed(), "message") + " dropped", r.getMalformed() ? Tone::kWarning : Tone::kPlain}});
+  for (auto problem : r.getProblems()) lines.push_back({"problem", {str(problem), Tone::kBad}});
   return render_lines(lines, view.screen);
 }
 
@@ -108,14 +116,12 @@ std::string render(wire::ArenaInfo::Reader r, const View& view) {
 std::string render(wire::FsckInfo::Reader r, const View& view) {
   auto problems = r.getProblems();
   if (view.output == Output::kJson) {
-    Json list = Json::array();
-    for (auto problem : problems) list.push_back(str(problem));
     return json_text({{"ok", problems.size() == 0},
                       {"objects", r.getObjects()},
                       {"blocks", r.getBlocks()},
                       {"rings", r.getRings()},
                       {"unread_bytes", r.getUnreadBytes()},
-                      {"problems", list}});
+                      {"problems", texts_json(problems)}});
   }
   std::string out;
   for (auto problem : problems) out += "problem: " + printable(str(problem)) + "\n";

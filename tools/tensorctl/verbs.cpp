@@ -85,6 +85,9 @@ Text list(Admin& admin, const Options& options, const View& view) {
       return admin.ask(
           Which::PARTICIPANTS, [](Request r) { r.setListParticipants(); },
           [&](Reply r) -> Text { return render(r.getParticipants(), view); });
+    case Kind::kGroup:
+      return admin.ask(
+          Which::GROUPS, [](Request r) { r.setListGroups(); }, [&](Reply r) -> Text { return render(r.getGroups(), view); });
     case Kind::kObject:
       break;
   }
@@ -130,6 +133,12 @@ Text describe_verb(Admin& admin, const Options& options, const View& view) {
           });
     case Kind::kObject:
       return describe_object(admin, options, view);
+    case Kind::kGroup:
+      return admin.ask(
+          Which::GROUPS, [](Request r) { r.setListGroups(); },
+          [&](Reply r) -> Text {
+            return with_name("group", options.name, r.getGroups(), [&](wire::GroupInfo::Reader group) -> Text { return describe(group, view); });
+          });
     default:
       break;
   }
@@ -152,6 +161,8 @@ std::vector<std::string> known_names(Admin& admin, bool workers_only) {
       Which::POOLS, [](Request r) { r.setListPools(); }, [&](Reply r) -> Text { return take(r.getPools()); });
   (void)admin.ask(
       Which::ACTORS, [](Request r) { r.setListActors(); }, [&](Reply r) -> Text { return take(r.getActors()); });
+  (void)admin.ask(
+      Which::GROUPS, [](Request r) { r.setListGroups(); }, [&](Reply r) -> Text { return take(r.getGroups()); });
   return names;
 }
 
@@ -202,6 +213,8 @@ Text order(Admin& admin, const Options& options, const View& view) {
         return r.setStop(options.name);
       case Verb::kShutdown:
         return r.setShutdown();
+      case Verb::kResetFailed:
+        return r.setResetFailed(options.name);
       default:
         break;
     }
@@ -288,6 +301,7 @@ Outcome run(const Options& options, const View& view) {
   if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
   if (options.verb == Verb::kCall) return run_call(options);
   if (options.verb >= Verb::kCheckpoint) return run_checkpoints(options, view);
+  if (options.verb == Verb::kWait) return run_wait(options, view);
   auto deadline = Deadline::in(options.timeout.value_or(kAdminTimeout));
   auto client = ipc::AdminClient::connect(runtime_dir_of(options));
   if (!client) return not_connected(client.error());

@@ -1,0 +1,60 @@
+#include "supervisor/oom_kills.h"
+
+#include <unistd.h>
+
+#include <charconv>
+
+#include "config/fd.h"
+
+namespace tv::supervisor {
+namespace {
+
+constexpr std::size_t kMaxBytes = std::size_t{64} << 10;
+
+// The rest of the first line that begins with `word`.
+std::optional<std::string_view> line_behind(std::string_view text, std::string_view word) {
+  while (!text.empty()) {
+    auto end = text.find('\n');
+    auto line = text.substr(0, end);
+    if (line.starts_with(word)) return line.substr(word.size());
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> oom_kills_in(std::string_view text) {
+  auto number = line_behind(text, "oom_kill ");
+  if (!number) return std::nullopt;
+  std::uint64_t count = 0;
+  auto [end, error] = std::from_chars(number->data(), number->data() + number->size(), count);
+  if (error != std::errc{} || end != number->data() + number->size()) return std::nullopt;
+  return count;
+}
+
+std::string cgroup_in(std::string_view text) {
+  auto path = line_behind(text, "0::");
+  return path ? std::string(*path) : "";
+}
+
+OomKills OomKills::of_this_process() {
+  auto own = read_file("/proc/self/cgroup", kMaxBytes);
+  std::string events = "/sys/fs/cgroup" + (own ? cgroup_in(*own) : "") + "/memory.events";
+  return OomKills(::access(events.c_str(), R_OK) == 0 ? events : "/proc/vmstat");
+}
+
+std::optional<std::uint64_t> OomKills::count() const {
+  auto text = read_file(path_, kMaxBytes);
+  return text ? oom_kills_in(*text) : std::nullopt;
+}
+
+bool OomKills::another() {
+  auto now = count();
+  if (!now || *now <= seen_) return false;
+  ++seen_;
+  return true;
+}
+
+}  // namespace tv::supervisor

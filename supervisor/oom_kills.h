@@ -1,0 +1,34 @@
+// Whether the kernel's OOM killer was at work: its count of kills among the processes of our cgroup.
+//
+// The kernel reports such a death as SIGKILL and says nothing of who sent it; what tells is that the count has grown. One thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tv::supervisor {
+
+class OomKills {
+ public:
+  // memory.events of the process's own cgroup (version 2), else /proc/vmstat, which counts for the whole machine.
+  static OomKills of_this_process();
+  explicit OomKills(std::string path) : path_(std::move(path)), seen_(count().value_or(0)) {}
+
+  // One more than was known of? Each kill is told once.
+  bool another();
+
+ private:
+  std::optional<std::uint64_t> count() const;
+
+  std::string path_;
+  std::uint64_t seen_ = 0;
+};
+
+// The value of "oom_kill N" in `text`, lines of a word and a number.
+std::optional<std::uint64_t> oom_kills_in(std::string_view text);
+// The path of the cgroup in /proc/self/cgroup of version 2, "/system.slice/x.service"; empty: there is none.
+std::string cgroup_in(std::string_view text);
+
+}  // namespace tv::supervisor

@@ -1,0 +1,104 @@
+// tensorctl wait: looks at the daemon again and again, since it tells nobody of changes, until what is waited for has come or cannot come.
+#include <time.h>
+
+#include <functional>
+#include <map>
+
+#include "config/units.h"
+#include "ipc/admin_client.h"
+#include "tools/tensorctl/render.h"
+#include "tools/tensorctl/verbs.h"
+
+namespace tv::ctl {
+namespace {
+
+constexpr Nanoseconds kPatience = 30s;
+constexpr Nanoseconds kPause = 50ms;  // between two looks: what a person does not notice, and what costs a daemon nothing
+
+// The states of all that has a name; of a worker's group of processes and of a pool, all of them.
+using States = std::map<std::string, std::vector<std::string>>;
+
+Result<void> look(ipc::AdminClient& client, Deadline deadline, void (*fill)(wire::AdminRequest::Builder), wire::AdminReply::Which expected,
+                  const std::function<void(wire::AdminReply::Reader)>& use) {
+  auto message = TV_TRY(client.request(fill, deadline.left()));
+  return ipc::guard([&]() -> Result<void> {
+    auto reply = message.root<wire::AdminReply>();
+    if (reply.which() != expected) return Error{Errc::kProtocol, "the daemon answered another question than was asked; is it of another version?"};
+    use(reply);
+    return {};
+  });
+}
+
+// Workers first, where a name is one's and an actor's: as kill, restart and stop take it.
+Result<States> states_of(ipc::AdminClient& client, Deadline deadline) {
+  using Which = wire::AdminReply::Which;
+  States workers, others;
+  TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListWorkers(); }, Which::WORKERS, [&](wire::AdminReply::Reader r) {
+    for (auto worker : r.getWorkers()) {
+      std::string name = str(worker.getName());
+      workers[name].push_back(str(worker.getState()));
+      if (auto slash = name.rfind('/'); slash != std::string::npos) workers[name.substr(0, slash)].push_back(str(worker.getState()));
+    }
+  }));
+  TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListActors(); }, Which::ACTORS, [&](wire::AdminReply::Reader r) {
+    for (auto actor : r.getActors()) {
+      others[str(actor.getName())].push_back(str(actor.getState()));
+      if (actor.getPool().size() != 0) others[str(actor.getPool())].push_back(str(actor.getState()));
+    }
+  }));
+  TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListGroups(); }, Which::GROUPS, [&](wire::AdminReply::Reader r) {
+    for (auto group : r.getGroups()) others[str(group.getName())].push_back(str(group.getState()));
+  }));
+  workers.insert(others.begin(), others.end());
+  return workers;
+}
+
+// The first that is not yet as it should be: its name and state.
+struct Lagging {
+  std::string name;
+  std::string state;
+};
+Result<std::optional<Lagging>> lagging(const States& states, const Options& options) {
+  std::optional<Lagging> first;
+  for (const auto& name : options.names) {
+    auto found = states.find(name);
+    if (found == states.end()) {
+      std::vector<std::string> known;
+      for (const auto& [each, state] : states) known.push_back(each);
+      auto near = config::nearest(name, known);
+      return Error{Errc::kNotFound, "no worker, actor, pool or group is called \"" + printable(name) + "\"" +
+                                        (near.empty() ? "" : "; did you mean \"" + near + "\"?")};
+    }
+    for (const auto& state : found->second) {
+      bool there = options.wait_stopped ? state == "stopped" || state == "failed" : state == "ready";
+      if (!there && !first) first = Lagging{name, state};
+    }
+  }
+  return first;
+}
+
+}  // namespace
+
+Outcome run_wait(const Options& options, const View& view) {
+  auto patience = options.timeout.value_or(kPatience);
+  auto deadline = Deadline::in(patience);
+  auto client = ipc::AdminClient::connect(runtime_dir_of(options));
+  if (!client) return not_connected(client.error());
+  const char* wanted = options.wait_stopped ? "stopped" : "ready";
+  for (std::string last = "not looked at yet";;) {
+    auto states = states_of(*client, deadline);
+    if (!states) {
+      if (states.error().code != Errc::kDeadlineExceeded) return failed(states.error());
+      return {kFailed, "", "not " + std::string(wanted) + " within " + config::format_duration(patience) + ": " + last};
+    }
+    auto late = lagging(*states, options);
+    if (!late) return failed(late.error());
+    if (!*late) return {kDone, render_done(std::string("all ") + wanted, view), ""};
+    last = "\"" + (*late)->name + "\" is " + (*late)->state;
+    if (deadline.left() <= kPause) return {kFailed, "", "not " + std::string(wanted) + " within " + config::format_duration(patience) + ": " + last};
+    timespec pause{0, kPause.count()};
+    ::nanosleep(&pause, nullptr);
+  }
+}
+
+}  // namespace tv::ctl
