@@ -283,6 +283,7 @@ TEST_CASE("commits that come faster than the disk takes them are skipped and cou
   DaemonProcess daemon(config(kept, "commits=300,bytes=10000"));
   daemon.wait_ready();
   wait_durable(daemon, "a", 300);
+  wait_durable(daemon, "p/0", 300);
   auto a = checkpoint(daemon, "a");
   CHECK(a.commits == 300);
   CHECK(a.commit == 300);
