@@ -229,9 +229,9 @@ Result<std::optional<Record>> RingReader::next() {
 }
 
 bool RingReader::linger(bool rest) const {
-  constexpr int kLooks = 32;
+  constexpr int kLooks = 100, kRest = 96;
   if (rest && tail_seen_ == scan_)
-    for (int i = 0; i < 3 * kLooks; ++i) pause_cpu();
+    for (int i = 0; i < kRest; ++i) pause_cpu();
   for (int look = 0; look < kLooks; ++look) {
     if (tail_seen_ != scan_ || cursors_->tail.load(std::memory_order_relaxed) != scan_) return true;
     pause_cpu();

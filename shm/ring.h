@@ -91,8 +91,8 @@ class RingReader {
   // kCorrupt when the ring holds what no correct sender writes: its unread content has been skipped then.
   Result<std::optional<Record>> next();
 
-  // Looks for a record for about a microsecond, after a rest of a few if asked for: whether next() would find one. Between messages
-  // of a stream this is cheaper than a doorbell, whose bit its sender would have to set again; where the sender has no core of its own it is
+  // Looks for a record for a few microseconds, after a rest of as many if asked for: whether next() would find one. Between messages
+  // of a stream, and while an answer is on its way, this is cheaper than a doorbell, whose bit its sender would have to set again; where the sender has no core of its own it is
   // a waste. The rest is for a reader that is faster than the writer: each look takes cache lines from the writer, so few looks that find
   // several records are better than one for each.
   bool linger(bool rest = false) const;

@@ -60,6 +60,22 @@ TEST_CASE("records of every size come out in order, across the ring's end", "[sh
   REQUIRE(is_empty(reader));
 }
 
+TEST_CASE("a reader that lingers finds what is there and what comes meanwhile, and gives up when nothing comes", "[shm]") {
+  test::ArenaFixture fixture(16 * test::kMiB, 16 << 10);
+  auto writer = *RingWriter::open(fixture.arena, 1, 2);
+  RingReader reader(fixture.arena, 1, 2);
+  CHECK_FALSE(reader.linger());
+  CHECK_FALSE(reader.linger(true));
+  send(writer, 1, 1);
+  send(writer, 2, 1);
+  CHECK(reader.linger());
+  CHECK(reader.linger(true));
+  CHECK(value_of(take(reader)) == 1);
+  CHECK(reader.linger(true));  // read ahead of what has been looked at already
+  CHECK(value_of(take(reader)) == 2);
+  CHECK_FALSE(reader.linger());
+}
+
 TEST_CASE("the largest record fits wherever the cursor stands, and a larger one is refused with the limit", "[shm]") {
   test::ArenaFixture fixture(16 * test::kMiB, 16 << 10);
   auto writer = *RingWriter::open(fixture.arena, 1, 2);
