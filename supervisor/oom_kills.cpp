@@ -1,7 +1,5 @@
 #include "supervisor/oom_kills.h"
 
-#include <unistd.h>
-
 #include <charconv>
 
 #include "config/fd.h"
@@ -41,8 +39,7 @@ std::string cgroup_in(std::string_view text) {
 
 OomKills OomKills::of_this_process() {
   auto own = read_file("/proc/self/cgroup", kMaxBytes);
-  std::string events = "/sys/fs/cgroup" + (own ? cgroup_in(*own) : "") + "/memory.events";
-  return OomKills(::access(events.c_str(), R_OK) == 0 ? events : "/proc/vmstat");
+  return OomKills("/sys/fs/cgroup" + (own ? cgroup_in(*own) : "") + "/memory.events");
 }
 
 std::optional<std::uint64_t> OomKills::count() const {

@@ -12,7 +12,8 @@ namespace tv::supervisor {
 
 class OomKills {
  public:
-  // memory.events of the process's own cgroup (version 2), else /proc/vmstat, which counts for the whole machine.
+  // memory.events of the process's own cgroup. Where there is none (version 1, or the root) no death is said to be one: the machine's own
+  // count (/proc/vmstat) grows by kills of others, too, and would name the wrong cause.
   static OomKills of_this_process();
   explicit OomKills(std::string path) : path_(std::move(path)), seen_(count().value_or(0)) {}
 
