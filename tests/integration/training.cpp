@@ -12,7 +12,8 @@ namespace {
 
 std::string trainer_config(const std::string& name, const std::string& worker) {
   return "[[actor]]\nname = \"" + name + "\"\ntype = \"test.trainer\"\nplugin = \"" + plugin("trainer") + "\"\nworker = \"" + worker +
-         "\"\n\n";
+         // A death between a commit and the cursor's move would train a message twice else. Three deaths may hit one message.
+         "\"\ndelivery = \"effectively_once\"\nmax_deliveries = 8\n\n";
 }
 
 // What the trainer has published last; -1 before the first.
