@@ -171,6 +171,10 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
       arguments[2].setTensor(shm::Handle::make(18, 1).bits());
       return;
     }
+    case Which::CHECKPOINT:
+    case Which::LIST_CHECKPOINTS:
+    case Which::RESTORE_CHECKPOINT:
+      return fail(reply, Errc::kUnavailable, "no checkpoints are kept; see [checkpoints]");
     case Which::REPLAY_DEAD_LETTER:
       return reply.setDone("sent again");
     case Which::PURGE_DEAD_LETTERS:

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,18 +97,15 @@ void ChildProcess::signal(int number) const {
   if (pid_ > 0) ::kill(pid_, number);
 }
 
-std::optional<int> ChildProcess::poll() {
+int ChildProcess::wait(Nanoseconds patience) {
+  Fd end(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  if (!end) throw Failure(system_error("pidfd_open", errno).message);
+  if (!must(wait_readable(end.get(), Deadline::in(patience)))) throw Failure("process " + std::to_string(pid_) + " does not end");
   int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
+  ::waitpid(pid_, &status, 0);
   ::kill(-pid_, SIGKILL);  // what it may have left
   pid_ = -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-int ChildProcess::wait(Nanoseconds patience) {
-  for (Deadline deadline = Deadline::in(patience); !deadline.passed(); ::usleep(1000))
-    if (auto status = poll()) return *status;
-  throw Failure("process " + std::to_string(pid_) + " does not end");
 }
 
 DaemonProcess::DaemonProcess(const WorkDir& dir, const std::string& name, const std::string& config)

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +32,6 @@ class ChildProcess {
   void signal(int number) const;
 
  private:
-  std::optional<int> poll();
   pid_t pid_ = -1;
 };
 
