@@ -18,4 +18,10 @@ inline std::string counter_config(int workers = 1, const std::string& worker_ext
   return base_config(workers, worker_extra) + actor_config("counter", "test.counter");
 }
 
+// The same with a counter that counts each message once: at_least_once counts one again if its worker is killed after the answer and before
+// the message is marked as read.
+inline std::string exact_counter_config(int workers = 1, const std::string& worker_extra = "") {
+  return base_config(workers, worker_extra) + actor_config("counter", "test.counter", "delivery = \"effectively_once\"");
+}
+
 }  // namespace tv::test

@@ -6,7 +6,7 @@ using namespace tv;
 using namespace tv::test;
 
 TEST_CASE("a killed worker comes back with its actors' state, and the cause is in the log and the list", "[integration]") {
-  Daemon daemon({.config = counter_config()});
+  Daemon daemon({.config = exact_counter_config()});
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
   REQUIRE(*counter.call(Counter::add, 5).get(10s) == 5);
@@ -98,7 +98,7 @@ TEST_CASE("an actor that keeps crashing is given up, its callers are told, its w
 }
 
 TEST_CASE("a killed zygote is replaced, and workers can still be restarted", "[integration]") {
-  Daemon daemon({.config = counter_config()});
+  Daemon daemon({.config = exact_counter_config()});
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
   REQUIRE(*counter.call(Counter::add, 5).get(10s) == 5);
@@ -116,7 +116,7 @@ TEST_CASE("a killed zygote is replaced, and workers can still be restarted", "[i
 }
 
 TEST_CASE("a spare takes the place of a killed worker, and another one is parked", "[integration]") {
-  Daemon daemon({.config = "[supervisor]\nlog_level = \"debug\"\n" + counter_config(1, "spares = 1")});
+  Daemon daemon({.config = "[supervisor]\nlog_level = \"debug\"\n" + exact_counter_config(1, "spares = 1")});
   auto parked = [&daemon](int pid) { return daemon.logged("event=\"spare parked\" group=cpu pid=" + std::to_string(pid) + "\n"); };
   auto spares = [&daemon] {
     std::string log = daemon.log();
