@@ -11,8 +11,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
+#include <string>
 
 #include "config/log.h"
+#include "config/process_names.h"
 
 namespace tv::supervisor {
 namespace {
@@ -39,14 +41,26 @@ std::vector<pid_t> listed_children() {
   return pids;
 }
 
+// One that unmaps a dead worker's memory, which is nobody's orphan; also when it has ended and is not reaped yet.
+bool is_memory_holder(pid_t pid) {
+  std::string name;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
+  return name == kMemoryHolderName;
+}
+
+void report_stranger(const char* event, pid_t pid, bool expected, const siginfo_t& info) {
+  log::event(expected ? log::Level::kDebug : log::Level::kInfo, event, {{"pid", pid}, {"cause", cause_of(info).text}});
+}
+
 // REQUIRES that it is our child and that nobody else reaps it: then the number cannot be another's.
 void kill_stranger(pid_t pid) {
+  bool expected = is_memory_holder(pid);
   auto pidfd = open_pidfd(pid);
   if (!pidfd || ::kill(pid, SIGKILL) != 0) return;
   auto ended = wait_readable(pidfd->get(), Deadline::in(kStrangerPatience));
   siginfo_t info{};
   if (!ended || !*ended || wait_for(P_PID, static_cast<id_t>(pid), info, WEXITED | WNOHANG) != 0) return;
-  log::info("orphan ended", {{"pid", pid}, {"cause", cause_of(info).text}});
+  report_stranger("orphan ended", pid, expected, info);
 }
 
 }  // namespace
@@ -158,8 +172,9 @@ void Children::sweep() {
     if (wait_for(P_ALL, 0, info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
     if (known_.contains(info.si_pid) || forks_ > 0) return;
     pid_t pid = info.si_pid;
+    bool expected = is_memory_holder(pid);
     if (wait_for(P_PID, static_cast<id_t>(pid), info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
-    log::info("orphan reaped", {{"pid", pid}, {"cause", cause_of(info).text}});
+    report_stranger("orphan reaped", pid, expected, info);
   }
   sweep_later();
 }

@@ -10,6 +10,7 @@
 #include "config/log.h"
 #include "shm/fault_note.h"
 #include "worker/control_link.h"
+#include "worker/memory_holder.h"
 #include "worker/parked.h"
 #include "worker/runtime.h"
 
@@ -132,6 +133,7 @@ int work_as(Duty& duty, int socket, shm::ArenaFds arena, const Equipment& equipm
 }  // namespace
 
 int run_worker(Fd socket, const Equipment& equipment) {
+  if (auto holder = start_memory_holder(); !holder) log::warning("restarts will take longer", {{"cause", holder.error().message}});
   auto assigned = wait_for_assignment(socket.get());
   if (!assigned) {
     // The quiet end of a spare that nobody needs.
