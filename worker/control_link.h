@@ -44,6 +44,7 @@ class ControlLink final : public ControlPort {
   void ready() override;
   void actor_stopped(ActorId actor) override;
   void stopping() override;
+  void health(ActorId actor, const Health& health) override;
   // The worker leaves with exit code 78, for this reason.
   void cannot_work(const Error& why);
   Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline deadline) override;
