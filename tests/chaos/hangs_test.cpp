@@ -127,7 +127,25 @@ TEST_CASE("a worker that hangs can be given up by the table of causes", "[hangs]
   CHECK(daemon.stop() == 0);
 }
 
-TEST_CASE("a crash writes down where it was", "[hangs]") {
+TEST_CASE("a method that crashes is written down, in the thread that crashed", "[hangs]") {
+  struct Crash {
+    const char *how, *signal, *where;
+  };
+  for (const auto& crash : {Crash{"null", "SIGSEGV", "HangerActor::write_to_nothing+"}, Crash{"abort", "SIGABRT", "HangerActor::crash_once+"}}) {
+    Daemon daemon(options(workers("30s") + actor("a", "cpu/0")));
+    auto client = daemon.connect();
+    CHECK(answer_of(client->actor<Hanger>("a")->call_with(kPatient, Hanger::crash_once, std::string(crash.how))) == 2u);
+    auto stacks = stacks_in(daemon.log());
+    INFO(daemon.log());
+    CHECK(has(stacks, std::string("upon ") + crash.signal));
+    CHECK(has(stacks, crash.where));
+    CHECK_FALSE(has(stacks, "ControlLink::run+"));
+    CHECK(has(daemon.worker("cpu/0").last_death, std::string("killed by ") + crash.signal));
+    CHECK(daemon.stop() == 0);
+  }
+}
+
+TEST_CASE("somebody else's SIGABRT makes a worker write down every thread", "[hangs]") {
   Daemon daemon(options(workers("30s") + actor("a", "cpu/0")));
   daemon.kill_worker("cpu/0", SIGABRT);
   wait_for_incarnation(daemon, "cpu/0", 2);
@@ -135,6 +153,7 @@ TEST_CASE("a crash writes down where it was", "[hangs]") {
   INFO(daemon.log());
   CHECK(has(stacks, "upon SIGABRT"));
   CHECK(has(stacks, "tv::worker::Runtime::run+"));
+  CHECK(has(stacks, "tv::worker::ControlLink::run+"));
   CHECK(daemon.worker("cpu/0").last_death == "killed by SIGABRT");
   CHECK(daemon.stop() == 0);
 }

@@ -1,6 +1,7 @@
 #include "tests/support/plugins/hanger.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <stdexcept>
 #include <thread>
 
@@ -45,14 +46,21 @@ class HangerActor final : public Actor {
     return context_.incarnation();
   }
   void set_health(std::string health) { health_ = health; }
+  std::uint32_t crash_once(std::string how) {
+    if (context_.incarnation() == 1) how == "abort" ? std::abort() : write_to_nothing();
+    return context_.incarnation();
+  }
 
  private:
   [[noreturn, gnu::noinline]] void spin_for_ever() {
     for (;;) turns_ = turns_ + 1;
   }
 
+  [[gnu::noinline]] void write_to_nothing() { *nowhere_ = 1; }
+
   Context& context_;
   std::string health_;
+  volatile int* nowhere_ = nullptr;
   std::int64_t total_ = 0;
   volatile std::uint64_t turns_ = 0;
 };
@@ -67,5 +75,6 @@ TV_PLUGIN(registry) {
       .method(Hanger::spin_once, &HangerActor::spin_once)
       .method(Hanger::compute, &HangerActor::compute)
       .method(Hanger::wait_for, &HangerActor::wait_for)
+      .method(Hanger::crash_once, &HangerActor::crash_once)
       .method(Hanger::set_health, &HangerActor::set_health);
 }

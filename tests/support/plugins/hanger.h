@@ -20,6 +20,8 @@ struct Hanger {
   // Waits for the answer of compute() of another.
   static constexpr Method<Hanger, std::uint32_t(std::string, std::int64_t)> wait_for{"wait_for"};
   static constexpr Method<Hanger, void(std::string)> set_health{"set_health"};
+  // In its first incarnation: "null" writes to address 0, "abort" calls abort().
+  static constexpr Method<Hanger, std::uint32_t(std::string)> crash_once{"crash_once"};
 };
 
 }  // namespace tv::test
