@@ -87,4 +87,18 @@ std::string process_state(pid_t pid) {
   return words;
 }
 
+// Lines such as "[<0>] futex_wait+0x6c/0x120".
+std::string kernel_stack(pid_t pid) {
+  constexpr int kMostFrames = 16;
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stack");
+  std::string line, stack;
+  for (int n = 0; n < kMostFrames && std::getline(file, line); ++n) {
+    auto name = line.find(' ');
+    if (name == std::string::npos) break;
+    auto end = line.find('+', name);
+    stack += (stack.empty() ? "" : " < ") + printable(line.substr(name + 1, end == std::string::npos ? end : end - name - 1), kMaxMethod);
+  }
+  return stack;
+}
+
 }  // namespace tv::supervisor

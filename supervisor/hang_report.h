@@ -25,4 +25,7 @@ std::string place_of(const shm::Directory& directory, ParticipantId worker, cons
 // "stopped (SIGSTOP)", "asleep, in the kernel at futex_wait_queue", "running"; empty when there is no such process.
 std::string process_state(pid_t pid);
 
+// The kernel's part of its first thread's stack, "futex_wait < do_futex < ..."; empty where we may not read that (only root may).
+std::string kernel_stack(pid_t pid);
+
 }  // namespace tv::supervisor

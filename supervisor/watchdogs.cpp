@@ -69,6 +69,7 @@ void Watchdogs::kill(std::size_t worker) {
   log::error("worker does not end", {{"worker", config_.workers[worker].name},
                                      {"pid", watched.pid},
                                      {"process", process_state(watched.pid)},
+                                     {"kernel_stack", kernel_stack(watched.pid)},
                                      {"next", "SIGKILL"}});
   strike_(worker, SIGKILL, watched.why);
 }
