@@ -250,7 +250,8 @@ constexpr Key<Actor> kActorKeys[] = {
     {"delivery", [](const Value& value, Actor& out) { read_delivery(value, out.delivery); }},
     {"max_deliveries", [](const Value& value, Actor& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Actor& out) { read_args(value, out.args); }},
-    {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},    {"health", [](const Value& value, Actor& out) { read_health(value, out.health); }, {}, health_leaves},
+    {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},
+    {"health", [](const Value& value, Actor& out) { read_health(value, out.health); }, {}, health_leaves},
 };
 
 constexpr Key<Pool> kPoolKeys[] = {
@@ -267,7 +268,8 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"delivery", [](const Value& value, Pool& out) { read_delivery(value, out.delivery); }},
     {"max_deliveries", [](const Value& value, Pool& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
-    {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},    {"health", [](const Value& value, Pool& out) { read_health(value, out.health); }, {}, health_leaves},
+    {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},
+    {"health", [](const Value& value, Pool& out) { read_health(value, out.health); }, {}, health_leaves},
 };
 
 template <class T, std::size_t N>

@@ -1,7 +1,7 @@
 // Heartbeat: ParticipantSlot::beat, which moves with each turn of a worker's loop and tells the supervisor that the loop is not stuck.
 //
-// It belongs to one thread of a process, the one that executes actors: beat() on any other does nothing. What waits on that thread for others, for
-// a bounded time, beats each time it looks again: waiting is no hang.
+// It belongs to one thread of a process, the one that executes actors: beat() on any other does nothing. What waits on that thread for
+// others, for a bounded time, beats each time it looks again: waiting is no hang.
 #pragma once
 
 #include "config/clock.h"

@@ -42,13 +42,20 @@ std::string first_line(const std::string& path) {
 
 std::string state_in_words(char state) {
   switch (state) {
-    case 'R': return "running";
-    case 'S': return "asleep";
-    case 'D': return "waiting for a disk or a device, where no signal reaches it";
-    case 'T': return "stopped (SIGSTOP)";
-    case 't': return "stopped by a debugger";
-    case 'Z': return "ended";
-    default: return std::string("in state ") + state;
+    case 'R':
+      return "running";
+    case 'S':
+      return "asleep";
+    case 'D':
+      return "waiting for a disk or a device, where no signal reaches it";
+    case 'T':
+      return "stopped (SIGSTOP)";
+    case 't':
+      return "stopped by a debugger";
+    case 'Z':
+      return "ended";
+    default:
+      return std::string("in state ") + state;
   }
 }
 
@@ -66,10 +73,14 @@ std::string place_of(const shm::Directory& directory, ParticipantId worker, cons
   if (busy.actor == kNoActor) return "in no actor's code";
   std::string actor = "in actor \"" + std::string(directory.actor_name(busy.actor)) + "\"";
   switch (busy.running.doing) {
-    case shm::Doing::kStart: return actor + ", on_start";
-    case shm::Doing::kStop: return actor + ", on_stop";
-    case shm::Doing::kHealth: return actor + ", on_health";
-    default: break;
+    case shm::Doing::kStart:
+      return actor + ", on_start";
+    case shm::Doing::kStop:
+      return actor + ", on_stop";
+    case shm::Doing::kHealth:
+      return actor + ", on_health";
+    default:
+      break;
   }
   auto method = method_of(*directory.arena(), worker, busy.actor);
   return method.empty() ? actor : actor + ", method " + method;

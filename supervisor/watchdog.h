@@ -1,11 +1,11 @@
-// The watchdog of one worker's loop as a table: (state, what was seen, time) -> state, what is to be done, when to look again. Pure; watchdogs.h
-// does it.
+// The watchdog of one worker's loop as a table: (state, what was seen, time) -> state, what is to be done, when to look again. Pure;
+// watchdogs.h does it.
 //
 //     watching --no beat for half--> asked --no beat for the other half--> aborting --grace--> killed
 //        ^------------- beat ----------+
 //
-// An idle loop sleeps and does not beat: so it is asked first (its doorbell is rung), which costs it one turn. A hang is noticed after one to one
-// and a half times the watchdog.
+// An idle loop sleeps and does not beat: so it is asked first (its doorbell is rung), which costs it one turn. A hang is noticed after one
+// to one and a half times the watchdog.
 #pragma once
 
 #include <cstdint>

@@ -44,10 +44,14 @@ void Watchdogs::look_at(std::size_t worker) {
   auto action = look(watched.watch, limits(worker), sight, monotonic_ns());
   if (watched.watch.state != WatchState::kKilled) arm(worker);
   switch (action) {
-    case WatchAction::kNone: return;
-    case WatchAction::kAsk: return shm::ring_for_dead(arena, participant, kSupervisor);
-    case WatchAction::kAbort: return abort(worker, place_of(directory_, participant, busy));
-    case WatchAction::kKill: return kill(worker);
+    case WatchAction::kNone:
+      return;
+    case WatchAction::kAsk:
+      return shm::ring_for_dead(arena, participant, kSupervisor);
+    case WatchAction::kAbort:
+      return abort(worker, place_of(directory_, participant, busy));
+    case WatchAction::kKill:
+      return kill(worker);
   }
 }
 

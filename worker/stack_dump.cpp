@@ -38,8 +38,8 @@ struct Stack {
 };
 // Of the thread that is being asked.
 Stack asked_stack;
-std::atomic<int> asked_thread{0};   // its number; 0: nobody is asked
-std::atomic<int> answered{0};       // the number of the thread whose stack is whole
+std::atomic<int> asked_thread{0};  // its number; 0: nobody is asked
+std::atomic<int> answered{0};      // the number of the thread whose stack is whole
 
 int asking_signal() { return SIGRTMAX - 3; }
 int this_thread() { return static_cast<int>(::syscall(SYS_gettid)); }
@@ -188,8 +188,8 @@ int list_threads(int* threads, int most) {
 
 void dump(int signal, bool all, const void* context) {
   FixedText head;
-  (head << "stacks of worker \"" << name << "\", pid ").number(static_cast<std::uint64_t>(::getpid())) << ", upon SIG"
-                                                                                                      << (::sigabbrev_np(signal) ?: "?");
+  (head << "stacks of worker \"" << name << "\", pid ").number(static_cast<std::uint64_t>(::getpid()))
+      << ", upon SIG" << (::sigabbrev_np(signal) ?: "?");
   write_line(head);
   int self = this_thread();
   static Stack own;

@@ -138,9 +138,12 @@ class Maps {
 std::uint64_t read_hex(const char*& at) {
   std::uint64_t n = 0;
   for (;; ++at) {
-    if (is_digit(*at)) n = n * 16 + static_cast<std::uint64_t>(*at - '0');
-    else if (*at >= 'a' && *at <= 'f') n = n * 16 + static_cast<std::uint64_t>(*at - 'a' + 10);
-    else return n;
+    if (is_digit(*at))
+      n = n * 16 + static_cast<std::uint64_t>(*at - '0');
+    else if (*at >= 'a' && *at <= 'f')
+      n = n * 16 + static_cast<std::uint64_t>(*at - 'a' + 10);
+    else
+      return n;
   }
 }
 

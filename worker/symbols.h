@@ -1,5 +1,5 @@
-// Names of addresses in this process, for signal handlers: async-signal-safe, by system calls and the files of the loaded modules alone, so that
-// neither a lock of the dynamic linker nor one of malloc can be in the way. Any thread.
+// Names of addresses in this process, for signal handlers: async-signal-safe, by system calls and the files of the loaded modules alone, so
+// that neither a lock of the dynamic linker nor one of malloc can be in the way. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,8 @@ class FixedText {
   std::size_t size_ = 0;
 };
 
-// "tv::test::(anonymous namespace)::CounterActor::spin": the qualified name in a mangled one, without its arguments. A name that is more than names
-// in names (an operator, a template's arguments of kinds that are not understood here) is given as it is.
+// "tv::test::(anonymous namespace)::CounterActor::spin": the qualified name in a mangled one, without its arguments. A name that is more
+// than names in names (an operator, a template's arguments of kinds that are not understood here) is given as it is.
 void write_readable_name(const char* mangled, FixedText& out);
 
 // "ns::Class::method+0x1c in libplugin.so", or "libplugin.so+0x1234" where nothing has a name there. Finds what the module's file calls it,

@@ -131,7 +131,8 @@ TEST_CASE("a method that crashes is written down, in the thread that crashed", "
   struct Crash {
     const char *how, *signal, *where;
   };
-  for (const auto& crash : {Crash{"null", "SIGSEGV", "HangerActor::write_to_nothing+"}, Crash{"abort", "SIGABRT", "HangerActor::crash_once+"}}) {
+  for (const auto& crash :
+       {Crash{"null", "SIGSEGV", "HangerActor::write_to_nothing+"}, Crash{"abort", "SIGABRT", "HangerActor::crash_once+"}}) {
     Daemon daemon(options(workers("30s") + actor("a", "cpu/0")));
     auto client = daemon.connect();
     CHECK(answer_of(client->actor<Hanger>("a")->call_with(kPatient, Hanger::crash_once, std::string(crash.how))) == 2u);
@@ -159,7 +160,8 @@ TEST_CASE("somebody else's SIGABRT makes a worker write down every thread", "[ha
 }
 
 TEST_CASE("an actor's own check shows in status, lists and exit codes, until it is well again", "[health]") {
-  Daemon daemon(options(workers("30s") + actor("a", "cpu/0", "health = { period = \"10ms\", failures = 2 }\nargs = { health = \"unhealthy\" }") +
+  Daemon daemon(options(workers("30s") +
+                        actor("a", "cpu/0", "health = { period = \"10ms\", failures = 2 }\nargs = { health = \"unhealthy\" }") +
                         actor("b", "cpu/1")));
   daemon.wait_until("it is unhealthy", [&] { return daemon.tensorctl({"health", "a"}).status == 1; });
   CHECK(daemon.tensorctl({"health", "a"}).out == "a unhealthy\n");
@@ -184,14 +186,17 @@ TEST_CASE("an actor's own check shows in status, lists and exit codes, until it 
 }
 
 TEST_CASE("a check that takes too long is one that failed", "[health]") {
-  Daemon daemon(options(workers("30s") + actor("a", "cpu/0", "health = { period = \"10ms\", timeout = \"5ms\", failures = 1 }\nargs = { health = \"slow\" }")));
+  Daemon daemon(
+      options(workers("30s") +
+              actor("a", "cpu/0", "health = { period = \"10ms\", timeout = \"5ms\", failures = 1 }\nargs = { health = \"slow\" }")));
   daemon.wait_until("it is unhealthy", [&] { return daemon.logged("longer than health.timeout (5ms)"); });
   daemon.wait_until("tensorctl says so", [&] { return daemon.tensorctl({"health", "a"}).status == 1; });
   CHECK(daemon.stop() == 0);
 }
 
 TEST_CASE("a check that never returns is a hang of its actor", "[health]") {
-  Daemon daemon(options(workers("1s") + actor("a", "cpu/0", "health = { period = \"10ms\", timeout = \"50ms\" }\nargs = { health = \"hangs\" }")));
+  Daemon daemon(
+      options(workers("1s") + actor("a", "cpu/0", "health = { period = \"10ms\", timeout = \"50ms\" }\nargs = { health = \"hangs\" }")));
   wait_for_incarnation(daemon, "cpu/0", 2);
   CHECK(has(daemon.worker("cpu/0").last_death, "hang: no progress for 1s in actor \"a\", on_health"));
   daemon.wait_until("the next one is well", [&] { return daemon.tensorctl({"health", "a"}).status == 0; });

@@ -96,8 +96,8 @@ TEST_CASE("the busy word keeps what runs and until when, to a quarter of a micro
   CHECK(pack(shm::Running{}) == 0);
 }
 
-// Workers in a virtual world: each works for random times, some of them announced, sleeps, and is stopped for good at a random moment. Nobody
-// who answers in time is touched; who does not is aborted between one and one and a half watchdogs after its last sign.
+// Workers in a virtual world: each works for random times, some of them announced, sleeps, and is stopped for good at a random moment.
+// Nobody who answers in time is touched; who does not is aborted between one and one and a half watchdogs after its last sign.
 TEST_CASE("in random lives nobody is killed who turns in time, and everybody who hangs", "[watchdog]") {
   auto seed = std::random_device{}();
   INFO("seed " << seed);

@@ -1,5 +1,5 @@
-#include "tests/support/catch.h"
 #include "worker/health_checks.h"
+#include "tests/support/catch.h"
 
 using namespace tv;
 using worker::HealthChecks;
