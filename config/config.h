@@ -118,6 +118,10 @@ struct Worker {
   Backoff restart;
   Causes causes;            // the loader puts [causes] under it
   Nanoseconds probation{0};  // a failed one gets another chance after so long; 0: only from an administrator
+  // A ready process whose loop makes no turn for so long hangs: it is told to write down its stacks and die (SIGABRT), and gets SIGKILL when
+  // the grace is over. 0: never.
+  Nanoseconds watchdog = 30s;
+  Nanoseconds watchdog_grace = 5s;
 };
 
 enum class RestartType {
@@ -155,6 +159,15 @@ struct Delivery {
   bool operator==(const Delivery&) const = default;
 };
 
+// How often an actor is asked whether it is well (Actor::on_health), and what counts as no.
+struct HealthCheck {
+  Nanoseconds period{0};  // from the end of one check to the next; 0: it is not asked
+  Nanoseconds timeout = 5s;  // a check that takes longer has failed, whatever it says in the end
+  std::uint32_t failures = 3;  // in a row make it unhealthy; one success makes it healthy
+
+  bool operator==(const HealthCheck&) const = default;
+};
+
 // [[actor]]
 struct Actor {
   std::string name;
@@ -169,6 +182,7 @@ struct Actor {
   Delivery delivery;
   Arg::Table args;
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
+  HealthCheck health;
 };
 
 enum class Routing { kRoundRobin, kLeastLoaded, kRandom };
@@ -188,6 +202,7 @@ struct Pool {
   Delivery delivery;
   Arg::Table args;
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
+  HealthCheck health;
 };
 
 enum class Strategy {

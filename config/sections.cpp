@@ -13,6 +13,7 @@ namespace {
 
 constexpr Nanoseconds kLongest = 24h;
 constexpr std::int64_t kMaxThreads = 1024;
+constexpr std::int64_t kMaxFailures = 1000;  // of a health check
 
 template <class T, class U>
 void set(T& out, const std::optional<U>& value) {
@@ -183,7 +184,20 @@ constexpr Key<WorkerGroup> kWorkerKeys[] = {
     {"restart", [](const Value& value, WorkerGroup& out) { read_backoff(value, out.worker.restart); }, {}, backoff_leaves},
     {"probation", [](const Value& value, WorkerGroup& out) { read_probation(value, out.worker.probation); }},
     {"causes", [](const Value& value, WorkerGroup& out) { read_causes(value, out.worker.causes); }, {}, causes_leaves},
+    {"watchdog", [](const Value& value, WorkerGroup& out) { read_time_or_never(value, 100ms, out.worker.watchdog); }},
+    {"watchdog_grace", [](const Value& value, WorkerGroup& out) { set(out.worker.watchdog_grace, value.duration(0s, 1h)); }},
 };
+
+constexpr Key<HealthCheck> kHealthKeys[] = {
+    {"period", [](const Value& value, HealthCheck& out) { read_time_or_never(value, 10ms, out.period); }},
+    {"timeout", [](const Value& value, HealthCheck& out) { set(out.timeout, value.duration(1ms, kLongest)); }},
+    {"failures", [](const Value& value, HealthCheck& out) { set(out.failures, value.integer(1, kMaxFailures)); }},
+};
+
+void read_health(const Value& value, HealthCheck& out) {
+  read_table(value, kHealthKeys, "a table such as { period = \"10s\", timeout = \"2s\" }", out);
+}
+std::vector<std::string> health_leaves() { return leaves_of(kHealthKeys); }
 
 constexpr Key<Checkpoint> kCheckpointKeys[] = {
     {"every_messages",
@@ -237,6 +251,7 @@ constexpr Key<Actor> kActorKeys[] = {
     {"max_deliveries", [](const Value& value, Actor& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Actor& out) { read_args(value, out.args); }},
     {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},
+    {"health", [](const Value& value, Actor& out) { read_health(value, out.health); }, {}, health_leaves},
 };
 
 constexpr Key<Pool> kPoolKeys[] = {
@@ -254,6 +269,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"max_deliveries", [](const Value& value, Pool& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
     {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},
+    {"health", [](const Value& value, Pool& out) { read_health(value, out.health); }, {}, health_leaves},
 };
 
 template <class T, std::size_t N>

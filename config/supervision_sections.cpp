@@ -140,12 +140,14 @@ void read_causes(const Value& value, Causes& out) {
 }
 std::vector<std::string> causes_leaves() { return leaves_of(kCausesKeys); }
 
-void read_probation(const Value& value, Nanoseconds& out) {
-  auto probation = value.duration(0s, kLongest);
-  if (!probation) return;
-  if (*probation != 0s && *probation < 1ms) return value.expected("\"0s\" for never, or a time from 1ms to 24h");
-  out = *probation;
+void read_time_or_never(const Value& value, Nanoseconds least, Nanoseconds& out) {
+  auto time = value.duration(0s, kLongest);
+  if (!time) return;
+  if (*time != 0s && *time < least) return value.expected("\"0s\" for never, or a time from " + format_duration(least) + " to 24h");
+  out = *time;
 }
+
+void read_probation(const Value& value, Nanoseconds& out) { read_time_or_never(value, 1ms, out); }
 
 void read_group(const Value& section, Group& out) { read_table(section, kGroupKeys, "a section, [[group]]", out); }
 std::vector<std::string> group_leaves() { return leaves_of(kGroupKeys); }

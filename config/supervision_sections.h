@@ -16,7 +16,9 @@ std::vector<std::string> backoff_leaves();
 void read_causes(const Value& value, Causes& out);
 std::vector<std::string> causes_leaves();
 
-// "0s", which is never, or "1s" and more.
+// "0s" for never, or a time from `least` to 24h.
+void read_time_or_never(const Value& value, Nanoseconds least, Nanoseconds& out);
+// The same from 1ms.
 void read_probation(const Value& value, Nanoseconds& out);
 
 void read_group(const Value& section, Group& out);

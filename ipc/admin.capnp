@@ -145,6 +145,8 @@ struct ActorInfo {
   lastCommitError @18 :Text;    # of the last one that failed, however long ago
   delivery @20 :Text;           # at_least_once, at_most_once, effectively_once
   repeated @21 :UInt64;         # effectively_once: messages found to be in the state already, and not handled again; not in `handled`
+  health @23 :Text;             # "": it is not asked; unknown, healthy, unhealthy
+  healthReason @24 :Text;       # of an unhealthy one
   deadLettersKept @19 :UInt64;  # of deadLetters, those in the list: not those that were replayed, purged, dropped, or had no room
 }
 

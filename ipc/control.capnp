@@ -2,7 +2,7 @@
 # Workers and their supervisor: ZeroMQ DEALER to ROUTER over ipc://, one message a frame.
 #
 # A worker says hello first; the supervisor answers with welcome or refused. Workers speak when something happened (an actor is ready, or
-# could not start) and beat once a second from the loop that executes actors. The supervisor sends orders.
+# could not start) and beat once a second: a sign of the process, not of the loop that executes actors, whose heart beats in the arena. The supervisor sends orders.
 
 using Cxx = import "/capnp/c++.capnp";
 using import "value.capnp".Failure;
@@ -41,6 +41,11 @@ struct ToSupervisor {
     commitFailed :group {      # the first failure in a row, or one of another kind; the actor lives on with its state
       actor @15 :UInt32;
       failure @16 :Failure;
+    }
+    health :group {            # after the first check, and when what it says has changed
+      actor @18 :UInt32;
+      healthy @19 :Bool;
+      reason @20 :Text;        # of one that is not
     }
   }
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ipc/room_builder.h"
+#include "shm/heartbeat.h"
 
 namespace tv::ipc {
 namespace {
@@ -144,6 +145,7 @@ Result<shm::RecordPlace> RingChannel::send_copy(ParticipantId to, shm::Lane lane
     if (deadline.passed()) return Error{Errc::kDeadlineExceeded, room.error().message};
     lock.unlock();
     outbox.writer->wait_for_reader(seen, Deadline{std::min(deadline.ns, Deadline::in(kLookAgain).ns)});
+    shm::beat();
     TV_TRY(check_receiver(to));
     lock.lock();
     settle_locked(to, lane, outbox);

@@ -60,6 +60,9 @@ struct ActorSpec {
   maxDeliveries @9 :UInt8;   # not at most once: begun so often, a message goes to the dead letters
   held @10 :Bool;            # not to be started before startActor says so; its mail waits
   failure @11 :Text;         # of one that is held because it was given up: its mail is refused with this
+  healthPeriodNs @12 :UInt64;   # how often it is asked whether it is well; 0: never
+  healthTimeoutNs @13 :UInt64;
+  healthFailures @14 :UInt32;   # so many failed checks in a row make it unhealthy
 }
 
 enum Delivery {

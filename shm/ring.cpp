@@ -305,4 +305,31 @@ std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from
   return found;
 }
 
+std::optional<std::vector<std::byte>> peek(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane, std::uint64_t end47) {
+  constexpr std::uint64_t kLow = (std::uint64_t{1} << 47) - 1;
+  const RingCursors& cursors = arena.ring(from, to, lane);
+  if (cursors.made.load(std::memory_order_acquire) == 0) return std::nullopt;
+  const std::byte* data = arena.ring_data(from, to, lane).data();
+  std::uint64_t bytes = arena.ring_bytes(lane);
+  RingPosition position = aligned(cursors.head.load(std::memory_order_acquire));
+  RingPosition tail = aligned(cursors.tail.load(std::memory_order_acquire));
+  if (tail < position || tail - position > bytes) return std::nullopt;
+  while (position != tail) {
+    std::uint64_t at = position % bytes;
+    std::uint64_t room = bytes - at;
+    RecordHeader header{};
+    if (room >= kHeader) header = read_header(data + at);
+    if (room < kHeader || (header.flags & kRecordPadding) != 0) {
+      if (tail - position < room) return std::nullopt;
+      position += room;
+      continue;
+    }
+    if (!plausible(header, tail - position, room)) return std::nullopt;
+    position += record_bytes(header.payload_bytes, header.handles);
+    const std::byte* payload = data + at + kHeader;
+    if ((position & kLow) == end47) return std::vector<std::byte>(payload, payload + header.payload_bytes);
+  }
+  return std::nullopt;
+}
+
 }  // namespace tv::shm

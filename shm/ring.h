@@ -141,4 +141,8 @@ struct UnreadHandles {
 };
 std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane = Lane::kMail);
 
+// A copy of the payload of the unread record whose end has these low 47 bits (at_hand.h); nothing when it is not there. For the supervisor, which
+// must not touch a living reader's cursors. Tolerates nonsense; both sides may write meanwhile, so the copy is not to be believed.
+std::optional<std::vector<std::byte>> peek(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane, std::uint64_t end47);
+
 }  // namespace tv::shm

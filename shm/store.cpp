@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "shm/doorbell.h"
+#include "shm/heartbeat.h"
 #include "shm/object_header.h"
 #include "shm/origin.h"
 #include "shm/usage.h"
@@ -162,6 +163,7 @@ Result<Allocator::Allocation> Store::wait_for_room(std::uint64_t bytes, Deadline
     }
     why = place.error();
     futex_wait(header.room, seen, Deadline{std::min(patience.ns, Deadline::in(kAskAgain).ns)});
+    beat();
   }
   header.wanted_bytes.store(0, std::memory_order_relaxed);
   if (why.code == Errc::kArenaFull)
@@ -194,7 +196,8 @@ Result<void> Store::wait_sealed(Handle handle, Deadline deadline) const {
     if (deadline.passed()) return Error{Errc::kDeadlineExceeded, "tensor " + to_string(handle) + " has not been sealed in time"};
     slot.waiters.store(1, std::memory_order_seq_cst);
     // The kernel looks at the tag again: a seal in between changes its low half, the state.
-    futex_wait(slot.tag, static_cast<std::uint32_t>(tag), deadline);
+    futex_wait(slot.tag, static_cast<std::uint32_t>(tag), Deadline{std::min(deadline.ns, Deadline::in(kBeatEvery).ns)});
+    beat();
   }
 }
 

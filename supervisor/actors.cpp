@@ -61,9 +61,25 @@ std::vector<AssignedActor> Actors::assign(std::size_t worker) {
 void Actors::set(ActorId id, ActorState state, const std::string& message) {
   Actor& actor = actors_[id];
   if (actor.state == state && actor.message == message) return;
+  if (state != ActorState::kReady) {
+    actor.healthy.reset();
+    actor.health_reason.clear();
+  }
   actor.state = state;
   actor.message = message;
   write(id);
+}
+
+void Actors::set_health(ActorId id, bool healthy, const std::string& reason) {
+  actors_[id].healthy = healthy;
+  actors_[id].health_reason = healthy ? "" : reason;
+}
+
+std::vector<ActorId> Actors::unhealthy() const {
+  std::vector<ActorId> ids;
+  for (ActorId id = 0; id < actors_.size(); ++id)
+    if (actors_[id].healthy == false) ids.push_back(id);
+  return ids;
 }
 
 bool Actors::all_well() const {

@@ -17,6 +17,8 @@ struct Actor {
   Incarnation incarnation = 0;
   std::string message;  // why it is stopped or failed, or what it waits for
   std::string commit_error;  // why the last commit that failed did, however long ago
+  std::optional<bool> healthy;  // says its own check; nothing: it has not been asked in this life
+  std::string health_reason;    // of one that is not
 };
 
 class Actors {
@@ -37,6 +39,10 @@ class Actors {
   // Tells the directory, if it is something new.
   void set(ActorId id, shm::ActorState state, const std::string& message = {});
   void commit_failed(ActorId id, const std::string& why) { actors_[id].commit_error = why; }
+
+  // Forgotten when it is not ready any more.
+  void set_health(ActorId id, bool healthy, const std::string& reason);
+  std::vector<ActorId> unhealthy() const;
 
   bool all_well() const;  // every one ready, or stopped because somebody said so
   std::size_t ready_count() const;

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "config/units.h"
+#include "shm/running.h"
 
 namespace tv::supervisor {
 namespace {
@@ -46,6 +47,21 @@ void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo
   out.setMessage(text(worker.message));
 }
 
+struct ShownHealth {
+  std::string word, reason;
+};
+
+// A check that is over time is a failed one, although its answer is still to come.
+ShownHealth health_of(const DaemonView& view, ActorId id) {
+  const Actor& actor = view.actors[id];
+  if (actor.placed.health.period <= Nanoseconds{0}) return {};
+  auto running = shm::unpack_running(view.arena.cell(id).running.load(std::memory_order_relaxed));
+  if (running.doing == shm::Doing::kHealth && running.until_ns < monotonic_ns())
+    return {"unhealthy", "its check has been running for longer than " + config::format_duration(actor.placed.health.timeout) + " (health.timeout)"};
+  if (!actor.healthy) return {"unknown", ""};
+  return {*actor.healthy ? "healthy" : "unhealthy", actor.health_reason};
+}
+
 void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder out) {
   const Actor& actor = view.actors[id];
   const auto& cell = view.arena.cell(id);
@@ -72,6 +88,9 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setMessage(text(actor.message));
   out.setDelivery(text(std::string(config::to_string(actor.placed.delivery.mode))));
   out.setRepeated(cell.repeated.load(std::memory_order_relaxed));
+  auto health = health_of(view, id);
+  out.setHealth(text(health.word));
+  out.setHealthReason(text(health.reason));
 }
 
 // "actor "scorer" cannot commit its state: 34 times so far, for 12s: the arena is full ...".
@@ -91,6 +110,10 @@ std::vector<std::string> problems_of(const DaemonView& view) {
   if (failing.size() > kMostProblems)
     problems.push_back("the commits of " + std::to_string(failing.size() - kMostProblems) +
                        " more actors fail; tensorctl list actors -o wide");
+  for (ActorId id = 0; id < view.actors.all().size() && problems.size() < 2 * kMostProblems; ++id) {
+    auto health = health_of(view, id);
+    if (health.word == "unhealthy") problems.push_back("actor \"" + view.actors[id].placed.name + "\" is unhealthy: " + health.reason);
+  }
   return problems;
 }
 

@@ -49,6 +49,9 @@ void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   out.setDelivery(delivery(actor.delivery.mode));
   out.setMaxDeliveries(static_cast<std::uint8_t>(actor.delivery.max_deliveries));
   out.setHeld(assigned.held);
+  out.setHealthPeriodNs(static_cast<std::uint64_t>(actor.health.period.count()));
+  out.setHealthTimeoutNs(static_cast<std::uint64_t>(actor.health.timeout.count()));
+  out.setHealthFailures(actor.health.failures);
   if (!assigned.failure.empty()) out.setFailure(text(assigned.failure));
 }
 

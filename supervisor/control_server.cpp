@@ -92,6 +92,12 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
       workers_->commit_failed(notice.getActor(), reason(notice.getFailure()));
       return {};
     }
+    case wire::ToSupervisor::HEALTH: {
+      auto notice = message.getHealth();
+      if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      workers_->actor_health(notice.getActor(), notice.getHealthy(), printable(text(notice.getReason()), kMaxReason));
+      return {};
+    }
     case wire::ToSupervisor::READY:
       workers_->ready(worker);
       return {};

@@ -263,7 +263,9 @@ bool Daemon::workers_well() const {
 std::string Daemon::health() const {
   if (stopping_) return "stopping";
   if (!ready_ && !(supervision_->settled() && workers_settled())) return "starting";
-  return workers_well() && actors_->all_well() && supervision_->groups_well() && failing_commits(*actors_, *arena_).empty() ? "ok" : "degraded";
+  return workers_well() && actors_->all_well() && supervision_->groups_well() && actors_->unhealthy().empty() && failing_commits(*actors_, *arena_).empty()
+             ? "ok"
+             : "degraded";
 }
 
 std::uint64_t Daemon::malformed() { return control_->malformed() + admin_->malformed() + attach_->malformed(); }

@@ -48,6 +48,8 @@ Cause could_not_start(std::string why, bool hopeless) {
   return {"could not start: " + std::move(why), true, hopeless, false, CauseKind::kCouldNotStart};
 }
 
+Cause hung(std::string why) { return {std::move(why), true, false, false, CauseKind::kHang}; }
+
 Cause start_failed(std::string why) { return {std::move(why), true, false, false, CauseKind::kStartFailed}; }
 
 }  // namespace tv::supervisor

@@ -43,6 +43,9 @@ Cause could_not_start(std::string why, bool hopeless);
 // An actor's on_start failed.
 Cause start_failed(std::string why);
 
+// The watchdog's.
+Cause hung(std::string why);
+
 std::string signal_name(int number);  // "SIGKILL", "SIGRTMIN+3", "signal 99"
 
 }  // namespace tv::supervisor

@@ -39,7 +39,7 @@ Result<Placement> place(const config::Config& config) {
   for (const auto& actor : config.actors) {
     std::size_t home = TV_TRY(home_of(config, actor));
     placement.actors.push_back(
-        {actor.name, actor.type, actor.plugin, home, std::nullopt, actor.restart, actor.checkpoint, &actor.args, actor.delivery, &actor.after});
+        {actor.name, actor.type, actor.plugin, home, std::nullopt, actor.restart, actor.checkpoint, &actor.args, actor.delivery, &actor.after, actor.health});
   }
   for (std::size_t p = 0; p < config.pools.size(); ++p) {
     const auto& pool = config.pools[p];
@@ -48,7 +48,7 @@ Result<Placement> place(const config::Config& config) {
     if (pool.size > limits::kMaxActors) return Error{Errc::kLimit, "pool \"" + pool.name + "\" is larger than the directory of actors"};
     for (std::uint32_t i = 0; i < pool.size; ++i)
       placement.actors.push_back({pool.name + "/" + std::to_string(i), pool.type, pool.plugin, homes[i % homes.size()], p, pool.restart,
-                                  pool.checkpoint, &pool.args, pool.delivery, &pool.after});
+                                  pool.checkpoint, &pool.args, pool.delivery, &pool.after, pool.health});
   }
   if (placement.actors.size() > limits::kMaxActors)
     return Error{Errc::kLimit, std::to_string(placement.actors.size()) + " actors, members of pools included; at most " +

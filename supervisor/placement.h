@@ -22,6 +22,7 @@ struct PlacedActor {
   const config::Arg::Table* args = nullptr;  // of the configuration, which outlives this
   config::Delivery delivery;
   const std::vector<std::string>* after = nullptr;  // of the configuration, as args
+  config::HealthCheck health;
 };
 
 struct Placement {

@@ -18,7 +18,11 @@ std::string span(std::int64_t ns) { return config::format_duration(Nanoseconds{n
 
 }  // namespace
 
-Workers::Workers(Surroundings surroundings) : in_(std::move(surroundings)), workers_(in_.config.workers.size()) {
+Workers::Workers(Surroundings surroundings)
+    : in_(std::move(surroundings)),
+      workers_(in_.config.workers.size()),
+      watchdogs_(in_.loop, in_.config, in_.directory_view, in_.actors,
+                 [this](std::size_t index, int signal, const std::string& why) { strike(workers_[index], signal, why); }) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i].config = &in_.config.workers[i];
     workers_[i].index = i;
@@ -108,7 +112,10 @@ void Workers::perform(Worker& worker, std::uint32_t actions) {
   if (actions & kDiscard) discard(worker);
   if (actions & kAcquire) acquire(worker);
   if (actions & kAssign) assign(worker);
-  if (actions & kSendStop) in_.orders.stop(worker.participant());
+  if (actions & kSendStop) {
+    watchdogs_.end(worker.index);  // stop_grace is what counts from now on
+    in_.orders.stop(worker.participant());
+  }
   if (actions & kKill) kill(worker);
   if (actions & kArmStart) arm(worker, in_.config.supervisor.start_timeout, WorkerEvent::kStartTimeout);
   if (actions & kArmGrace) arm(worker, in_.config.supervisor.stop_grace, WorkerEvent::kGraceOver);
@@ -172,6 +179,14 @@ void Workers::kill(Worker& worker) {
     log::error("worker not killed", {{"worker", worker.config->name}, {"cause", sent.error().message}});
 }
 
+void Workers::strike(Worker& worker, int signal, const std::string& why) {
+  if (!worker.child) return;
+  worker.known_cause = hung(why);
+  worker.message = why;
+  if (signal == SIGKILL) return kill(worker);
+  if (auto sent = worker.child->signal(signal); !sent) log::debug("signal not sent", {{"cause", sent.error().message}});
+}
+
 void Workers::arm(Worker& worker, Nanoseconds delay, WorkerEvent event) {
   worker.timer = in_.loop.after(delay, [this, index = worker.index, event] {
     Worker& late = workers_[index];
@@ -191,6 +206,7 @@ void Workers::report_ready(Worker& worker) {
   worker.ready_ns = now;
   worker.ready_realtime_ns = realtime_ns();
   worker.message.clear();
+  watchdogs_.begin(worker.index, worker.pid());
   if (!worker.death_noticed_ns) {
     log::info("worker ready",
               {{"worker", worker.config->name}, {"pid", worker.pid()}, {"start_ms", (now - worker.assigned_ns) / 1'000'000}});
@@ -244,8 +260,10 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   pid_t pid = worker.last_pid;  // the child has forgotten it
   bool asked = worker.state == WorkerState::kStopping || worker.state == WorkerState::kCycling;
   std::string fault = take_fault_report(in_.directory_view, worker.participant());
+  watchdogs_.end(worker.index);
   if (worker.known_cause) {
-    cause = *worker.known_cause;
+    std::string how = std::exchange(cause, *worker.known_cause).text;
+    if (cause.kind == CauseKind::kHang) cause.text += "; " + how;
   } else if (cause.kind == CauseKind::kSignal && cause.number == SIGKILL && oom_kills_.another()) {
     cause.kind = CauseKind::kOutOfMemory;
     cause.text += ": out of memory, says the kernel";
@@ -320,6 +338,17 @@ void Workers::actor_ready(std::size_t index, ActorId actor, bool restored) {
 }
 
 void Workers::commit_failed(ActorId actor, const std::string& why) { in_.actors.commit_failed(actor, why); }
+
+// One that is not ready is on its way out of the life that this is about.
+void Workers::actor_health(ActorId actor, bool healthy, const std::string& reason) {
+  if (in_.actors[actor].state != shm::ActorState::kReady) return;
+  bool was_unhealthy = in_.actors[actor].healthy == false;
+  in_.actors.set_health(actor, healthy, reason);
+  const auto& name = in_.actors[actor].placed.name;
+  if (!healthy) log::warning("actor unhealthy", {{"actor", name}, {"cause", reason}});
+  if (healthy && was_unhealthy) log::notice("actor healthy again", {{"actor", name}});
+  in_.changed();
+}
 
 void Workers::cannot_work(std::size_t index, const std::string& why) {
   workers_[index].last_word = why;

@@ -15,6 +15,7 @@
 #include "supervisor/recovery.h"
 #include "supervisor/spares.h"
 #include "supervisor/supervision.h"
+#include "supervisor/watchdogs.h"
 #include "supervisor/worker_orders.h"
 #include "supervisor/worker_state.h"
 
@@ -100,6 +101,7 @@ class Workers final : public Hosts {
     in_.supervision.actor_stopped(actor);
   }
   void commit_failed(ActorId actor, const std::string& why);
+  void actor_health(ActorId actor, bool healthy, const std::string& reason);
   void cannot_work(std::size_t index, const std::string& why);
 
   Hosting hosting(std::size_t index) const override;
@@ -128,11 +130,13 @@ class Workers final : public Hosts {
   Decision judge(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns);
   WorkerEvent decide_restart(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns);
   void give_chance(Worker& worker);
+  void strike(Worker& worker, int signal, const std::string& why);
 
   Surroundings in_;
   std::vector<Worker> workers_;
   std::uint64_t restarts_ = 0;
   OomKills oom_kills_ = OomKills::of_this_process();
+  Watchdogs watchdogs_;
 };
 
 }  // namespace tv::supervisor

@@ -148,6 +148,9 @@ class Context {
   // Long methods may give up (throw tv::Interrupted: the message is done with, its caller told kCancelled). For the actor's thread.
   virtual bool cancelled() const = 0;
   virtual void log(log::Level level, std::string_view event, std::initializer_list<log::Field> fields = {}) = 0;
+  // The code that runs may take this much longer from now on, at most a day, before its worker counts as one that hangs ([[worker]] watchdog). May be
+  // said again and again, as a heartbeat; an earlier, longer one stands. Ends with the method. For the actor's thread.
+  virtual void extend_watchdog(Nanoseconds duration) = 0;
 
  protected:
   virtual std::shared_ptr<ipc::CallPort> port() = 0;
@@ -161,6 +164,14 @@ class Interrupted : public std::exception {
   const char* what() const noexcept override { return "interrupted by a stop request or by its caller"; }
 };
 
+// What an actor says when it is asked how it is.
+struct Health {
+  bool healthy = true;
+  std::string reason;  // of one that is not, for people
+
+  static Health unhealthy(std::string reason) { return {false, std::move(reason)}; }
+};
+
 class Actor {
  public:
   virtual ~Actor() = default;
@@ -168,6 +179,9 @@ class Actor {
   virtual void on_start(Context&) {}
   // After the last message, before the state is committed.
   virtual void on_stop(Context&) {}
+  // Asked between two messages, as often as the configuration says ([actor.health]). What it throws means unhealthy, as does an answer that
+  // comes too late. It holds up everybody's mail: look, do not wait.
+  virtual Health on_health(Context&) { return {}; }
   virtual void save(StateWriter&) const {}
   virtual void load(const StateReader&) {}
 };
@@ -238,7 +252,7 @@ class Registry {
 };
 
 // Changes with anything in the installed headers that a plug-in compiles in; a plug-in of another number is refused.
-inline constexpr int kPluginAbi = 2;
+inline constexpr int kPluginAbi = 3;
 
 }  // namespace tv
 

@@ -58,6 +58,7 @@ class ActorContext final : public Context {
   bool stop_requested() const override { return services_.orders.stop_requested(id_); }
   bool cancelled() const override { return services_.at_hand && services_.at_hand->cancelled(); }
   void log(log::Level level, std::string_view event, std::initializer_list<log::Field> fields) override;
+  void extend_watchdog(Nanoseconds duration) override;
 
  protected:
   std::shared_ptr<ipc::CallPort> port() override { return services_.port; }

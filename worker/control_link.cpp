@@ -7,10 +7,12 @@
 
 #include <capnp/message.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "config/log.h"
 #include "ipc/message.h"
+#include "shm/heartbeat.h"
 #include "worker/exit_codes.h"
 
 namespace tv::worker {
@@ -139,6 +141,15 @@ void ControlLink::stopping() {
   post([](wire::ToSupervisor::Builder message) { message.setStopping(); });
 }
 
+void ControlLink::health(ActorId actor, const Health& health) {
+  post([&](wire::ToSupervisor::Builder message) {
+    auto out = message.initHealth();
+    out.setActor(actor);
+    out.setHealthy(health.healthy);
+    out.setReason({health.reason.c_str(), health.reason.size()});
+  });
+}
+
 void ControlLink::cannot_work(const Error& why) {
   post([&](wire::ToSupervisor::Builder message) { set_failure(message.initCannotWork(), why); });
 }
@@ -167,8 +178,13 @@ ControlLink::Answer ControlLink::request(std::uint64_t number, const Fill& fill,
   auto open = requests_.emplace(number, std::nullopt).first;
   outgoing_.push_back(std::move(bytes));
   ::eventfd_write(wake_.get(), 1);
-  auto until = std::chrono::steady_clock::time_point(Nanoseconds{deadline.ns});
-  changed_.wait_until(lock, until, [&] { return open->second || lost_ || closing_; });
+  // In steps: a loop that waits here does not hang.
+  auto over = [&] { return open->second || lost_ || closing_; };
+  while (!over() && !deadline.passed()) {
+    auto until = std::min(deadline.ns, Deadline::in(shm::kBeatEvery).ns);
+    changed_.wait_until(lock, std::chrono::steady_clock::time_point(Nanoseconds{until}), over);
+    shm::beat();
+  }
   auto answer = std::move(open->second);
   requests_.erase(open);
   if (answer) return *std::move(answer);

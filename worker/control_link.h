@@ -1,5 +1,5 @@
-// ControlLink: a worker's line to its supervisor. A thread of its own speaks ZeroMQ (control.capnp), beats once a second, passes orders
-// to the loop, and watches the socket of the assignment: its end is the supervisor's end.
+// ControlLink: a worker's line to its supervisor. A thread of its own speaks ZeroMQ (control.capnp), beats once a second (the process
+// lives; the loop has a beat of its own), passes orders to the loop, and watches the socket of the assignment: its end is the supervisor's end.
 //
 // When the supervisor is gone the loop may finish the message at hand; a process that has not closed the link two seconds later is ended
 // from here with exit code 74.
@@ -44,6 +44,7 @@ class ControlLink final : public ControlPort {
   void ready() override;
   void actor_stopped(ActorId actor) override;
   void stopping() override;
+  void health(ActorId actor, const Health& health) override;
   // The worker leaves with exit code 78, for this reason.
   void cannot_work(const Error& why);
   Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline deadline) override;

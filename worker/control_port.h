@@ -10,6 +10,7 @@
 #include "config/result.h"
 #include "ipc/named_tensors.h"
 #include "shm/handle.h"
+#include "worker/actor.h"
 
 namespace tv::worker {
 
@@ -38,6 +39,7 @@ class ControlPort : public ipc::NamePort {
   virtual void ready() = 0;
   virtual void actor_stopped(ActorId actor) = 0;  // as ordered
   virtual void stopping() = 0;
+  virtual void health(ActorId actor, const Health& health) = 0;  // the first, or another than the one before
 
   // Requests: wait for the supervisor's answer until the deadline; the caller holds the tensors meanwhile. ask() is NamePort's.
   // The letter's number. The supervisor holds everything in it then.

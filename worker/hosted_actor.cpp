@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/log.h"
+#include "shm/heartbeat.h"
 #include "worker/outcome.h"
 
 namespace tv::worker {
@@ -38,6 +39,8 @@ ActorPlan ActorPlan::from(wire::ActorSpec::Reader spec) {
   plan.every_messages = spec.getEveryMessages();
   plan.interval = Nanoseconds{static_cast<std::int64_t>(spec.getIntervalNs())};
   plan.delivery = {mode_of(spec.getDelivery()), std::max<std::uint32_t>(spec.getMaxDeliveries(), 1)};
+  plan.health = {Nanoseconds{static_cast<std::int64_t>(spec.getHealthPeriodNs())},
+                 Nanoseconds{static_cast<std::int64_t>(spec.getHealthTimeoutNs())}, spec.getHealthFailures()};
   plan.held = spec.getHeld();
   plan.failure = text(spec.getFailure());
   // A copy of our own: reading a received message again and again would use up its traversal limit.
@@ -80,6 +83,7 @@ Result<bool> HostedActor::start(const ActorType* type) {
   auto started = run_user_code([&] { actor_->on_start(context_); });
   if (!started) return Error{started.error().code, "on_start: " + started.error().message};
   phase_ = Phase::kRunning;
+  checks_ = HealthChecks(plan_.health, monotonic_ns());
   return restored;
 }
 
@@ -116,6 +120,15 @@ void HostedActor::stop() {
   // Its next start begins with the last commit, which does not have these.
   put_back_ |= !held.empty();
   for (; !held.empty(); held.pop_back()) waiting.push_front(std::move(held.back().mail));
+}
+
+std::optional<Health> HostedActor::check_health() {
+  Running running(*this, shm::Doing::kHealth, Deadline::in(plan_.health.timeout));
+  std::int64_t began = monotonic_ns();
+  Health said;
+  auto asked = run_user_code([&] { said = actor_->on_health(context_); });
+  if (!asked) said = Health::unhealthy("on_health: " + asked.error().message);
+  return checks_.checked(std::move(said), began, monotonic_ns());
 }
 
 Outcome HostedActor::handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder) {
@@ -159,6 +172,7 @@ Result<void> HostedActor::commit() {
   last_commit_ = Deadline::in(0ns);
   if (once()) progress_.prune(*services_.cursors);
   if (handling) progress_.note_calls(*handling, services_.calls_made());
+  shm::beat();  // a method that commits goes on
   auto committed = state_.commit(*actor_, once() ? &progress_ : nullptr);
   note_commit(committed);
   if (!once()) return committed;

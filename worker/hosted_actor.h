@@ -11,9 +11,11 @@
 #include "ipc/ring_channel.h"
 #include "ipc/spawn.capnp.h"
 #include "shm/at_hand.h"
+#include "shm/running.h"
 #include "worker/actor_state.h"
 #include "worker/context.h"
 #include "worker/dispatch.h"
+#include "worker/health_checks.h"
 #include "worker/request.h"
 
 namespace tv::worker {
@@ -32,6 +34,7 @@ struct ActorPlan {
   std::uint64_t every_messages = 1;                                                                     // 0: not for this reason
   Nanoseconds interval{0};                                                                              // 0: not for this reason
   config::Delivery delivery;
+  config::HealthCheck health;
   bool held = false;    // not started before an order says so
   std::string failure;  // of one that is held because it was given up; empty otherwise
   std::shared_ptr<capnp::MallocMessageBuilder> args = std::make_shared<capnp::MallocMessageBuilder>();  // a wire::Value
@@ -58,7 +61,10 @@ class HostedActor {
   // While code of the actor runs, its cell says so: a death meanwhile is its doing.
   class Running {
    public:
-    explicit Running(const HostedActor& actor) : word_(actor.cell().running) { word_.store(1, std::memory_order_relaxed); }
+    explicit Running(const HostedActor& actor, shm::Doing doing = shm::Doing::kMethod, Deadline until = Deadline{0})
+        : word_(actor.cell().running) {
+      word_.store(pack(shm::Running{doing, until.ns}), std::memory_order_relaxed);
+    }
     ~Running() { word_.store(0, std::memory_order_relaxed); }
     Running(const Running&) = delete;
     Running& operator=(const Running&) = delete;
@@ -85,6 +91,11 @@ class HostedActor {
   Result<void> commit();
   // When commit_if_due() has something to do by the clock; never() when it has not.
   Deadline next_commit() const;
+
+  // When it is to be asked how it is; never() when it is not.
+  Deadline next_check() const { return phase_ == Phase::kRunning ? checks_.due() : Deadline::never(); }
+  // Asks it. REQUIRES kRunning. What is news.
+  std::optional<Health> check_health();
 
   // Mail that came while the actor was stopped.
   std::deque<std::unique_ptr<ipc::Mail>> waiting;
@@ -139,6 +150,7 @@ class HostedActor {
   std::uint64_t uncommitted_ = 0;  // messages since the last commit
   Deadline last_commit_;
   std::optional<Errc> commit_failure_;  // of the last commit, if it failed
+  HealthChecks checks_;
 };
 
 }  // namespace tv::worker

@@ -25,6 +25,7 @@ Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, Con
           channel_, options_.incarnation,
           [this](const std::function<bool()>& ready, Deadline deadline) { return wait_for(ready, deadline); })),
       cursors_(channel_->store()->arena()),
+      heartbeat_(channel_->store()->arena()->participant(channel_->store()->self()).beat),
       services_{channel_->store(), caller_, control, orders, options_.device, options_.threads, &at_hand_, &cursors_, options_.steps,
                 [this] { return caller_->calls_made(); }} {
   if (options_.spin) channel_->fix_spin(*options_.spin);
@@ -53,7 +54,7 @@ void Runtime::start(std::vector<ActorPlan> plans) {
 
 void Runtime::start_actor(HostedActor& actor) {
   const auto& plan = actor.plan();
-  HostedActor::Running running(actor);
+  HostedActor::Running running(actor, shm::Doing::kStart);
   caller_->set_source(plan.id);
   auto started = [&]() -> Result<bool> {
     if (!plan.plugin.empty()) TV_TRY(plugins_.load(plan.plugin));
@@ -67,6 +68,7 @@ void Runtime::start_actor(HostedActor& actor) {
     // Its log line is the supervisor's, which is told of it.
     log::debug("actor ready", {{"actor", plan.name}, {"type", plan.type}, {"restored", *started}, {"incarnation", plan.incarnation}});
     control_.actor_ready(plan.id, *started);
+    next_health_ns_ = std::min(next_health_ns_, actor.next_check().ns);
     return;
   }
   Error why{started.error().code, "actor \"" + plan.name + "\": " + started.error().message};
@@ -90,15 +92,17 @@ void Runtime::stop_actors() {
       exit_code_ = kExitSupervisorLost;
       return;
     }
-    HostedActor::Running running(**actor);
+    HostedActor::Running running(**actor, shm::Doing::kStop);
     (*actor)->stop();
   }
 }
 
 bool Runtime::turn(Deadline latest) {
-  services_.store->arena()->participant(services_.store->self()).beat.fetch_add(1, std::memory_order_relaxed);
+  shm::beat();
   follow_orders();
-  if (monotonic_ns() >= next_check_ns_) check_calls(0);
+  std::int64_t now = monotonic_ns();
+  if (now >= next_check_ns_) check_calls(0);
+  if (now >= next_health_ns_) check_health();
   if (auto mail = next_mail()) {
     handle(std::move(mail));
     trim_at_ns_ = monotonic_ns() + kIdle.count();
@@ -128,7 +132,7 @@ void Runtime::follow_orders() {
       log::warning("order for an actor of another worker", {{"actor", order.actor}});
     } else if (order.kind == Order::Kind::kStopActor) {
       {
-        HostedActor::Running running(*actor);
+        HostedActor::Running running(*actor, shm::Doing::kStop);
         actor->stop();
       }
       log::info("actor stopped", {{"actor", actor->plan().name}});
@@ -179,8 +183,18 @@ void Runtime::check_calls(std::uint64_t rung) {
   next_check_ns_ = caller_->next_deadline().ns;
 }
 
+void Runtime::check_health() {
+  next_health_ns_ = Deadline::never().ns;
+  for (auto& actor : actors_) {
+    if (actor->next_check().passed()) {
+      if (auto news = actor->check_health()) control_.health(actor->plan().id, *news);
+    }
+    next_health_ns_ = std::min(next_health_ns_, actor->next_check().ns);
+  }
+}
+
 Deadline Runtime::next_wake() const {
-  std::int64_t next = caller_->next_deadline().ns;
+  std::int64_t next = std::min(caller_->next_deadline().ns, next_health_ns_);
   for (const auto& actor : actors_) next = std::min(next, actor->next_commit().ns);
   return Deadline::at(next);
 }
@@ -202,6 +216,7 @@ Result<void> Runtime::wait_for(const std::function<bool()>& ready, Deadline dead
 Result<void> Runtime::pump_until(const std::function<bool()>& ready, Deadline deadline) {
   if (running_) running_->note_wait();
   while (!ready()) {
+    shm::beat();
     if (orders_.supervisor_lost()) return Error{Errc::kUnavailable, "the supervisor is gone"};
     if (deadline.passed()) return Error{Errc::kDeadlineExceeded, "no answer yet"};
     if (auto mail = channel_->receive()) {

@@ -18,6 +18,7 @@
 
 #include "ipc/caller.h"
 #include "ipc/ring_channel.h"
+#include "shm/heartbeat.h"
 #include "worker/device.h"
 #include "worker/exit_codes.h"
 #include "worker/hosted_actor.h"
@@ -118,6 +119,7 @@ class Runtime {
   void commit_due();
   void expire_waiting_mail();
   void check_calls(std::uint64_t rung);
+  void check_health();
   Deadline next_wake() const;
   void sleep(Deadline latest);
 
@@ -140,6 +142,7 @@ class Runtime {
   std::shared_ptr<ipc::Caller> caller_;
   MessageAtHand at_hand_;
   const ArenaCursors cursors_;
+  const shm::Heartbeat heartbeat_;
   Services services_;
   std::vector<std::unique_ptr<HostedActor>> actors_;  // in the order of their start
 
@@ -147,6 +150,7 @@ class Runtime {
   std::array<std::deque<std::unique_ptr<ipc::Mail>>, shm::kLanes> deferred_;
   HostedActor* running_ = nullptr;  // whose method is on the stack
   std::int64_t next_check_ns_ = 0;        // of the caller's deadlines
+  std::int64_t next_health_ns_ = Deadline::never().ns;
   std::optional<std::int64_t> trim_at_ns_;  // give back memory that is kept and unused, if there is no mail until then
   std::optional<int> exit_code_;
 

@@ -13,6 +13,7 @@
 #include "worker/memory_holder.h"
 #include "worker/parked.h"
 #include "worker/runtime.h"
+#include "worker/stack_dump.h"
 
 namespace tv::worker {
 namespace {
@@ -118,6 +119,8 @@ int work_as(Duty& duty, int socket, shm::ArenaFds arena, const Equipment& equipm
   auto broken = find_broken_plugins(duty);
   auto channel = attach(duty, std::move(arena));
   if (!channel) return cannot_work(channel.error());
+  // First: what notes faults hands on to what it finds.
+  dump_stacks_on_crash(duty.worker);
   shm::note_faults(*(*channel)->store()->arena(), duty.participant, shm::Handlers::kReplace);
   Orders orders;
   orders.on_order([&channel] { (*channel)->wake(); });

@@ -16,6 +16,7 @@
 #include "config/log.h"
 #include "ipc/seqpacket.h"
 #include "ipc/spawn.capnp.h"
+#include "worker/stack_dump.h"
 
 namespace tv::worker {
 namespace {
@@ -123,6 +124,7 @@ Result<void> check_forkable() {
 }
 
 Result<void> Zygote::serve() {
+  prepare_stack_dumps();
   TV_TRY(check_forkable());
   TV_TRY(reply(socket_.get(), [](wire::ForkReply::Builder message) { message.setReady(); }));
   for (;;) {

@@ -1,6 +1,7 @@
 #include "trainer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
 
 namespace fashion {
@@ -102,6 +103,7 @@ void TrainerActor::run_epoch(std::int64_t steps_per_epoch, std::int64_t total) {
       position_.epoch_loss = 0;
       context_.log(tv::log::Level::kInfo, "epoch done", {{"epoch", epoch + 1}, {"step", position_.step}, {"loss", position_.last_loss}});
     }
+    context_.extend_watchdog(std::chrono::minutes(1));  // a step is shorter, many of them are not
     if (context_.stop_requested()) {
       checkpoint(total);
       throw tv::Interrupted();

@@ -44,7 +44,7 @@ std::string actor(const std::string& name, const std::string& type, const std::s
 
 // Accounts commit each message, the others some at a time; tellers are not where their accounts are.
 std::string config() {
-  std::string text = base_config(kWorkers, "spares = 2\nrestart = { min = \"1ms\", max = \"20ms\", intensity = 1000000 }");
+  std::string text = base_config(kWorkers, "spares = 2\nwatchdog = \"1s\"\nwatchdog_grace = \"100ms\"\nrestart = { min = \"1ms\", max = \"20ms\", intensity = 1000000 }");
   for (int i = 0; i < kAccounts; ++i)
     text += actor("account" + std::to_string(i), Account::kType, "ledger", 1 + i % 2, 1, "start = " + std::to_string(kStart));
   for (int i = 0; i < kTellers; ++i) text += actor("teller" + std::to_string(i), Teller::kType, "ledger", i == 0 ? 0 : 3, 1 + i * 3);
@@ -198,6 +198,10 @@ class Troublemaker {
         break;
       case 1:
         if (!signal(worker, SIGSTOP)) break;
+        if (random_() % 10 == 0) {  // left to the watchdog
+          ++faults_;
+          break;
+        }
         ledger_.wait_for_operations(random_() % 3);
         if (signal(worker, SIGKILL)) ++faults_;
         break;

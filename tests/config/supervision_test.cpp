@@ -228,3 +228,27 @@ TEST_CASE("a random plan is refused exactly if somebody in it could never start"
   CHECK(refused > 20);
   CHECK(taken > 20);
 }
+
+TEST_CASE("a worker has a watchdog of its own, which can be switched off", "[supervision]") {
+  auto config = good("[[worker]]\nname = \"a\"\n[[worker]]\nname = \"b\"\nwatchdog = \"2min\"\nwatchdog_grace = \"1s\"\n"
+                     "[[worker]]\nname = \"c\"\nwatchdog = \"0s\"\n");
+  CHECK(config.workers[0].watchdog == 30s);
+  CHECK(config.workers[0].watchdog_grace == 5s);
+  CHECK(config.workers[1].watchdog == 2min);
+  CHECK(config.workers[1].watchdog_grace == 1s);
+  CHECK(config.workers[2].watchdog == 0s);
+  auto loaded = load("[[worker]]\nname = \"a\"\nwatchdog = \"5ms\"\n");
+  REQUIRE(loaded.problems.size() == 1);
+  CHECK(loaded.problems[0].key == "worker[0].watchdog");
+  CHECK(contains(loaded.problems[0].message, "\"0s\" for never, or a time from 100ms to 24h"));
+}
+
+TEST_CASE("actors and members of pools are asked how they are as their sections say", "[supervision]") {
+  auto config = good(kWorker + actor("a") + actor("b", "health = { period = \"10s\", timeout = \"1s\", failures = 5 }") +
+                     pool("p", "health = { period = \"1s\" }"));
+  CHECK(config.actors[0].health == HealthCheck{});
+  CHECK(config.actors[1].health == HealthCheck{10s, 1s, 5});
+  CHECK(config.pools[0].health == HealthCheck{1s, 5s, 3});
+  auto loaded = load(kWorker + actor("a", "health = { period = \"1ms\", failures = 0 }"));
+  CHECK(loaded.problems.size() == 2);
+}

@@ -348,3 +348,35 @@ TEST_CASE("sender and reader never both believe that a record is theirs to decid
   CHECK(both == 0);  // that it is neither is possible: each has seen the other
   CHECK(taken_back > 0);
 }
+
+TEST_CASE("an onlooker finds an unread record by its place, changes nothing, and finds no other", "[shm]") {
+  test::ArenaFixture fixture(16 * test::kMiB, 16 << 10);
+  auto writer = *RingWriter::open(fixture.arena, 1, 2);
+  RingReader reader(fixture.arena, 1, 2);
+  constexpr std::uint64_t kLow = (std::uint64_t{1} << 47) - 1;
+  auto look = [&](RingPosition end) { return peek(*fixture.arena, 1, 2, Lane::kMail, end & kLow); };
+  CHECK_FALSE(peek(*fixture.arena, 3, 2, Lane::kMail, 8));  // no such ring yet
+  // Enough to go round the ring several times.
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    std::vector<RingPosition> ends;
+    for (std::uint64_t n = 0; n < 3; ++n) {
+      auto room = writer.reserve(8 * (1 + (i + n) % 50), 0, Deadline::in(60s));
+      REQUIRE(room);
+      std::fill(room->begin(), room->end(), static_cast<std::byte>(i + n));
+      ends.push_back(writer.commit(room->size(), {}).end);
+    }
+    for (std::uint64_t n = 0; n < 3; ++n) {
+      auto found = look(ends[n]);
+      REQUIRE(found);
+      REQUIRE(found->size() == 8 * (1 + (i + n) % 50));
+      REQUIRE(found->back() == static_cast<std::byte>(i + n));
+    }
+    REQUIRE_FALSE(look(ends[0] + 8));
+    for (std::uint64_t n = 0; n < 3; ++n) {
+      auto record = reader.next();
+      REQUIRE((record && *record && (*record)->end == ends[n]));
+      (void)reader.done((*record)->end);
+      REQUIRE_FALSE(look(ends[n]));
+    }
+  }
+}

@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "supervisor/restart_policy.h"
 #include "tests/support/catch.h"
 
 using namespace tv::supervisor;
@@ -75,4 +76,18 @@ TEST_CASE("exit code 0 of a process that nobody asked to end is explained, other
   CHECK_FALSE(unasked(cause_of_exit(0)).abnormal);
   CHECK(unasked(cause_of_exit(70)).text == "exit code 70 (actor bug)");
   CHECK(unasked(cause_of_signal(SIGKILL)).text == "killed by SIGKILL");
+}
+
+TEST_CASE("a hang is a cause of its own for the table of causes, and abnormal", "[death]") {
+  auto cause = hung("hang: no progress for 30s");
+  CHECK(cause.kind == CauseKind::kHang);
+  CHECK(cause.abnormal);
+  CHECK_FALSE(cause.hopeless);
+  CHECK_FALSE(gives_up({}, cause));
+  tv::config::Causes causes;
+  causes.hang = tv::config::CauseAction::kGiveUp;
+  CHECK(gives_up(causes, cause));
+  causes = {};
+  causes.signals[SIGKILL] = tv::config::CauseAction::kGiveUp;  // which is how it died, and not why
+  CHECK_FALSE(gives_up(causes, cause));
 }

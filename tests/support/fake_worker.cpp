@@ -59,6 +59,7 @@ class Worker {
     if (has("orphan") && ::fork() == 0) ::_exit(wait_for_ever());  // without ZeroMQ's destructors: its thread is not here
     send([](wire::ToSupervisor::Builder out) { out.initHello().setPid(::getpid()); });
     for (;;) {
+      arena_->participant(duty_.getParticipant()).beat.fetch_add(1, std::memory_order_relaxed);
       // Before each wait and after each send: ZeroMQ's descriptor tells of changes only.
       while (auto bytes = dealer_.try_receive())
         if (auto code = obey(*ipc::Message::parse(*bytes, limits::kMaxControlMessageBytes))) return *code;

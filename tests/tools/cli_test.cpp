@@ -99,6 +99,9 @@ TEST_CASE("reset-failed takes a name or --all, and wait some names and a state",
   CHECK(wait.names == std::vector<std::string>{"a", "b/0"});
   CHECK(wait.wait_stopped);
   CHECK_FALSE(options({"wait", "a"}).wait_stopped);
+  CHECK(options({"health"}).verb == Verb::kHealth);
+  CHECK(options({"health"}).names.empty());
+  CHECK(options({"health", "a", "cpu/0"}).names == std::vector<std::string>{"a", "cpu/0"});
   misuse({"wait"});
   CHECK(mentions(misuse({"wait", "a", "--for", "redy"}), "did you mean \"ready\"?"));
   CHECK(options({"list", "groups"}).kind == Kind::kGroup);

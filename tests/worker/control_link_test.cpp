@@ -1,6 +1,7 @@
 #include "worker/control_link.h"
 
 #include "ipc/seqpacket.h"
+#include "shm/heartbeat.h"
 #include "tests/worker/fake_supervisor.h"
 
 namespace tv::test {
@@ -41,12 +42,27 @@ TEST_CASE("a worker is welcomed and its notices arrive", "[control]") {
   f.link->actor_ready(3, true);
   f.link->actor_failed(4, Error{Errc::kActorError, "no such file"});
   f.link->commit_failed(3, Error{Errc::kArenaFull, "no room"});
+  f.link->health(3, Health::unhealthy("too cold"));
+  f.link->health(4, {});
   f.link->ready();
+  CHECK(f.supervisor.told("health 3 too cold"));
+  CHECK(f.supervisor.told("health 4 healthy"));
   CHECK(f.supervisor.told("commitFailed 3 no room"));
   CHECK(f.supervisor.told("actorReady 3 restored"));
   CHECK(f.supervisor.told("actorFailed 4 no such file"));
   CHECK(f.supervisor.told("ready"));
   CHECK(f.supervisor.told("beat"));
+}
+
+TEST_CASE("a loop that waits for the supervisor's answer beats meanwhile", "[control]") {
+  Linked f;
+  f.supervisor.answers_requests = false;
+  shm::Word word{0};
+  shm::Heartbeat heart(word);
+  auto asked = f.link->ask(kPublish, Deadline::in(Nanoseconds{200ms}));
+  REQUIRE_FALSE(asked);
+  CHECK(asked.error().code == Errc::kDeadlineExceeded);
+  CHECK(word.load() >= 2);
 }
 
 TEST_CASE("a publish is answered with its version and a failed request with its reason", "[control]") {

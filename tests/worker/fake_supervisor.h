@@ -104,6 +104,9 @@ class FakeSupervisor {
       case wire::ToSupervisor::COMMIT_FAILED:
         return "commitFailed " + std::to_string(root.getCommitFailed().getActor()) + " " +
                std::string(root.getCommitFailed().getFailure().getMessage());
+      case wire::ToSupervisor::HEALTH:
+        return "health " + std::to_string(root.getHealth().getActor()) + (root.getHealth().getHealthy() ? " healthy" : " ") +
+               std::string(root.getHealth().getReason());
       case wire::ToSupervisor::READY:
         return "ready";
       case wire::ToSupervisor::BEAT:

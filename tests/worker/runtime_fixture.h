@@ -25,6 +25,7 @@ class FakeControl : public worker::ControlPort {
   void ready() override { is_ready = true; }
   void actor_stopped(ActorId actor) override { stopped.push_back(actor); }
   void stopping() override { is_stopping = true; }
+  void health(ActorId actor, const Health& health) override { healths[actor].push_back(health.healthy ? "healthy" : health.reason); }
   Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline) override {
     if (order.kind == ipc::NameOrder::Kind::kPublish) {
       published[order.name] = order.handle;
@@ -45,6 +46,7 @@ class FakeControl : public worker::ControlPort {
   std::function<void(const worker::DeadLetter&)> on_letter;
   std::optional<Error> letter_refusal;
   std::map<ActorId, bool> started;
+  std::map<ActorId, std::vector<std::string>> healths;
   std::vector<ActorId> stopped;
   std::map<ActorId, std::string> failed;
   std::map<ActorId, std::vector<std::string>> uncommitted;

@@ -270,6 +270,8 @@ class Definition {
     auto* wait = verb(app_, "wait", "Until all of them are ready, or stopped; exit code 1 if not in time", help::kWait, Verb::kWait);
     wait->add_option("names", options_.names, "Of workers, actors, pools or groups")->required()->type_name("NAME");
     wait->add_option("--for", wait_for_, "ready or stopped (ready)")->type_name("STATE");
+    auto* health = verb(app_, "health", "Are all of them ready and well? Exit code 1 if not", help::kHealth, Verb::kHealth);
+    health->add_option("names", options_.names, "Of workers, actors, pools or groups; none: the whole daemon")->type_name("NAME");
     verb(app_, "shutdown", "End the daemon in an orderly way", help::kShutdown, Verb::kShutdown);
   }
 

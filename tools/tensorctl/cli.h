@@ -43,6 +43,7 @@ enum class Verb {
   kVersion,
   kResetFailed,
   kWait,
+  kHealth,
   kCheckpoint,
   kCheckpointsList,
   kCheckpointsVerify,

@@ -7,6 +7,7 @@ namespace tv::ctl::help {
 
 inline constexpr std::string_view kProgram = R"(Examples:
   tensorctl status                                how is it?
+  tensorctl health                                the same for scripts: exit code 0 if ok
   tensorctl list workers -o wide                  with participants, threads and memory
   tensorctl list objects --named -o json          for programs
   tensorctl describe actor counter                everything about one actor
@@ -88,6 +89,14 @@ inline constexpr std::string_view kWait = R"(Examples:
 
 A pool or group is ready when all of its actors are; a worker when it is, whatever its actors are. Exit codes: 0 done, 1 not in time
 (30s unless --timeout says otherwise) or failed for good, 4 no such thing.)";
+
+inline constexpr std::string_view kHealth = R"(Examples:
+  tensorctl health && echo fine                   ok, degraded, starting or stopping: exit code 0 for ok only
+  tensorctl health trainer classifier             one line each: its state, or unhealthy
+  tensorctl health trainer -o json
+
+An actor is unhealthy when its own check says so ([actor.health]). A pool is as well as its worst actor; of workers and groups the state
+counts. Exit codes: 0 all are ready and well, 1 not, 3 not running, 4 no such thing. tensorctl status says why, and always ends with 0.)";
 
 inline constexpr std::string_view kShutdown = R"(Examples:
   tensorctl shutdown                              like SIGTERM: actors finish and commit, bounded by stop_grace)";

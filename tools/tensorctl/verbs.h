@@ -23,6 +23,7 @@ Outcome not_connected(const Error& error);
 Outcome run(const Options& options, const View& view);
 Outcome run_call(const Options& options);  // attaches to the arena; everything else only asks over the admin socket
 // Looks again and again until all of options.names are as they should be, or the timeout is over.
+Outcome run_health(const Options& options, const View& view);
 Outcome run_wait(const Options& options, const View& view);
 
 std::string runtime_dir_of(const Options& options);

@@ -1,6 +1,7 @@
 // tensorctl wait: looks at the daemon again and again, since it tells nobody of changes, until what is waited for has come or cannot come.
 #include <time.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 
@@ -13,6 +14,7 @@ namespace tv::ctl {
 namespace {
 
 constexpr Nanoseconds kPatience = 30s;
+constexpr Nanoseconds kAnswerPatience = 5s;  // for health, which does not wait
 constexpr Nanoseconds kPause = 50ms;  // between two looks: what a person does not notice, and what costs a daemon nothing
 
 // The states of all that has a name; of a worker's group of processes and of a pool, all of them.
@@ -30,7 +32,7 @@ Result<void> look(ipc::AdminClient& client, Deadline deadline, void (*fill)(wire
 }
 
 // Workers first, where a name is one's and an actor's: as kill, restart and stop take it.
-Result<States> states_of(ipc::AdminClient& client, Deadline deadline) {
+Result<States> states_of(ipc::AdminClient& client, Deadline deadline, bool with_health = false) {
   using Which = wire::AdminReply::Which;
   States workers, others;
   TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListWorkers(); }, Which::WORKERS, [&](wire::AdminReply::Reader r) {
@@ -42,8 +44,9 @@ Result<States> states_of(ipc::AdminClient& client, Deadline deadline) {
   }));
   TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListActors(); }, Which::ACTORS, [&](wire::AdminReply::Reader r) {
     for (auto actor : r.getActors()) {
-      others[str(actor.getName())].push_back(str(actor.getState()));
-      if (actor.getPool().size() != 0) others[str(actor.getPool())].push_back(str(actor.getState()));
+      std::string state = with_health && str(actor.getHealth()) == "unhealthy" ? "unhealthy" : str(actor.getState());
+      others[str(actor.getName())].push_back(state);
+      if (actor.getPool().size() != 0) others[str(actor.getPool())].push_back(state);
     }
   }));
   TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListGroups(); }, Which::GROUPS, [&](wire::AdminReply::Reader r) {
@@ -51,6 +54,14 @@ Result<States> states_of(ipc::AdminClient& client, Deadline deadline) {
   }));
   workers.insert(others.begin(), others.end());
   return workers;
+}
+
+Error unknown_name(const States& states, const std::string& name) {
+  std::vector<std::string> known;
+  for (const auto& [each, state] : states) known.push_back(each);
+  auto near = config::nearest(name, known);
+  return Error{Errc::kNotFound,
+               "no worker, actor, pool or group is called \"" + printable(name) + "\"" + (near.empty() ? "" : "; did you mean \"" + near + "\"?")};
 }
 
 // The first that is not yet as it should be: its name and state.
@@ -62,13 +73,7 @@ Result<std::optional<Lagging>> lagging(const States& states, const Options& opti
   std::optional<Lagging> first;
   for (const auto& name : options.names) {
     auto found = states.find(name);
-    if (found == states.end()) {
-      std::vector<std::string> known;
-      for (const auto& [each, state] : states) known.push_back(each);
-      auto near = config::nearest(name, known);
-      return Error{Errc::kNotFound, "no worker, actor, pool or group is called \"" + printable(name) + "\"" +
-                                        (near.empty() ? "" : "; did you mean \"" + near + "\"?")};
-    }
+    if (found == states.end()) return unknown_name(states, name);
     for (const auto& state : found->second) {
       bool there = options.wait_stopped ? state == "stopped" || state == "failed" : state == "ready";
       if (!there && !first) first = Lagging{name, state};
@@ -77,7 +82,49 @@ Result<std::optional<Lagging>> lagging(const States& states, const Options& opti
   return first;
 }
 
+// Each name, or nothing for the daemon itself, and what it is in a word; and whether all of these words are good.
+struct Words {
+  std::vector<std::pair<std::string, std::string>> said;
+  bool good = true;
+};
+Result<Words> health_of_daemon(ipc::AdminClient& client, Deadline deadline) {
+  Words words;
+  TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setStatus(); }, wire::AdminReply::Which::STATUS, [&](wire::AdminReply::Reader r) {
+    words.said.emplace_back("", str(r.getStatus().getHealth()));
+    words.good = words.said.front().second == "ok";
+  }));
+  return words;
+}
+
+Result<Words> health_of_names(ipc::AdminClient& client, Deadline deadline, const std::vector<std::string>& names) {
+  auto states = TV_TRY(states_of(client, deadline, true));
+  Words words;
+  for (const auto& name : names) {
+    auto found = states.find(name);
+    if (found == states.end()) return unknown_name(states, name);
+    auto worst = std::find_if(found->second.begin(), found->second.end(), [](const std::string& state) { return state != "ready"; });
+    words.said.emplace_back(name, worst == found->second.end() ? "ready" : *worst);
+    words.good = words.good && worst == found->second.end();
+  }
+  return words;
+}
+
 }  // namespace
+
+Outcome run_health(const Options& options, const View& view) {
+  auto client = ipc::AdminClient::connect(runtime_dir_of(options));
+  if (!client) return not_connected(client.error());
+  auto deadline = Deadline::in(options.timeout.value_or(kAnswerPatience));
+  auto words = options.names.empty() ? health_of_daemon(*client, deadline) : health_of_names(*client, deadline, options.names);
+  if (!words) return failed(words.error());
+  std::string out;
+  Json json = {{"ok", words->good}};
+  for (const auto& [name, word] : words->said) {
+    out += (name.empty() ? "" : printable(name) + " ") + printable(word) + "\n";
+    name.empty() ? json["health"] = word : json["names"][name] = word;
+  }
+  return {words->good ? kDone : kFailed, view.output == Output::kJson ? json_text(json) : out, ""};
+}
 
 Outcome run_wait(const Options& options, const View& view) {
   auto patience = options.timeout.value_or(kPatience);

@@ -1,0 +1,31 @@
+// What is known of a worker that makes no progress, for people: from the arena, and from /proc.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "shm/directory.h"
+#include "shm/running.h"
+
+namespace tv::supervisor {
+
+struct Busy {
+  ActorId actor = kNoActor;
+  shm::Running running;
+};
+// Whose code runs, of these; nobody's: kNoActor.
+Busy busy_actor(const shm::Arena& arena, std::span<const ActorId> actors);
+
+// "in actor "scorer", method forward"; "in no actor's code". `worker` is the participant.
+std::string place_of(const shm::Directory& directory, ParticipantId worker, const Busy& busy);
+
+// "stopped (SIGSTOP)", "asleep, in the kernel at futex_wait_queue", "running"; empty when there is no such process.
+std::string process_state(pid_t pid);
+
+// The kernel's part of its first thread's stack, "futex_wait < do_futex < ..."; empty where we may not read that (only root may).
+std::string kernel_stack(pid_t pid);
+
+}  // namespace tv::supervisor
