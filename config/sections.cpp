@@ -254,6 +254,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"max_deliveries", [](const Value& value, Pool& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
     {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},
+    {"max_size", [](const Value& value, Pool& out) { set(out.max_size, value.integer(1, limits::kMaxActors)); }},
 };
 
 template <class T, std::size_t N>

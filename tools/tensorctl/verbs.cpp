@@ -300,6 +300,7 @@ Outcome not_connected(const Error& error) {
 Outcome run(const Options& options, const View& view) {
   if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
   if (options.verb == Verb::kCall) return run_call(options);
+  if (options.verb >= Verb::kDrain) return run_upkeep(options, view);
   if (options.verb >= Verb::kCheckpoint) return run_checkpoints(options, view);
   if (options.verb == Verb::kWait) return run_wait(options, view);
   auto deadline = Deadline::in(options.timeout.value_or(kAdminTimeout));
