@@ -1,0 +1,312 @@
+// Drain, rolling restart, suspend, resume and scale, on real processes and under traffic: every call is answered once, and its effect is
+// there once. And the end of the daemon: who goes when, and who had to be forced.
+#include <signal.h>
+
+#include <atomic>
+#include <thread>
+
+#include "tests/support/catch.h"
+#include "tests/support/daemon.h"
+#include "tests/support/plugins/bank.h"
+#include "tests/support/plugins/ledger.h"
+
+using namespace tv;
+using namespace tv::test;
+
+namespace {
+
+constexpr CallOptions kPatient{.timeout = 2min};
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::string pool(int size, const std::string& more = "") {
+  return "[[pool]]\nname = \"p\"\ntype = \"test.account\"\nplugin = \"" + plugin("ledger") + "\"\nsize = " + std::to_string(size) +
+         "\nworkers = [\"cpu\"]\ndelivery = \"effectively_once\"\nmax_deliveries = 255\n" + more + "\n";
+}
+std::string counter(const std::string& name, int worker, const std::string& more = "") {
+  return "[[actor]]\nname = \"" + name + "\"\ntype = \"test.counter\"\nplugin = \"" + plugin("bank") + "\"\nworker = \"cpu/" +
+         std::to_string(worker) + "\"\n" + more + "\n";
+}
+std::string workers(int count) { return base_config(count, "restart = { min = \"1ms\", max = \"20ms\", intensity = 1000 }"); }
+
+Daemon start(const std::string& config) { return Daemon({.config = config, .environment = {{"TENSORVISOR_WORKER", TV_CHAOS_WORKER}}}); }
+
+// Clients that deposit 1 into the pool, again and again. What was answered is to be in the books, and nothing else.
+class Traffic {
+ public:
+  explicit Traffic(Daemon& daemon, int clients = 3) {
+    for (int i = 0; i < clients; ++i) {
+      clients_.push_back(daemon.connect("payer" + std::to_string(i)));
+      threads_.emplace_back([this, client = clients_.back().get()] { pay(*client); });
+    }
+  }
+  ~Traffic() { stop(); }
+
+  void stop() {
+    stop_ = true;
+    for (auto& thread : threads_)
+      if (thread.joinable()) thread.join();
+  }
+  std::int64_t paid() const { return paid_; }
+  std::string complaint() {
+    std::lock_guard lock(mutex_);
+    return complaint_;
+  }
+  // So many more have been answered: who has been picked before is known to be there.
+  void wait_for(Daemon& daemon, std::int64_t more) {
+    auto goal = paid_ + more;
+    daemon.wait_until("traffic goes on: " + complaint(), [&] { return paid_ >= goal || !complaint().empty(); });
+  }
+
+ private:
+  void pay(Client& client) {
+    auto target = client.actor<Account>("p");
+    while (target.ok() && !stop_) {
+      auto answer = target->call_with(kPatient, Account::deposit, std::int64_t{1}).get();
+      if (answer) {
+        ++paid_;
+        continue;
+      }
+      std::lock_guard lock(mutex_);
+      complaint_ = answer.error().message;
+      return;
+    }
+  }
+
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::thread> threads_;
+  std::atomic<bool> stop_{false};
+  std::atomic<std::int64_t> paid_{0};
+  std::mutex mutex_;
+  std::string complaint_;
+};
+
+std::int64_t balance(Client& client, const std::string& name) {
+  auto account = client.actor<Account>(name);
+  if (!account) FAIL(account.error().message);
+  auto balance = account->call_with(kPatient, Account::balance).get();
+  if (!balance) FAIL(name + ": " + balance.error().message);
+  return *balance;
+}
+std::int64_t balances(Daemon& daemon, int members) {
+  auto client = daemon.connect("auditor");
+  std::int64_t sum = 0;
+  for (int i = 0; i < members; ++i) sum += balance(*client, "p/" + std::to_string(i));
+  return sum;
+}
+
+void require_done(const Output& output) {
+  INFO(output.out << output.err);
+  REQUIRE(output.status == 0);
+}
+
+std::size_t place(const std::string& log, const std::string& text) {
+  auto at = log.find(text);
+  INFO(text << " in\n" << log);
+  REQUIRE(at != std::string::npos);
+  return at;
+}
+std::string stopped(int worker, const std::string& actor) {
+  return "event=\"actor stopped\" worker=cpu/" + std::to_string(worker) + " actor=" + actor;
+}
+
+}  // namespace
+
+TEST_CASE("a rolling restart of a pool under traffic restarts every member and loses no call", "[upkeep]") {
+  auto daemon = start(workers(2) + pool(4));
+  Traffic traffic(daemon);
+  traffic.wait_for(daemon, 20);
+  auto rolled = daemon.tensorctl({"restart", "--rolling", "p", "--timeout", "1min"});
+  require_done(rolled);
+  CHECK(rolled.out == "rolling restart of \"p\": 4 of 4 done\n");
+  CHECK(has(rolled.err, "rolling restart of \"p\": "));
+  traffic.wait_for(daemon, 20);
+  traffic.stop();
+  CHECK(traffic.complaint() == "");
+  auto log = daemon.log();
+  std::size_t last = 0;
+  for (int i = 0; i < 4; ++i) {  // in their order, each stopped once
+    auto at = place(log, stopped(i % 2, "p/" + std::to_string(i)));
+    CHECK(at > last);
+    last = at;
+  }
+  CHECK(balances(daemon, 4) == traffic.paid());
+  CHECK(daemon.fsck().empty());
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a pool with one member is rolled without a call refused: its mail waits", "[upkeep]") {
+  auto daemon = start(workers(1) + pool(1));
+  Traffic traffic(daemon);
+  traffic.wait_for(daemon, 5);
+  require_done(daemon.tensorctl({"restart", "--rolling", "p"}));
+  traffic.wait_for(daemon, 5);
+  traffic.stop();
+  CHECK(traffic.complaint() == "");
+  CHECK(balances(daemon, 1) == traffic.paid());
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a rolling restart of workers under traffic gives each a new process and loses no call", "[upkeep]") {
+  auto daemon = start(workers(2) + pool(4));
+  Traffic traffic(daemon);
+  traffic.wait_for(daemon, 20);
+  auto before = std::vector<int>{daemon.worker("cpu/0").pid, daemon.worker("cpu/1").pid};
+  require_done(daemon.tensorctl({"restart", "--rolling", "cpu"}));
+  CHECK(daemon.worker("cpu/0").pid != before[0]);
+  CHECK(daemon.worker("cpu/1").pid != before[1]);
+  traffic.wait_for(daemon, 20);
+  traffic.stop();
+  CHECK(traffic.complaint() == "");
+  CHECK(balances(daemon, 4) == traffic.paid());
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a rolling restart survives the death of a worker in the middle of it", "[upkeep]") {
+  auto daemon = start(workers(2) + pool(4));
+  Traffic traffic(daemon);
+  traffic.wait_for(daemon, 20);
+  require_done(daemon.tensorctl({"restart", "--rolling", "p", "--no-wait"}));
+  daemon.wait_until("the second member", [&] { return daemon.logged("event=\"rolling restart goes on\" name=p unit=p/1"); });
+  daemon.kill_worker("cpu/1");
+  daemon.wait_until("the end of it", [&] { return daemon.logged("event=\"rolling restart done\" name=p of=4"); });
+  traffic.wait_for(daemon, 20);
+  traffic.stop();
+  CHECK(traffic.complaint() == "");
+  CHECK(balances(daemon, 4) == traffic.paid());
+  CHECK(daemon.fsck().empty());
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a drained member gets nothing new while the others go on, and is refused by its own name until undrain", "[upkeep]") {
+  auto daemon = start(workers(2) + pool(3));
+  Traffic traffic(daemon);
+  traffic.wait_for(daemon, 20);
+  require_done(daemon.tensorctl({"drain", "p/1"}));
+  CHECK(daemon.actor("p/1").state == "drained");
+  auto handled = daemon.actor("p/1").handled;
+  traffic.wait_for(daemon, 100);
+  CHECK(daemon.actor("p/1").handled == handled);
+  auto client = daemon.connect("direct");
+  auto refused = client->actor<Account>("p/1")->call(Account::deposit, std::int64_t{1}).get();
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == Errc::kNotDelivered);
+  CHECK(has(refused.error().message, "tensorctl undrain p/1"));
+  require_done(daemon.tensorctl({"undrain", "p/1"}));
+  CHECK(daemon.actor("p/1").state == "ready");
+  traffic.wait_for(daemon, 100);
+  traffic.stop();
+  CHECK(traffic.complaint() == "");
+  CHECK(daemon.actor("p/1").handled > handled);
+  CHECK(balances(daemon, 3) == traffic.paid());
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a drain waits for what is in the mailbox, also when the worker dies of it meanwhile", "[upkeep]") {
+  auto daemon = start(workers(2) + counter("c", 0, "delivery = \"effectively_once\"\nmax_deliveries = 255"));
+  auto client = daemon.connect("caller");
+  auto c = *client->actor<Counter>("c");
+  auto slow = c.call_with(kPatient, Counter::hang_once, std::string("begun"), false);
+  std::vector<Future<std::int64_t>> behind;
+  for (int i = 0; i < 5; ++i) behind.push_back(c.call_with(kPatient, Counter::add, std::int64_t{1}));
+  daemon.wait_until("the method has begun", [&] { return client->find("begun").ok(); });
+  auto late = daemon.tensorctl({"drain", "c", "--timeout", "200ms"});
+  CHECK(late.status == 1);
+  CHECK(has(late.err, "not done within 200ms: drain of \"c\": 0 of 1 done, now c; it goes on"));
+  CHECK(daemon.actor("c").state == "draining");
+  auto again = daemon.tensorctl({"drain", "c"});
+  CHECK(again.status == 1);
+  CHECK(has(again.err, "\"c\" is in the drain of \"c\""));
+  daemon.kill_worker("cpu/0");
+  daemon.wait_until("the drain is done", [&] { return daemon.actor("c").state == "drained"; });
+  CHECK(slow.get().ok());
+  for (int i = 0; i < 5; ++i) CHECK(behind[static_cast<std::size_t>(i)].get().value_or(0) == i + 1);
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("mail of a suspended actor waits, and is read in its order when it is resumed, also when its worker has died meanwhile", "[upkeep]") {
+  bool dies = GENERATE(false, true);
+  auto daemon = start(workers(2) + counter("c", 0));
+  auto client = daemon.connect("caller");
+  auto c = *client->actor<Counter>("c");
+  CHECK(c.call(Counter::add, std::int64_t{5}).get().value_or(0) == 5);
+  require_done(daemon.tensorctl({"suspend", "c"}));
+  CHECK(daemon.actor("c").state == "suspended");
+  std::vector<Future<std::int64_t>> waiting;
+  for (int i = 0; i < 20; ++i) waiting.push_back(c.call_with(kPatient, Counter::add, std::int64_t{1}));
+  if (dies) {
+    daemon.kill_and_wait("cpu/0");
+    CHECK(daemon.actor("c").state == "suspended");
+  }
+  CHECK(daemon.actor("c").handled == 1);
+  auto resumed = daemon.tensorctl({"resume", "c", "-o", "json"});
+  require_done(resumed);
+  CHECK(has(resumed.out, "\"kind\": \"resume\""));
+  CHECK(has(resumed.out, "\"state\": \"done\""));
+  for (int i = 0; i < 20; ++i) CHECK(waiting[static_cast<std::size_t>(i)].get().value_or(0) == 6 + i);
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a pool grows and shrinks under traffic and loses no call; a member that comes again has its state", "[upkeep]") {
+  auto daemon = start(workers(2) + pool(2, "max_size = 6"));
+  Traffic traffic(daemon);
+  traffic.wait_for(daemon, 20);
+  require_done(daemon.tensorctl({"scale", "p", "6"}));
+  CHECK(daemon.actor("p/5").state == "ready");
+  int on_first = 0;
+  for (int i = 0; i < 6; ++i) on_first += daemon.actor("p/" + std::to_string(i)).worker == "cpu/0" ? 1 : 0;
+  CHECK(on_first == 3);
+  traffic.wait_for(daemon, 100);
+  CHECK(daemon.actor("p/5").handled > 0);
+  require_done(daemon.tensorctl({"scale", "p", "--replicas", "1"}));
+  CHECK_FALSE(has(daemon.tensorctl({"list", "actors"}).out, "p/1"));
+  traffic.wait_for(daemon, 50);
+  traffic.stop();
+  CHECK(traffic.complaint() == "");
+  auto too_many = daemon.tensorctl({"scale", "p", "7"});
+  CHECK(too_many.status == 1);
+  CHECK(has(too_many.err, "can have 6 members at most, not 7: set max_size"));
+  CHECK(daemon.tensorctl({"scale", "nobody", "1"}).status == 4);
+  require_done(daemon.tensorctl({"scale", "p", "6"}));
+  CHECK(balances(daemon, 6) == traffic.paid());
+  CHECK(daemon.fsck().empty());
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a scale down survives the death of a worker in the middle of it", "[upkeep]") {
+  auto daemon = start(workers(2) + pool(6, "max_size = 6"));
+  Traffic traffic(daemon);
+  traffic.wait_for(daemon, 20);
+  require_done(daemon.tensorctl({"scale", "p", "1", "--no-wait"}));
+  daemon.kill_worker("cpu/1");
+  daemon.wait_until("the end of it", [&] { return daemon.logged("event=\"scale down done\" name=p"); });
+  traffic.wait_for(daemon, 20);
+  traffic.stop();
+  CHECK(traffic.complaint() == "");
+  require_done(daemon.tensorctl({"scale", "p", "6"}));
+  CHECK(balances(daemon, 6) == traffic.paid());
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("when the daemon ends, actors of all workers stop in the reverse order of their start", "[upkeep]") {
+  auto daemon = start(workers(2) + counter("a", 0) + counter("b", 1) + counter("c", 0) + counter("last", 1, "after = [\"c\"]") +
+                      "[[group]]\nname = \"g\"\nchildren = [\"a\", \"b\", \"c\"]\n");
+  CHECK(daemon.stop() == 0);
+  auto log = daemon.log();
+  std::vector<std::size_t> places = {place(log, stopped(1, "last")), place(log, stopped(0, "c")), place(log, stopped(1, "b")),
+                                     place(log, stopped(0, "a"))};
+  CHECK(std::is_sorted(places.begin(), places.end()));
+  CHECK(has(log, "event=\"everything has stopped by itself\""));
+}
+
+TEST_CASE("an actor that hangs when the daemon ends is forced after its grace and reported, and the others stop in order", "[upkeep]") {
+  auto daemon = start("[supervisor]\nstop_grace = \"300ms\"\n" + workers(2) + counter("a", 0) + counter("b", 1) +
+                      "[[group]]\nname = \"g\"\nchildren = [\"a\", \"b\"]\n");
+  auto client = daemon.connect("caller");
+  auto hanging = client->actor<Counter>("b")->call_with(kPatient, Counter::hang_once, std::string("begun"), false);
+  daemon.wait_until("the method has begun", [&] { return client->find("begun").ok(); });
+  CHECK(daemon.stop() == 0);
+  auto log = daemon.log();
+  CHECK(has(log, "event=\"stop was forced\" count=1 what=\"actor \\\"b\\\" on worker \\\"cpu/1\\\": code of actor \\\"b\\\" was running\""));
+  CHECK(place(log, "event=\"worker died\" worker=cpu/1") < place(log, stopped(0, "a")));
+}
