@@ -13,6 +13,12 @@ std::string in_quotes(const std::string& name) { return "\"" + name + "\""; }
 }  // namespace
 
 Result<ChoreId> Maintenance::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
+  bool finishes_mail = chore == Chore::kDrain || chore == Chore::kRoll || chore == Chore::kShrink;
+  for (const auto& unit : units)
+    for (ActorId actor : unit.actors)
+      if (finishes_mail && in_.supervision.suspended(actor))
+        return Error{Errc::kUnavailable, in_quotes(in_.actors[actor].placed.name) + " is suspended, with its mail; tensorctl resume " +
+                                             in_.actors[actor].placed.name + " first"};
   auto id = TV_TRY(upkeep_.begin(chore, name, std::move(units)));
   log::notice(std::string(chore_name(chore)) + " begins", {{"name", name}, {"of", upkeep_.find(id)->units.size()}});
   look();

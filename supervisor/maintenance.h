@@ -26,7 +26,7 @@ class Maintenance {
   };
   explicit Maintenance(Surroundings surroundings) : in_(std::move(surroundings)) {}
 
-  // Errors: kUnavailable when somebody is in another chore; scale also kLimit, with the limit's name.
+  // Errors: kUnavailable when somebody is in another chore, or suspended with mail that the chore would have to finish; scale also kLimit, with the limit's name.
   Result<ChoreId> begin(Chore chore, const std::string& name, std::vector<Unit> units);
   Result<ChoreId> scale(std::size_t pool, std::uint32_t size);
   void undrain(const std::vector<ActorId>& actors);

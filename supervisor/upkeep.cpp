@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::size_t kRemembered = 64;  // that have ended, for those who ask how it went
 
+// In place of a number: who was down before its worker was restarted is so afterwards.
+constexpr std::uint64_t kStaysAway = ~std::uint64_t{0};
+
 bool one_by_one(Chore chore) { return chore == Chore::kRoll; }
 bool settles(Chore chore) { return chore == Chore::kDrain || chore == Chore::kRoll || chore == Chore::kShrink; }
 
@@ -66,8 +69,18 @@ Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<
   return last_id_;
 }
 
+bool Upkeep::is_going_away(ActorId actor) const {
+  for (const auto& [id, task] : tasks_) {
+    if (task.state != State::kGoing || task.chore != Chore::kShrink) continue;
+    for (const auto& unit : task.units)
+      if (std::find(unit.actors.begin(), unit.actors.end(), actor) != unit.actors.end()) return true;
+  }
+  return false;
+}
+
 void Upkeep::undrain(const std::vector<ActorId>& actors) {
   for (ActorId actor : actors) {
+    if (is_going_away(actor)) continue;
     drained_.erase(actor);
     asked_.erase(actor);
   }
@@ -183,7 +196,11 @@ void Upkeep::turn(Task& task, std::size_t i, const Look& look) {
   switch (task.chore) {
     case Chore::kRoll:
       task.before.clear();
-      for (ActorId actor : unit.actors) task.before.push_back(look(actor).readies);
+      for (ActorId actor : unit.actors) {
+        Seen seen = look(actor);
+        bool stays_away = unit.worker && (seen.life == Life::kDown || seen.life == Life::kFailed);
+        task.before.push_back(stays_away ? kStaysAway : seen.readies);
+      }
       return add(Deed::Kind::kRestart, task, kNoActor);
     case Chore::kShrink:
       for (ActorId actor : unit.actors) add(Deed::Kind::kStop, task, actor);
@@ -207,6 +224,7 @@ bool Upkeep::turned(Task& task, std::size_t i, const Look& look) {
   for (std::size_t a = 0; a < unit.actors.size(); ++a) {
     if (std::any_of(deeds_.begin(), deeds_.end(), [&](const Deed& deed) { return deed.chore == task.id && deed.kind != Deed::Kind::kTell; }))
       return false;  // what is to be looked at is still to be done
+    if (task.chore == Chore::kRoll && task.before[a] == kStaysAway) continue;
     Seen seen = look(unit.actors[a]);
     if (!comes) {
       if (seen.life != Life::kDown && seen.life != Life::kFailed) return false;

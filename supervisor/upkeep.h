@@ -91,7 +91,7 @@ class Upkeep {
 
   // kUnavailable when one of the actors is in a chore that goes on: it is named. A chore with nothing to do is done at once.
   Result<ChoreId> begin(Chore chore, const std::string& name, std::vector<Unit> units);
-  // New mail is sent to them again; drains of which none is left are cancelled.
+  // New mail is sent to them again, but for members that their pool is losing; drains of which none is left are cancelled.
   void undrain(const std::vector<ActorId>& actors);
   // Of a pool that is to get another size: whom it was taking away stays.
   void cancel_scaling(const std::string& pool);
@@ -121,6 +121,7 @@ class Upkeep {
   void add(Deed::Kind kind, const Task& task, ActorId actor, std::uint64_t token = 0);
   void end(Task& task, State state, const std::string& why = "");
   void give_up_scaling(Task& task);
+  bool is_going_away(ActorId actor) const;
 
   std::map<ChoreId, Task> tasks_;  // those that have ended as well, the last few
   std::set<ActorId> drained_;

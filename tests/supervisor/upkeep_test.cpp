@@ -182,6 +182,21 @@ TEST_CASE("a rolling restart goes on after the death of the one that it is at, b
   CHECK(f.task(id).state == State::kDone);
 }
 
+TEST_CASE("a rolling restart of a worker waits for the actors that it had, not for those that were stopped or failed before", "[upkeep]") {
+  Fixture f;
+  f.is(1, Life::kDown);
+  f.is(2, Life::kFailed);
+  auto id = f.upkeep.begin(Chore::kRoll, "w", {{"w", {0, 1, 2}, 0}});
+  REQUIRE(id.ok());
+  CHECK(f.all() == Deeds{"ask 0"});
+  f.settled(0);
+  CHECK(f.all() == Deeds{"restart w"});
+  CHECK(f.task(*id).state == State::kGoing);
+  f.ready(0);
+  f.all();
+  CHECK(f.task(*id).state == State::kDone);
+}
+
 TEST_CASE("a restart that is refused ends the rolling restart", "[upkeep]") {
   Fixture f;
   auto id = f.begin(Chore::kRoll, {0, 1});
@@ -212,6 +227,17 @@ TEST_CASE("members that a pool loses finish what they have, stop, and go only th
   f.is(1, Life::kDown);
   CHECK(f.all() == Deeds{"dismiss 1"});
   CHECK(f.task(id).state == State::kDone);
+}
+
+TEST_CASE("undrain does not keep a member that its pool is losing", "[upkeep]") {
+  Fixture f;
+  auto id = f.begin(Chore::kShrink, {2});
+  f.all();
+  f.upkeep.undrain({2});
+  CHECK(f.upkeep.flags(2) == shm::kActorDrained);
+  f.settled(2);
+  CHECK(f.all() == Deeds{"stop 2"});
+  CHECK(f.task(id).state == State::kGoing);
 }
 
 TEST_CASE("another size makes a pool keep those who have not gone yet, and starts those who have stopped", "[upkeep]") {
