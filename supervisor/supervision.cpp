@@ -139,51 +139,6 @@ void Supervision::reset_failed(NodeId node) {
   carry_out();
 }
 
-void Supervision::suspend(ActorId actor) {
-  withheld_.erase(actor);
-  suspended_.insert(actor);
-  tree_->stop(node_of(actor), now());
-  carry_out();
-}
-
-void Supervision::admit(ActorId actor, std::size_t worker) {
-  bool fresh = actors_.admit(actor, worker);
-  std::size_t home = actors_[actor].placed.worker;
-  if (fresh && hosts_->hosting(home) == Hosting::kLive)
-    orders_.host_actor(static_cast<ParticipantId>(home) + 1, {actor, actors_[actor].incarnation, &actors_[actor].placed, true, {}});
-  tree_->admit(node_of(actor), now());
-  carry_out();
-}
-
-void Supervision::dismiss(ActorId actor) {
-  actors_.dismiss(actor);
-  tree_->dismiss(node_of(actor), now());
-  carry_out();
-}
-
-// --- the end
-
-void Supervision::wind_down() {
-  tree_->wind_down(now());
-  carry_out();
-}
-
-bool Supervision::runs_on(std::size_t worker) const {
-  for (ActorId id : actors_.of_worker(worker))
-    if (tree_->runs(node_of(id))) return true;
-  return false;
-}
-
-std::string Supervision::what_runs_on(std::size_t worker) const {
-  for (ActorId id : actors_.of_worker(worker))
-    if (arena_.cell(id).running.load(std::memory_order_relaxed) != 0) return "code of actor " + in_quotes(actors_[id].placed.name) + " was running";
-  return "no actor's code was running";
-}
-
-void Supervision::note_forced(std::size_t worker) {
-  forced_.push_back("worker " + in_quotes(config_.workers[worker].name) + ": its actors were down, but its process did not end");
-}
-
 // To the tree it is one that an administrator wants stopped: nothing but restart() of itself brings it back.
 void Supervision::withhold(ActorId actor, const std::string& why) {
   stop(node_of(actor));
@@ -224,9 +179,7 @@ void Supervision::obey(const Step& step) {
     case Step::Kind::kKill: {
       bool starting = tree_->state(step.node) == NodeState::kStarting;
       std::size_t home = actors_[actor_of_[step.node]].placed.worker;
-      if (tree_->winding_down())
-        forced_.push_back("actor " + in_quotes(tree_->spec(step.node).name) + " on worker " + in_quotes(config_.workers[home].name) + ": " +
-                          what_runs_on(home));
+      if (tree_->winding_down()) note_forced(actor_of_[step.node]);
       auto cause = starting ? could_not_start("actor " + in_quotes(tree_->spec(step.node).name) + " was not ready within " +
                                                   config::format_duration(config_.supervisor.start_timeout) + " ([supervisor] start_timeout)",
                                               false)

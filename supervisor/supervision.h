@@ -85,7 +85,7 @@ class Supervision {
   bool runs_on(std::size_t worker) const;  // an actor of it is not down yet
   // Whom nobody could wait for any longer during the end, and what they were doing.
   const std::vector<std::string>& forced() const { return forced_; }
-  void note_forced(std::size_t worker);  // its process, which did not end though its actors were down
+  void note_forced(std::size_t worker, const std::string& why);
   std::uint64_t readies(ActorId actor) const { return readies_[actor]; }  // how often it has become ready
 
   // From the keeper of states on disk. One whose state cannot be restored fails, and starts when somebody restarts it; REQUIRES that it
@@ -115,6 +115,7 @@ class Supervision {
   void show_all();
   void show_worker(std::size_t worker);
   void show(ActorId actor);
+  void note_forced(ActorId actor);
   std::string what_runs_on(std::size_t worker) const;
   NodeId take_culprit(const std::vector<ActorId>& actors);
   std::vector<NodeId> nodes_of(const std::vector<ActorId>& actors) const;

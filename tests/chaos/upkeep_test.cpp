@@ -1,118 +1,11 @@
 // Drain, rolling restart, suspend, resume and scale, on real processes and under traffic: every call is answered once, and its effect is
-// there once. And the end of the daemon: who goes when, and who had to be forced.
-#include <signal.h>
-
-#include <algorithm>
-#include <atomic>
+// there once.
 #include <filesystem>
-#include <thread>
 
-#include "tests/support/catch.h"
-#include "tests/support/daemon.h"
-#include "tests/support/plugins/bank.h"
-#include "tests/support/plugins/ledger.h"
+#include "tests/chaos/upkeep_fixture.h"
 
 using namespace tv;
 using namespace tv::test;
-
-namespace {
-
-constexpr CallOptions kPatient{.timeout = 2min};
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-std::string pool(int size, const std::string& more = "") {
-  return "[[pool]]\nname = \"p\"\ntype = \"test.account\"\nplugin = \"" + plugin("ledger") + "\"\nsize = " + std::to_string(size) +
-         "\nworkers = [\"cpu\"]\ndelivery = \"effectively_once\"\nmax_deliveries = 255\n" + more + "\n";
-}
-std::string counter(const std::string& name, int worker, const std::string& more = "") {
-  return "[[actor]]\nname = \"" + name + "\"\ntype = \"test.counter\"\nplugin = \"" + plugin("bank") + "\"\nworker = \"cpu/" +
-         std::to_string(worker) + "\"\n" + more + "\n";
-}
-std::string workers(int count) { return base_config(count, "restart = { min = \"1ms\", max = \"20ms\", intensity = 1000 }"); }
-
-Daemon start(const std::string& config) { return Daemon({.config = config, .environment = {{"TENSORVISOR_WORKER", TV_CHAOS_WORKER}}}); }
-
-// Clients that deposit 1 into the pool, again and again. What was answered is to be in the books, and nothing else.
-class Traffic {
- public:
-  explicit Traffic(Daemon& daemon, int clients = 3) {
-    for (int i = 0; i < clients; ++i) {
-      clients_.push_back(daemon.connect("payer" + std::to_string(i)));
-      threads_.emplace_back([this, client = clients_.back().get()] { pay(*client); });
-    }
-  }
-  ~Traffic() { stop(); }
-
-  void stop() {
-    stop_ = true;
-    for (auto& thread : threads_)
-      if (thread.joinable()) thread.join();
-  }
-  std::int64_t paid() const { return paid_; }
-  std::string complaint() {
-    std::lock_guard lock(mutex_);
-    return complaint_;
-  }
-  // So many more have been answered: who has been picked before is known to be there.
-  void wait_for(Daemon& daemon, std::int64_t more) {
-    auto goal = paid_ + more;
-    daemon.wait_until("traffic goes on: " + complaint(), [&] { return paid_ >= goal || !complaint().empty(); });
-  }
-
- private:
-  void pay(Client& client) {
-    auto target = client.actor<Account>("p");
-    while (target.ok() && !stop_) {
-      auto answer = target->call_with(kPatient, Account::deposit, std::int64_t{1}).get();
-      if (answer) {
-        ++paid_;
-        continue;
-      }
-      std::lock_guard lock(mutex_);
-      complaint_ = answer.error().message;
-      return;
-    }
-  }
-
-  std::vector<std::unique_ptr<Client>> clients_;
-  std::vector<std::thread> threads_;
-  std::atomic<bool> stop_{false};
-  std::atomic<std::int64_t> paid_{0};
-  std::mutex mutex_;
-  std::string complaint_;
-};
-
-std::int64_t balance(Client& client, const std::string& name) {
-  auto account = client.actor<Account>(name);
-  if (!account) FAIL(account.error().message);
-  auto balance = account->call_with(kPatient, Account::balance).get();
-  if (!balance) FAIL(name + ": " + balance.error().message);
-  return *balance;
-}
-std::int64_t balances(Daemon& daemon, int members) {
-  auto client = daemon.connect("auditor");
-  std::int64_t sum = 0;
-  for (int i = 0; i < members; ++i) sum += balance(*client, "p/" + std::to_string(i));
-  return sum;
-}
-
-void require_done(const Output& output) {
-  INFO(output.out << output.err);
-  REQUIRE(output.status == 0);
-}
-
-std::size_t place(const std::string& log, const std::string& text) {
-  auto at = log.find(text);
-  INFO(text << " in\n" << log);
-  REQUIRE(at != std::string::npos);
-  return at;
-}
-std::string stopped(int worker, const std::string& actor) {
-  return "event=\"actor stopped\" worker=cpu/" + std::to_string(worker) + " actor=" + actor;
-}
-
-}  // namespace
 
 TEST_CASE("a rolling restart of a pool under traffic restarts every member and loses no call", "[upkeep]") {
   auto daemon = start(workers(2) + pool(4));
@@ -360,27 +253,4 @@ TEST_CASE("a scale down survives the death of a worker in the middle of it", "[u
   require_done(daemon.tensorctl({"scale", "p", "6"}));
   CHECK(balances(daemon, 6) == traffic.paid());
   CHECK(daemon.stop() == 0);
-}
-
-TEST_CASE("when the daemon ends, actors of all workers stop in the reverse order of their start", "[upkeep]") {
-  auto daemon = start(workers(2) + counter("a", 0) + counter("b", 1) + counter("c", 0) + counter("last", 1, "after = [\"c\"]") +
-                      "[[group]]\nname = \"g\"\nchildren = [\"a\", \"b\", \"c\"]\n");
-  CHECK(daemon.stop() == 0);
-  auto log = daemon.log();
-  std::vector<std::size_t> places = {place(log, stopped(1, "last")), place(log, stopped(0, "c")), place(log, stopped(1, "b")),
-                                     place(log, stopped(0, "a"))};
-  CHECK(std::is_sorted(places.begin(), places.end()));
-  CHECK(has(log, "event=\"everything has stopped by itself\""));
-}
-
-TEST_CASE("an actor that hangs when the daemon ends is forced after its grace and reported, and the others stop in order", "[upkeep]") {
-  auto daemon = start("[supervisor]\nstop_grace = \"300ms\"\n" + workers(2) + counter("a", 0) + counter("b", 1) +
-                      "[[group]]\nname = \"g\"\nchildren = [\"a\", \"b\"]\n");
-  auto client = daemon.connect("caller");
-  auto hanging = client->actor<Counter>("b")->call_with(kPatient, Counter::hang_once, std::string("begun"), false);
-  daemon.wait_until("the method has begun", [&] { return client->find("begun").ok(); });
-  CHECK(daemon.stop() == 0);
-  auto log = daemon.log();
-  CHECK(has(log, "event=\"stop was forced\" count=1 what=\"actor \\\"b\\\" on worker \\\"cpu/1\\\": code of actor \\\"b\\\" was running\""));
-  CHECK(place(log, "event=\"worker died\" worker=cpu/1") < place(log, stopped(0, "a")));
 }
