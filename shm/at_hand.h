@@ -1,4 +1,4 @@
-// The message that an actor has at hand, as the actor's cell keeps it (ActorCell::at_hand). Pure; any thread.
+// The message that an actor has at hand, as the actor's cell keeps it (ActorCell::at_hand). Any thread.
 //
 // The worker stores it before it begins a message. A next incarnation that finds the same message unread knows from it that its
 // predecessor died with that message, and which try this is.
@@ -25,5 +25,9 @@ constexpr AtHand next_at_hand(AtHand before, ParticipantId from, Lane lane, Ring
   if (again) next.tries = before.tries < 255 ? static_cast<std::uint8_t>(before.tries + 1) : std::uint8_t{255};
   return next;
 }
+
+// The payload of the message that is at hand, if it is still unread in the ring to `to`: a copy, made while its sender and its receiver may be at
+// work, so that it may be nonsense. Empty where there is none. For whoever wants to know what a process is busy with.
+std::vector<std::byte> payload_at_hand(const Arena& arena, AtHand at, ParticipantId to);
 
 }  // namespace tv::shm

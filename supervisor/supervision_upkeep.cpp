@@ -1,10 +1,33 @@
 // Suspension, members of pools that come and go, and the end. Part of Supervision.
+#include <capnp/serialize.h>
+
+#include <cstring>
+
+#include "ipc/envelope.capnp.h"
+#include "ipc/message.h"
+#include "shm/at_hand.h"
 #include "supervisor/supervision.h"
+#include "supervisor/text.h"
 
 namespace tv::supervisor {
 namespace {
 
 std::string in_quotes(const std::string& name) { return "\"" + name + "\""; }
+
+// ".method" of the message that the actor is busy with, as far as it can be seen; what the arena says of a running process is hostile.
+std::string method_at_hand(const shm::Arena& arena, ActorId actor, ParticipantId worker) {
+  auto payload = shm::payload_at_hand(arena, shm::unpack_at_hand(arena.cell(actor).at_hand.load(std::memory_order_acquire)), worker);
+  auto words = kj::heapArray<capnp::word>(payload.size() / sizeof(capnp::word));
+  if (words.size() == 0) return "";
+  std::memcpy(words.begin(), payload.data(), words.asBytes().size());
+  auto method = ipc::guard([&]() -> std::string {
+    kj::ArrayPtr<const capnp::word> segment = words;
+    capnp::SegmentArrayMessageReader reader(kj::arrayPtr(&segment, 1), ipc::reader_options(payload.size()));
+    auto envelope = reader.getRoot<wire::Envelope>();
+    return envelope.isRequest() && envelope.getTarget() == actor ? "." + printable(text(envelope.getRequest().getMethod()), limits::kMaxName) : "";
+  });
+  return method ? *method : "";
+}
 
 }  // namespace
 
@@ -45,7 +68,8 @@ bool Supervision::runs_on(std::size_t worker) const {
 
 std::string Supervision::what_runs_on(std::size_t worker) const {
   for (ActorId id : actors_.of_worker(worker))
-    if (arena_.cell(id).running.load(std::memory_order_relaxed) != 0) return "code of actor " + in_quotes(actors_[id].placed.name) + " was running";
+    if (arena_.cell(id).running.load(std::memory_order_relaxed) != 0)
+      return "code of actor " + in_quotes(actors_[id].placed.name + method_at_hand(arena_, id, static_cast<ParticipantId>(worker) + 1)) + " was running";
   return "no actor's code was running";
 }
 

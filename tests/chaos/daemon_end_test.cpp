@@ -25,6 +25,6 @@ TEST_CASE("an actor that hangs when the daemon ends is forced after its grace an
   daemon.wait_until("the method has begun", [&] { return client->find("begun").ok(); });
   CHECK(daemon.stop() == 0);
   auto log = daemon.log();
-  CHECK(has(log, "event=\"stop was forced\" count=1 what=\"actor \\\"b\\\" on worker \\\"cpu/1\\\": code of actor \\\"b\\\" was running\""));
+  CHECK(has(log, "event=\"stop was forced\" count=1 what=\"actor \\\"b\\\" on worker \\\"cpu/1\\\": code of actor \\\"b.hang_once\\\" was running\""));
   CHECK(place(log, "event=\"worker died\" worker=cpu/1") < place(log, stopped(0, "a")));
 }

@@ -4,6 +4,7 @@
 #include <random>
 #include <thread>
 
+#include "shm/at_hand.h"
 #include "shm/doorbell.h"
 #include "tests/support/arena_fixture.h"
 
@@ -163,7 +164,28 @@ TEST_CASE("a hostile writer's ring is skipped with an error, whatever it holds",
       reader.done((*record)->end);
     }
     unread_handles(*fixture.arena, 1, 2);
+    for (RingPosition end = 0; end < 2000; end += 8) payload_at_hand(*fixture.arena, {1, 1, at_hand_place(Lane::kMail, end)}, 2);
   }
+}
+
+TEST_CASE("the payload of the message at hand is found while it is unread", "[shm]") {
+  test::ArenaFixture fixture(16 * test::kMiB, 16 << 10);
+  auto writer = *RingWriter::open(fixture.arena, 1, 2);
+  RingReader reader(fixture.arena, 1, 2);
+  send(writer, 1, 4);
+  send(writer, 2, 4);
+  auto first = *reader.next(), second = *reader.next();
+  REQUIRE(second.has_value());
+  auto at = next_at_hand({}, 1, Lane::kMail, second->end);
+  auto payload = payload_at_hand(*fixture.arena, at, 2);
+  CHECK(std::equal(payload.begin(), payload.end(), second->payload.begin(), second->payload.end()));
+  CHECK_FALSE(payload.empty());
+  CHECK(payload_at_hand(*fixture.arena, {}, 2).empty());
+  CHECK(payload_at_hand(*fixture.arena, {200, 1, at.end48}, 2).empty());
+  CHECK(payload_at_hand(*fixture.arena, at, 3).empty());
+  reader.done(first->end);
+  reader.done(second->end);
+  CHECK(payload_at_hand(*fixture.arena, at, 2).empty());
 }
 
 // The writer measured its room against a cursor ahead of it, found it full and waited for ever.
