@@ -25,6 +25,21 @@ std::string device_list(const Config& config) {
   return list;
 }
 
+// Pools whose file says nothing may grow to twice their size, or to 8, as far as there are numbers for actors, and nobody else has the name.
+void leave_room_to_grow(Config& config) {
+  std::size_t left = limits::kMaxActors - std::min<std::size_t>(config.actors.size(), limits::kMaxActors);
+  for (const auto& pool : config.pools) left -= std::min<std::size_t>(left, std::max(pool.size, pool.max_size));
+  auto taken = [&config](const std::string& name) {
+    return std::any_of(config.actors.begin(), config.actors.end(), [&](const Actor& actor) { return actor.name == name; });
+  };
+  for (auto& pool : config.pools) {
+    if (pool.max_size != 0) continue;
+    pool.max_size = pool.size;
+    for (std::uint32_t most = std::max<std::uint32_t>(8, 2 * pool.size); pool.max_size < most && left > 0; ++pool.max_size, --left)
+      if (taken(pool.name + "/" + std::to_string(pool.max_size))) break;
+  }
+}
+
 class Checker {
  public:
   Checker(Draft draft, Problems& problems) : draft_(std::move(draft)), problems_(problems) {}
@@ -46,6 +61,7 @@ class Checker {
     check_poison();
     config_.actors = std::move(draft_.actors);
     config_.pools = std::move(draft_.pools);
+    leave_room_to_grow(config_);
     config_.groups = std::move(draft_.groups);
     check_supervision(config_, problems_);
     return std::move(config_);
@@ -173,13 +189,16 @@ void Checker::check_actor_names() {
     const auto& pool = draft_.pools[i];
     auto key = in_section("pool", i, "name");
     auto before = total;
-    total += pool.size;
+    std::uint32_t most = std::max(pool.size, pool.max_size);
+    total += most;
+    if (pool.max_size != 0 && pool.max_size < pool.size)
+      problems_.add(in_section("pool", i, "max_size"), "is less than its size, " + std::to_string(pool.size));
     if (total > limits::kMaxActors && before <= limits::kMaxActors)
-      problems_.add(in_section("pool", i, "size"), "this makes " + std::to_string(total) + " actors, members of pools included; at most " +
+      problems_.add(in_section("pool", i, pool.max_size > pool.size ? "max_size" : "size"), "this makes " + std::to_string(total) + " actors, members of pools included; at most " +
                                                        std::to_string(limits::kMaxActors) + " are possible");
     if (pool.name.empty() || problems_.at(key)) continue;
     claim(names, pool.name, key);
-    if (total <= limits::kMaxActors && !problems_.at(key)) claim_members(names, pool.name, pool.size, key);
+    if (total <= limits::kMaxActors && !problems_.at(key)) claim_members(names, pool.name, most, key);
   }
   for (std::size_t i = 0; i < draft_.groups.size(); ++i) {
     auto key = in_section("group", i, "name");

@@ -203,6 +203,7 @@ struct Pool {
   Arg::Table args;
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
   HealthCheck health;
+  std::uint32_t max_size = 0;      // to which `tensorctl scale` may bring it; 0: not beyond size
 };
 
 enum class Strategy {

@@ -270,6 +270,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
     {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},
     {"health", [](const Value& value, Pool& out) { read_health(value, out.health); }, {}, health_leaves},
+    {"max_size", [](const Value& value, Pool& out) { set(out.max_size, value.integer(1, limits::kMaxActors)); }},
 };
 
 template <class T, std::size_t N>

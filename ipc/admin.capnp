@@ -43,6 +43,8 @@ struct AdminRequest {
     restoreCheckpoint @29 :RestoreCheckpoint;  # answered when it has begun; listCheckpoints says how it ends
     listGroups @25 :Void;
     resetFailed @26 :Text;      # worker, actor, pool or group by name; empty: all. Starts what has failed, and forgives earlier deaths
+    begin @30 :ChoreOrder;      # answered by `chore` when it has begun
+    showChore @31 :UInt32;      # how it goes, by its id
   }
 }
 
@@ -68,7 +70,34 @@ struct AdminReply {
     cache @17 :CacheInfo;
     checkpoints @19 :CheckpointList;
     groups @18 :List(GroupInfo);
+    chore @20 :ChoreInfo;
   }
+}
+
+struct ChoreOrder {
+  kind @0 :Kind;
+  name @1 :Text;                # worker, actor or pool; of scale: pool
+  replicas @2 :UInt32;          # of scale
+
+  enum Kind {
+    drain @0;                   # finish what you have; nothing new is sent there
+    undrain @1;
+    roll @2;                    # restart one after the other, each when it has finished what it had
+    suspend @3;                 # stop, with the state committed; mail waits in the mailbox
+    resume @4;
+    scale @5;
+  }
+}
+
+struct ChoreInfo {
+  id @0 :UInt32;                # 0: it needed nothing but the order
+  kind @1 :Text;                # drain, rolling restart, suspend, resume, scale up, scale down
+  name @2 :Text;
+  state @3 :Text;               # going, done, failed, cancelled
+  done @4 :UInt32;              # of `of`
+  of @5 :UInt32;
+  at @6 :Text;                  # who is being seen to; empty: nobody
+  message @7 :Text;             # why it has failed or been cancelled
 }
 
 struct ObjectQuery {

@@ -53,7 +53,7 @@ std::optional<std::uint32_t> replayed_member(const CallIdentity& call, const std
   hash ^= hash >> 31;
   for (std::size_t i = 0; i < members.size(); ++i) {
     auto member = static_cast<std::uint32_t>((hash + i) % members.size());
-    if (takes_mail(members[member].state)) return member;
+    if (takes_mail(members[member].state) && (members[member].flags & shm::kActorDrained) == 0) return member;
   }
   return std::nullopt;
 }
@@ -114,7 +114,10 @@ std::string Caller::name_of(TargetId target) const {
 Error Caller::undeliverable(ActorId actor) const {
   std::string name(directory_.actor_name(actor));
   if (name.empty()) return Error{Errc::kNotDelivered, "there is no actor number " + std::to_string(actor)};
-  std::string message = "actor \"" + name + "\" is " + std::string(shm::actor_state_name(directory_.where(actor).state));
+  auto where = directory_.where(actor);
+  if (takes_mail(where.state) && (where.flags & shm::kActorDrained) != 0)
+    return Error{Errc::kNotDelivered, "actor \"" + name + "\" is drained by an administrator: it finishes what it has and takes nothing new; tensorctl undrain " + name};
+  std::string message = "actor \"" + name + "\" is " + std::string(shm::actor_state_name(where.state));
   auto why = directory_.actor_message(actor);
   if (!why.empty()) message += ": " + why;
   return Error{Errc::kNotDelivered, message + "; see tensorctl describe actor " + name};
@@ -134,7 +137,7 @@ Caller::Identity Caller::next_identity() {
 
 Result<ActorId> Caller::pick(TargetId target, const Identity& identity) {
   if (target.pool) return pick_member(target.index, identity);
-  if (!takes_mail(directory_.where(target.index).state)) return undeliverable(target.index);
+  if (!takes_new_mail(directory_.where(target.index))) return undeliverable(target.index);
   return target.index;
 }
 
@@ -143,8 +146,10 @@ Result<ActorId> Caller::pick_member(std::uint32_t pool, const Identity& identity
   const shm::PoolView entry = directory_.pool(pool);
   std::vector<Member> members;
   members.reserve(entry.size);
-  for (ActorId id = entry.first; id < entry.first + entry.size; ++id)
-    members.push_back({directory_.where(id).state, outstanding_[id]});
+  for (ActorId id = entry.first; id < entry.first + entry.size; ++id) {
+    auto where = directory_.where(id);
+    members.push_back({where.state, outstanding_[id], where.flags});
+  }
   if (identity && !members.empty()) {
     if (auto member = replayed_member(*identity, members)) return entry.first + *member;
   }
@@ -181,40 +186,55 @@ std::shared_ptr<CallState> Caller::failed_call(const std::string& what, const Er
   return call;
 }
 
+// Who looks at the directory, is held up, and then sends, may send to one that has been drained meanwhile, after its worker has looked for
+// its last message: such a message is taken back, and sent to another member. One that cannot be taken back is being handled.
+bool Caller::came_too_late(ActorId actor, const Result<Sent>& sent) {
+  if (!sent || (directory_.where(actor).flags & shm::kActorDrained) == 0) return false;
+  return channel_->withdraw(*sent) == shm::Withdrawal::kWithdrawn;
+}
+
 std::shared_ptr<CallState> Caller::start(TargetId target, const std::string& method, const WriteArguments& write,
                                          const CallOptions& options) {
   Deadline deadline = deadline_of(options);
-  CallId id = 0;
   auto identity = next_identity();
-  auto opened = open_call(target, method, deadline, identity, id);
-  if (!opened) return failed_call(name_of(target) + "." + method, opened.error());
-  auto call = *opened;
-  // An actor that failed before the call was noted has been passed by check(): look once more.
-  auto sent = takes_mail(directory_.where(call->actor()).state) ? send_request(call->actor(), id, identity, method, write, options, deadline, false)
-                                                                : Result<Sent>(undeliverable(call->actor()));
-  if (!sent) {
-    take(id);
-    call->fail(sent.error());
+  for (;;) {
+    CallId id = 0;
+    auto opened = open_call(target, method, deadline, identity, id);
+    if (!opened) return failed_call(name_of(target) + "." + method, opened.error());
+    auto call = *opened;
+    // An actor that failed before the call was noted has been passed by check(): look once more.
+    auto sent = takes_mail(directory_.where(call->actor()).state)
+                    ? send_request(call->actor(), id, identity, method, write, options, deadline, false)
+                    : Result<Sent>(undeliverable(call->actor()));
+    // A call that has ended already has been answered, or its end was told: both only once.
+    if (came_too_late(call->actor(), sent) && take(id)) continue;
+    if (!sent) {
+      take(id);
+      call->fail(sent.error());
+      return call;
+    }
+    call->note_sent(*sent);
+    if (deadline.ns < receiver_sleeps_until_.load(std::memory_order_relaxed)) {
+      channel_->wake();
+    }
     return call;
   }
-  call->note_sent(*sent);
-  if (deadline.ns < receiver_sleeps_until_.load(std::memory_order_relaxed)) {
-    channel_->wake();
-  }
-  return call;
 }
 
 Result<void> Caller::send_one_way(TargetId target, const std::string& method, const WriteArguments& write, const CallOptions& options) {
-  ActorId actor;
   auto identity = next_identity();
-  {
-    std::lock_guard lock(mutex_);
-    if (abandoned_) return *abandoned_;
-    actor = TV_TRY(pick(target, identity));
+  for (;;) {
+    ActorId actor;
+    {
+      std::lock_guard lock(mutex_);
+      if (abandoned_) return *abandoned_;
+      actor = TV_TRY(pick(target, identity));
+    }
+    auto id = next_id_.fetch_add(1, std::memory_order_relaxed);
+    auto sent = send_request(actor, id, identity, method, write, options, deadline_of(options), true);
+    if (came_too_late(actor, sent)) continue;
+    return sent ? Result<void>{} : Result<void>{sent.error()};
   }
-  auto id = next_id_.fetch_add(1, std::memory_order_relaxed);
-  if (auto sent = send_request(actor, id, identity, method, write, options, deadline_of(options), true); !sent) return sent.error();
-  return {};
 }
 
 Result<Sent> Caller::send_request(ActorId actor, CallId id, const Identity& identity, const std::string& method,

@@ -98,6 +98,7 @@ class Caller : public CallPort, public std::enable_shared_from_this<Caller> {
   std::shared_ptr<OpenCall> take(CallId id);
   std::shared_ptr<OpenCall> take_locked(CallId id);
   std::shared_ptr<CallState> failed_call(const std::string& what, const Error& why);
+  bool came_too_late(ActorId actor, const Result<Sent>& sent);
   Result<Sent> send_request(ActorId actor, CallId id, const Identity& identity, const std::string& method, const WriteArguments& write,
                             const CallOptions& options, Deadline deadline, bool one_way);
   std::vector<std::shared_ptr<OpenCall>> take_expired();

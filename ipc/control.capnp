@@ -8,6 +8,7 @@ using Cxx = import "/capnp/c++.capnp";
 using import "value.capnp".Failure;
 using import "names.capnp".NameRequest;
 using import "names.capnp".NameReply;
+using import "spawn.capnp".ActorSpec;
 $Cxx.namespace("tv::wire");
 
 const controlVersion :UInt16 = 1;
@@ -47,6 +48,10 @@ struct ToSupervisor {
       healthy @19 :Bool;
       reason @20 :Text;        # of one that is not
     }
+    actorSettled :group {      # the answer to settleActor
+      actor @21 :UInt32;
+      token @22 :UInt64;
+    }
   }
 }
 
@@ -80,5 +85,10 @@ struct ToWorker {
       request @9 :UInt64;
       failure @10 :Failure;
     }
+    settleActor :group {       # answered when everything has been dealt with that lies in its mailbox now; token is repeated
+      actor @11 :UInt32;
+      token @12 :UInt64;
+    }
+    hostActor @13 :ActorSpec;  # one more actor for this worker, held; nothing if it is there already
   }
 }

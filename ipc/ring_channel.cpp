@@ -294,6 +294,11 @@ std::unique_ptr<Mail> RingChannel::make_mail(ParticipantId from, shm::Lane lane,
   return mail;
 }
 
+bool RingChannel::has_received(ParticipantId from, shm::Lane lane, shm::RingPosition end) const {
+  const auto& reader = inboxes_[static_cast<std::size_t>(lane)].readers[from];
+  return reader ? reader->position() >= end : store_->arena()->ring(from, store_->self(), lane).head.load(std::memory_order_relaxed) >= end;
+}
+
 void RingChannel::done(std::unique_ptr<Mail> mail) {
   ParticipantId from = mail->from_;
   auto lane = mail->lane_;

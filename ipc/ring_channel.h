@@ -86,6 +86,8 @@ class RingChannel {
   // It, or mail behind it, has been begun before, so that its sender is not told that it was withdrawn.
   bool was_begun(const Mail& mail) { return reader_of(mail).was_begun(mail.end()); }
   bool was_begun_by_predecessor(const Mail& mail) { return reader_of(mail).was_begun_by_predecessor(mail.end()); }
+  // Everything that stood in this ring up to there has been received. By the thread that receives.
+  bool has_received(ParticipantId from, shm::Lane lane, shm::RingPosition end) const;
   // The mail has been dealt with: its sender's cursor may pass.
   void done(std::unique_ptr<Mail> mail);
   // Sleeps until a doorbell rings or the deadline; the bits of those who rang. Spins before it sleeps as recent traffic suggests.

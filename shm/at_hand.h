@@ -1,4 +1,4 @@
-// The message that an actor has at hand, as the actor's cell keeps it (ActorCell::at_hand). Pure; any thread.
+// The message that an actor has at hand, as the actor's cell keeps it (ActorCell::at_hand). Any thread.
 //
 // The worker stores it before it begins a message. A next incarnation that finds the same message unread knows from it that its
 // predecessor died with that message, and which try this is.

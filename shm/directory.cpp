@@ -123,6 +123,8 @@ std::string_view actor_state_name(ActorState state) {
       return "stopped";
     case ActorState::kFailed:
       return "failed";
+    case ActorState::kSuspended:
+      return "suspended";
   }
   return "unknown";
 }

@@ -132,13 +132,17 @@ inline constexpr std::uint16_t kRecordPadding = 1;
 inline constexpr std::uint32_t kRecordUnwanted = 1;
 inline constexpr std::uint32_t kRecordWithdrawn = 2;
 
-enum class ActorState : std::uint8_t { kUnused = 0, kStarting = 1, kReady = 2, kRestarting = 3, kStopped = 4, kFailed = 5 };
+enum class ActorState : std::uint8_t { kUnused = 0, kStarting = 1, kReady = 2, kRestarting = 3, kStopped = 4, kFailed = 5, kSuspended = 6 };
+
+// Bits of ActorWhere::flags. A pool's new messages go past both, if any member is left; to one that is drained nobody sends anything.
+inline constexpr std::uint16_t kActorAvoided = 1;
+inline constexpr std::uint16_t kActorDrained = 2;
 
 // Where an actor is: one word, so that readers see participant, state and incarnation of one moment.
 struct ActorWhere {
   std::uint8_t participant;
   ActorState state;
-  std::uint16_t reserved;
+  std::uint16_t flags;
   Incarnation incarnation;
 };
 static_assert(sizeof(ActorWhere) == 8);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "shm/at_hand.h"
 #include "shm/doorbell.h"
 #include "shm/pause.h"
 
@@ -273,63 +274,61 @@ void RingReader::publish_head() {
   if (waits || (worth_it && cursors_->space_waiters.load(std::memory_order_seq_cst) != 0)) futex_wake(cursors_->head, 1 << 20);
 }
 
-std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane) {
-  std::vector<UnreadHandles> found;
+namespace {
+
+// Each unread record of a ring that others may be writing and reading: its header, where it lies and where it ends, until `use` says no. Ends at
+// the first nonsense.
+template <class Use>
+void walk_unread(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane, Use use) {
   const RingCursors& cursors = arena.ring(from, to, lane);
-  if (cursors.made.load(std::memory_order_acquire) == 0) return found;
+  if (cursors.made.load(std::memory_order_acquire) == 0) return;
   const std::byte* data = arena.ring_data(from, to, lane).data();
   std::uint64_t bytes = arena.ring_bytes(lane);
   RingPosition position = aligned(cursors.head.load(std::memory_order_acquire));
   RingPosition tail = aligned(cursors.tail.load(std::memory_order_acquire));
-  if (tail < position || tail - position > bytes) return found;
+  if (tail < position || tail - position > bytes) return;
   while (position != tail) {
     std::uint64_t at = position % bytes;
     std::uint64_t room = bytes - at;
     RecordHeader header{};
     if (room >= kHeader) header = read_header(data + at);
     if (room < kHeader || (header.flags & kRecordPadding) != 0) {
-      if (tail - position < room) return found;
+      if (tail - position < room) return;
       position += room;
       continue;
     }
-    if (!plausible(header, tail - position, room)) return found;
-    UnreadHandles record{position + record_bytes(header.payload_bytes, header.handles), {}};
+    if (!plausible(header, tail - position, room)) return;
+    position += record_bytes(header.payload_bytes, header.handles);
+    if (!use(header, data + at, position)) return;
+  }
+}
+
+}  // namespace
+
+std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane) {
+  std::vector<UnreadHandles> found;
+  walk_unread(arena, from, to, lane, [&](const RecordHeader& header, const std::byte* at, RingPosition end) {
+    UnreadHandles record{end, {}};
     for (std::size_t i = 0; i < header.handles; ++i) {
       std::uint64_t bits;
-      std::memcpy(&bits, data + at + kHeader + header.payload_bytes + i * 8, 8);
+      std::memcpy(&bits, at + kHeader + header.payload_bytes + i * 8, 8);
       record.handles.push_back(Handle::from_bits(bits));
     }
-    position = record.end;
     if (!record.handles.empty()) found.push_back(std::move(record));
-  }
+    return true;
+  });
   return found;
 }
 
 std::optional<std::vector<std::byte>> peek(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane, std::uint64_t end47) {
   constexpr std::uint64_t kLow = (std::uint64_t{1} << 47) - 1;
-  const RingCursors& cursors = arena.ring(from, to, lane);
-  if (cursors.made.load(std::memory_order_acquire) == 0) return std::nullopt;
-  const std::byte* data = arena.ring_data(from, to, lane).data();
-  std::uint64_t bytes = arena.ring_bytes(lane);
-  RingPosition position = aligned(cursors.head.load(std::memory_order_acquire));
-  RingPosition tail = aligned(cursors.tail.load(std::memory_order_acquire));
-  if (tail < position || tail - position > bytes) return std::nullopt;
-  while (position != tail) {
-    std::uint64_t at = position % bytes;
-    std::uint64_t room = bytes - at;
-    RecordHeader header{};
-    if (room >= kHeader) header = read_header(data + at);
-    if (room < kHeader || (header.flags & kRecordPadding) != 0) {
-      if (tail - position < room) return std::nullopt;
-      position += room;
-      continue;
-    }
-    if (!plausible(header, tail - position, room)) return std::nullopt;
-    position += record_bytes(header.payload_bytes, header.handles);
-    const std::byte* payload = data + at + kHeader;
-    if ((position & kLow) == end47) return std::vector<std::byte>(payload, payload + header.payload_bytes);
-  }
-  return std::nullopt;
+  std::optional<std::vector<std::byte>> payload;
+  walk_unread(arena, from, to, lane, [&](const RecordHeader& header, const std::byte* at, RingPosition end) {
+    if ((end & kLow) != end47) return true;
+    payload.emplace(at + kHeader, at + kHeader + header.payload_bytes);
+    return false;
+  });
+  return payload;
 }
 
 }  // namespace tv::shm

@@ -109,6 +109,9 @@ class RingReader {
   // True if the sender may want to know (it waits for space, or handles were passed).
   bool done(RingPosition end);
 
+  // Everything up to there has been handed out.
+  RingPosition position() const { return scan_; }
+
   // Records handed out and not done.
   std::size_t pending() const { return pending_.size(); }
 

@@ -1,6 +1,7 @@
 #include "supervisor/actors.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tv::supervisor {
 namespace {
@@ -22,7 +23,7 @@ Result<Actors> Actors::create(const config::Config& config, shm::DirectoryWriter
   }
   for (std::size_t p = 0; p < config.pools.size(); ++p) {
     const auto& pool = config.pools[p];
-    TV_TRY(directory.add_pool(pool.name, pool.type, placement.first_member[p], pool.size, static_cast<std::uint32_t>(pool.routing)));
+    TV_TRY(directory.add_pool(pool.name, pool.type, placement.first_member[p], std::max(pool.size, pool.max_size), static_cast<std::uint32_t>(pool.routing)));
   }
   return actors;
 }
@@ -30,20 +31,40 @@ Result<Actors> Actors::create(const config::Config& config, shm::DirectoryWriter
 std::vector<ActorId> Actors::of_worker(std::size_t worker) const {
   std::vector<ActorId> ids;
   for (ActorId id = 0; id < actors_.size(); ++id)
-    if (actors_[id].placed.worker == worker) ids.push_back(id);
+    if (belongs(id, worker)) ids.push_back(id);
   return ids;
 }
 
 std::vector<ActorId> Actors::of_pool(std::size_t pool) const {
+  auto ids = possible_of_pool(pool);
+  std::erase_if(ids, [this](ActorId id) { return !actors_[id].placed.present; });
+  return ids;
+}
+
+std::vector<ActorId> Actors::possible_of_pool(std::size_t pool) const {
   std::vector<ActorId> ids;
   for (ActorId id = 0; id < actors_.size(); ++id)
     if (actors_[id].placed.pool == pool) ids.push_back(id);
   return ids;
 }
 
+bool Actors::admit(ActorId id, std::size_t worker) {
+  Actor& actor = actors_[id];
+  actor.placed.present = true;
+  if (std::exchange(actor.placed.settled, true)) return false;
+  actor.placed.worker = worker;
+  actor.incarnation = 1;
+  write(id);
+  return true;
+}
+
+std::size_t Actors::present_count() const {
+  return static_cast<std::size_t>(std::count_if(actors_.begin(), actors_.end(), [](const Actor& actor) { return actor.placed.present; }));
+}
+
 std::optional<ActorId> Actors::find(const std::string& name) const {
   for (ActorId id = 0; id < actors_.size(); ++id)
-    if (actors_[id].placed.name == name) return id;
+    if (actors_[id].placed.name == name && actors_[id].placed.present) return id;
   return std::nullopt;
 }
 
@@ -56,6 +77,10 @@ std::vector<AssignedActor> Actors::assign(std::size_t worker) {
     assigned.push_back({id, actor.incarnation, &actor.placed, false, {}});
   }
   return assigned;
+}
+
+void Actors::set_flags(ActorId id, std::uint16_t flags) {
+  if (std::exchange(actors_[id].flags, flags) != flags) write(id);
 }
 
 void Actors::set(ActorId id, ActorState state, const std::string& message) {
@@ -84,7 +109,7 @@ std::vector<ActorId> Actors::unhealthy() const {
 
 bool Actors::all_well() const {
   return std::all_of(actors_.begin(), actors_.end(), [](const Actor& actor) {
-    return actor.state == ActorState::kReady || actor.state == ActorState::kStopped;
+    return actor.state == ActorState::kReady || actor.state == ActorState::kStopped || actor.state == ActorState::kSuspended;
   });
 }
 
@@ -95,7 +120,7 @@ std::size_t Actors::ready_count() const {
 
 void Actors::write(ActorId id) {
   const Actor& actor = actors_[id];
-  directory_->set_actor(id, {static_cast<std::uint8_t>(participant_of(actor.placed.worker)), actor.state, 0, actor.incarnation}, actor.message);
+  directory_->set_actor(id, {static_cast<std::uint8_t>(participant_of(actor.placed.worker)), actor.state, actor.flags, actor.incarnation}, actor.message);
 }
 
 }  // namespace tv::supervisor

@@ -16,6 +16,7 @@ struct Actor {
   shm::ActorState state = shm::ActorState::kStarting;
   Incarnation incarnation = 0;
   std::string message;  // why it is stopped or failed, or what it waits for
+  std::uint16_t flags = 0;  // of shm::ActorWhere
   std::string commit_error;  // why the last commit that failed did, however long ago
   std::optional<bool> healthy;  // says its own check; nothing: it has not been asked in this life
   std::string health_reason;    // of one that is not
@@ -28,16 +29,24 @@ class Actors {
 
   const std::vector<Actor>& all() const { return actors_; }
   const Actor& operator[](ActorId id) const { return actors_[id]; }
-  std::vector<ActorId> of_worker(std::size_t worker) const;
-  std::vector<ActorId> of_pool(std::size_t pool) const;
+  std::vector<ActorId> of_worker(std::size_t worker) const;  // members that its pool may get again included
+  std::vector<ActorId> of_pool(std::size_t pool) const;      // members that it has, in order
   std::optional<ActorId> find(const std::string& name) const;
   // Known, and lives on that worker.
-  bool belongs(ActorId id, std::size_t worker) const { return id < actors_.size() && actors_[id].placed.worker == worker; }
+  bool belongs(ActorId id, std::size_t worker) const {
+    return id < actors_.size() && actors_[id].placed.settled && actors_[id].placed.worker == worker;
+  }
+  std::vector<ActorId> possible_of_pool(std::size_t pool) const;  // those that it may get included
+  // The member is there from now on. One that has not been yet gets this worker for good; true if so.
+  bool admit(ActorId id, std::size_t worker);
+  void dismiss(ActorId id) { actors_[id].placed.present = false; }
+  std::size_t present_count() const;
 
   // The worker gets a new process, and its actors their next incarnation, in the order of their ids.
   std::vector<AssignedActor> assign(std::size_t worker);
   // Tells the directory, if it is something new.
   void set(ActorId id, shm::ActorState state, const std::string& message = {});
+  void set_flags(ActorId id, std::uint16_t flags);
   void commit_failed(ActorId id, const std::string& why) { actors_[id].commit_error = why; }
 
   // Forgotten when it is not ready any more.

@@ -8,7 +8,7 @@ kj::StringPtr text(const std::string& s) { return {s.c_str(), s.size()}; }
 std::vector<ActorId> all_on_disk(const DaemonView& view) {
   std::vector<ActorId> actors;
   for (ActorId id = 0; view.checkpoints && id < view.actors.all().size(); ++id)
-    if (view.checkpoints->on_disk(id)) actors.push_back(id);
+    if (view.checkpoints->on_disk(id) && view.actors[id].placed.present) actors.push_back(id);
   return actors;
 }
 

@@ -12,6 +12,7 @@ struct Count {
 };
 
 Count count_of(const Tree& tree, NodeId node) {
+  if (tree.dismissed(node)) return {};
   if (!tree.spec(node).is_group) return {tree.ready(node) ? 1u : 0u, 1};
   Count count;
   for (NodeId child : tree.children(node)) {

@@ -41,7 +41,9 @@ void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo
   out.setLastDeathNs(worker.last_death_ns);
   out.setLastRestartNs(worker.last_restart_ns);
   out.setThreads(static_cast<std::uint32_t>(worker.config->threads));
-  out.setActors(static_cast<std::uint32_t>(view.actors.of_worker(worker.index).size()));
+  auto actors = view.actors.of_worker(worker.index);
+  std::erase_if(actors, [&](ActorId id) { return !view.actors[id].placed.present; });
+  out.setActors(static_cast<std::uint32_t>(actors.size()));
   out.setReadyNs(worker.ready_realtime_ns);
   out.setResidentBytes(resident_bytes(worker.pid()));
   out.setMessage(text(worker.message));
@@ -62,6 +64,13 @@ ShownHealth health_of(const DaemonView& view, ActorId id) {
   return {*actor.healthy ? "healthy" : "unhealthy", actor.health_reason};
 }
 
+// One that is drained is ready, but not for anything new.
+std::string_view shown_state(const DaemonView& view, ActorId id) {
+  const Actor& actor = view.actors[id];
+  if (actor.state != shm::ActorState::kReady || (actor.flags & shm::kActorDrained) == 0) return shm::actor_state_name(actor.state);
+  return view.upkeep.busy(id) ? "draining" : "drained";
+}
+
 void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder out) {
   const Actor& actor = view.actors[id];
   const auto& cell = view.arena.cell(id);
@@ -69,7 +78,7 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setName(text(actor.placed.name));
   out.setType(text(actor.placed.type));
   out.setWorker(text(view.config.workers[actor.placed.worker].name));
-  out.setState(text(std::string(shm::actor_state_name(actor.state))));
+  out.setState(text(std::string(shown_state(view, id))));
   out.setIncarnation(actor.incarnation);
   out.setHandled(cell.handled.load(std::memory_order_relaxed));
   out.setFailed(cell.failed.load(std::memory_order_relaxed));
@@ -136,7 +145,7 @@ void write_status(const DaemonView& view, wire::Status::Builder out) {
   out.setWorkersReady(static_cast<std::uint32_t>(ready_workers(view)));
   out.setWorkers(static_cast<std::uint32_t>(view.workers.all().size()));
   out.setActorsReady(static_cast<std::uint32_t>(view.actors.ready_count()));
-  out.setActors(static_cast<std::uint32_t>(view.actors.all().size()));
+  out.setActors(static_cast<std::uint32_t>(view.actors.present_count()));
   out.setClients(static_cast<std::uint32_t>(view.clients.clients().size()));
   write_arena(view, out.initArena());
   out.setRestarts(view.workers.restarts());
@@ -152,7 +161,9 @@ void write_workers(const DaemonView& view, capnp::List<wire::WorkerInfo>::Builde
 }
 
 void write_actors(const DaemonView& view, capnp::List<wire::ActorInfo>::Builder out) {
-  for (ActorId id = 0; id < view.actors.all().size(); ++id) write_actor(view, id, out[id]);
+  unsigned place = 0;
+  for (ActorId id = 0; id < view.actors.all().size(); ++id)
+    if (view.actors[id].placed.present) write_actor(view, id, out[place++]);
 }
 
 void write_pools(const DaemonView& view, capnp::List<wire::PoolInfo>::Builder out) {
@@ -162,7 +173,7 @@ void write_pools(const DaemonView& view, capnp::List<wire::PoolInfo>::Builder ou
     auto ready = std::count_if(members.begin(), members.end(), [&](ActorId id) { return view.actors[id].state == shm::ActorState::kReady; });
     out[p].setName(text(pool.name));
     out[p].setType(text(pool.type));
-    out[p].setSize(pool.size);
+    out[p].setSize(static_cast<std::uint32_t>(members.size()));
     out[p].setReady(static_cast<std::uint32_t>(ready));
     out[p].setRouting(text(std::string(config::to_string(pool.routing))));
   }

@@ -9,6 +9,7 @@
 #include "supervisor/checkpoints.h"
 #include "supervisor/dead_letters.h"
 #include "supervisor/memory_keeper.h"
+#include "supervisor/upkeep.h"
 #include "supervisor/workers.h"
 
 namespace tv::supervisor {
@@ -30,6 +31,7 @@ struct DaemonView {
   std::function<std::string()> health;
   std::function<std::uint64_t()> malformed;
   const Checkpoints* checkpoints;  // null: the configuration wants none
+  const Upkeep& upkeep;
 };
 
 // Actors whose last commit failed. Some of it may be over by the time of the look.

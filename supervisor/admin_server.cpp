@@ -82,7 +82,7 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
     case wire::AdminRequest::LIST_WORKERS:
       return write_workers(view, reply.initWorkers(size(view.workers.all())));
     case wire::AdminRequest::LIST_ACTORS:
-      return write_actors(view, reply.initActors(size(view.actors.all())));
+      return write_actors(view, reply.initActors(static_cast<unsigned>(view.actors.present_count())));
     case wire::AdminRequest::LIST_POOLS:
       return write_pools(view, reply.initPools(size(view.config.pools)));
     case wire::AdminRequest::LIST_OBJECTS:
@@ -138,6 +138,10 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
       return write_groups(view, reply.initGroups(size(view.config.groups)));
     case wire::AdminRequest::RESET_FAILED:
       return done(operations_->reset_failed(name_of(request.getResetFailed())), reply);
+    case wire::AdminRequest::BEGIN:
+      return begin_chore(request.getBegin(), reply);
+    case wire::AdminRequest::SHOW_CHORE:
+      return show_chore(request.getShowChore(), reply);
     case wire::AdminRequest::SHUTDOWN:
       shutdown_();
       return reply.setDone("stopping");
@@ -155,6 +159,40 @@ void AdminServer::show_dead_letter(std::uint64_t id, wire::AdminReply::Builder r
   if (!written)
     write_failure({Errc::kCorrupt, "dead letter " + std::to_string(id) + " cannot be read: " + written.error().message},
                   reply.initFailure());
+}
+
+void AdminServer::begin_chore(wire::ChoreOrder::Reader order, wire::AdminReply::Builder reply) {
+  auto name = name_of(order.getName());
+  auto begun = [&]() -> Result<ChoreId> {
+    switch (order.getKind()) {
+      case wire::ChoreOrder::Kind::DRAIN: return operations_->begin(Chore::kDrain, name);
+      case wire::ChoreOrder::Kind::ROLL: return operations_->begin(Chore::kRoll, name);
+      case wire::ChoreOrder::Kind::SUSPEND: return operations_->begin(Chore::kSuspend, name);
+      case wire::ChoreOrder::Kind::RESUME: return operations_->begin(Chore::kResume, name);
+      case wire::ChoreOrder::Kind::SCALE: return operations_->scale(name, order.getReplicas());
+      case wire::ChoreOrder::Kind::UNDRAIN: break;
+    }
+    return Error{Errc::kUnsupported, "an order of unknown kind; this daemon is older than the program that asks"};
+  };
+  if (order.getKind() == wire::ChoreOrder::Kind::UNDRAIN) return done(operations_->undrain(name), reply);
+  auto id = begun();
+  if (!id) return write_failure(id.error(), reply.initFailure());
+  show_chore(*id, reply);
+}
+
+void AdminServer::show_chore(ChoreId id, wire::AdminReply::Builder reply) {
+  const auto* task = operations_->chore(id);
+  if (!task) return write_failure({Errc::kNotFound, "no chore has the number " + std::to_string(id) + ", or it has long ended"}, reply.initFailure());
+  static constexpr const char* kStates[] = {"going", "done", "failed", "cancelled"};
+  auto out = reply.initChore();
+  out.setId(id);
+  out.setKind(std::string(chore_name(task->chore)));
+  out.setName(task->name);
+  out.setState(kStates[static_cast<std::size_t>(task->state)]);
+  out.setDone(static_cast<std::uint32_t>(task->done()));
+  out.setOf(static_cast<std::uint32_t>(task->units.size()));
+  if (const auto* at = task->at()) out.setAt(at->name);
+  out.setMessage(task->why);
 }
 
 void AdminServer::done(const Result<std::string>& outcome, wire::AdminReply::Builder reply) {

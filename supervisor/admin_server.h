@@ -23,6 +23,8 @@ class AdminServer {
   std::vector<std::byte> answer_to(wire::AdminRequest::Reader request);
   void dispatch(wire::AdminRequest::Reader request, wire::AdminReply::Builder reply);
   void show_dead_letter(std::uint64_t id, wire::AdminReply::Builder reply);
+  void begin_chore(wire::ChoreOrder::Reader order, wire::AdminReply::Builder reply);
+  void show_chore(ChoreId id, wire::AdminReply::Builder reply);
   void done(const Result<std::string>& outcome, wire::AdminReply::Builder reply);
 
   RouterPump pump_;

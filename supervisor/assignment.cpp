@@ -36,6 +36,8 @@ wire::Delivery delivery(config::DeliveryMode mode) {
   return wire::Delivery::AT_LEAST_ONCE;
 }
 
+}  // namespace
+
 void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   const PlacedActor& actor = *assigned.actor;
   out.setId(assigned.id);
@@ -54,8 +56,6 @@ void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   out.setHealthFailures(actor.health.failures);
   if (!assigned.failure.empty()) out.setFailure(text(assigned.failure));
 }
-
-}  // namespace
 
 void write_args(const config::Arg::Table& args, wire::Value::Builder out) {
   auto entries = out.initMap(static_cast<unsigned>(args.size()));

@@ -29,6 +29,7 @@ struct Duty {
   std::string last_death;  // of the worker's last process; empty: there was none
 };
 
+void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out);
 void write_assignment(const Duty& duty, wire::Assignment::Builder out);
 
 // `args` as a map; nothing is lost, since every kind of argument has its kind of value.

@@ -55,6 +55,7 @@ Result<void> ControlServer::hello(const std::string& identity, wire::ToSuperviso
   Peer& peer = peers_[participant];
   peer.identity = identity;
   send(identity, [](wire::ToWorker::Builder out) { out.setWelcome(); });
+  for (const auto& guest : std::exchange(peer.guests, {})) host_actor(participant, guest);
   for (auto [actor, start] : std::exchange(peer.early, {})) start ? start_actor(participant, actor) : stop_actor(participant, actor);
   if (peer.stop_wanted) stop(participant);
   return {};
@@ -86,6 +87,12 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
       if (!actors_->belongs(message.getActorStopped(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
       workers_->actor_stopped(message.getActorStopped());
       return {};
+    case wire::ToSupervisor::ACTOR_SETTLED: {
+      auto notice = message.getActorSettled();
+      if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      workers_->actor_settled(notice.getActor(), notice.getToken());
+      return {};
+    }
     case wire::ToSupervisor::COMMIT_FAILED: {
       auto notice = message.getCommitFailed();
       if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
@@ -183,6 +190,18 @@ void ControlServer::stop_actor(ParticipantId worker, ActorId actor) {
 void ControlServer::start_actor(ParticipantId worker, ActorId actor) {
   if (peers_[worker].identity.empty()) return peers_[worker].early.emplace_back(actor, true), void();
   order(worker, [actor](wire::ToWorker::Builder out) { out.setStartActor(actor); });
+}
+
+void ControlServer::settle_actor(ParticipantId worker, ActorId actor, std::uint64_t token) {
+  order(worker, [=](wire::ToWorker::Builder out) {
+    out.initSettleActor().setActor(actor);
+    out.getSettleActor().setToken(token);
+  });
+}
+
+void ControlServer::host_actor(ParticipantId worker, const AssignedActor& actor) {
+  if (peers_[worker].identity.empty()) return peers_[worker].guests.push_back(actor), void();
+  order(worker, [&](wire::ToWorker::Builder out) { write_actor(actor, out.initHostActor()); });
 }
 
 void ControlServer::order(ParticipantId worker, const Fill& fill) {

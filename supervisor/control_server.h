@@ -28,6 +28,8 @@ class ControlServer final : public WorkerOrders {
   void stop(ParticipantId worker) override;
   void stop_actor(ParticipantId worker, ActorId actor) override;
   void start_actor(ParticipantId worker, ActorId actor) override;
+  void settle_actor(ParticipantId worker, ActorId actor, std::uint64_t token) override;
+  void host_actor(ParticipantId worker, const AssignedActor& actor) override;
   void forget(ParticipantId worker) override { peers_[worker] = {}; }
 
   std::uint64_t malformed() { return malformed_ + pump_.malformed(); }
@@ -37,6 +39,7 @@ class ControlServer final : public WorkerOrders {
     std::string identity;  // empty: has not said hello
     bool stop_wanted = false;
     std::vector<std::pair<ActorId, bool>> early;  // orders from before its hello: an actor, and whether it is to start
+    std::vector<AssignedActor> guests;            // the same of host_actor
   };
   using Fill = std::function<void(wire::ToWorker::Builder)>;
 

@@ -128,12 +128,17 @@ Result<void> Daemon::begin() {
   workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *supervision_, *recovery_,
                                          *directory_, *directory_view_, *arena_, *control_, [this] { look_soon(); },
                                          [this](ActorId actor) { if (checkpoints_) checkpoints_->actor_stopped(actor); },
-                                         [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); }});
+                                         [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); },
+                                         [this](ActorId actor, std::uint64_t token) { maintenance_->settled(actor, token); },
+                                         [this](std::size_t worker) { if (stopping_) supervision_->note_forced(worker, "its process did not end in time, its actors were down"); }});
   operations_.emplace(config_, *workers_, *actors_, *supervision_, *dead_letters_, *replay_, *names_, checkpoints_.get());
+  maintenance_.emplace(Maintenance::Surroundings{*loop_, config_, *workers_, *actors_, *supervision_, *control_,
+                                                  [this](const Unit& unit) { return operations_->restart_unit(unit); }});
+  operations_->use(*maintenance_);
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get()},
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep()},
                        *operations_, [this] { stop("ordered by an administrator"); }));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},
@@ -141,7 +146,7 @@ Result<void> Daemon::begin() {
                                {"runtime_dir", runtime_dir_->path()},
                                {"arena", config::format_size(config_.arena.size_bytes)},
                                {"workers", config_.workers.size()},
-                               {"actors", actors_->all().size()}});
+                               {"actors", actors_->present_count()}});
   std::map<std::string, std::size_t> spares;
   for (const auto& worker : config_.workers) spares[worker.group] = worker.spares;
   for (const auto& [group, count] : spares) spares_->keep(group, count);
@@ -171,6 +176,9 @@ Result<void> Daemon::run() {
 void Daemon::on_terminate(const char* signal) {
   if (!stopping_) return stop(signal);
   log::warning("killing workers", {{"cause", std::string(signal) + " again"}});
+  for (const auto& worker : workers_->all())
+    if (has_process(worker.state)) supervision_->note_forced(worker.index, "killed, since " + std::string(signal) + " came again");
+  workers_->stop_all();
   workers_->kill_all();
   children_->kill_dismissed();
 }
@@ -180,12 +188,36 @@ void Daemon::stop(const std::string& why) {
   log::info("daemon stopping", {{"cause", why}, {"grace", config::format_duration(config_.supervisor.stop_grace)}});
   systemd::notify_stopping("stopping workers");
   attach_->close();
-  workers_->stop_all();
+  // Nothing runs before begun_, and the supervision does not know the workers yet.
+  workers_->wind_down();
+  if (begun_) supervision_->wind_down();
+  look_soon();
+}
+
+// A worker goes when all of its actors are down: its process, too, has stop_grace.
+void Daemon::stop_more() {
+  std::size_t left = 0;
+  for (const auto& worker : workers_->all()) {
+    bool runs = supervision_->runs_on(worker.index);
+    left += (runs ? 2u : 0u) + (has_process(worker.state) ? 1u : 0u);
+    if (!runs) workers_->stop(worker.index);
+  }
+  for (ActorId id = 0; id < actors_->all().size(); ++id) left += supervision_->tree().runs(supervision_->node_of(id)) ? 1 : 0;
+  if (deadline_ && left == left_to_stop_) return;
+  left_to_stop_ = left;
+  // Everyone is killed when his grace is over; what does not even then go on in time is stuck in the kernel.
   deadline_ = loop_->after(config_.supervisor.stop_grace + kStuckPatience, [this] {
     log::error("workers left behind", {{"cause", "they have not ended after SIGKILL"}});
     end();
   });
-  look_soon();
+}
+
+void Daemon::report_forced() const {
+  const auto& forced = supervision_->forced();
+  if (forced.empty()) return log::info("everything has stopped by itself", {});
+  std::string what;
+  for (const auto& each : forced) what += (what.empty() ? "" : "; ") + each;
+  log::warning("stop was forced", {{"count", forced.size()}, {"what", what}});
 }
 
 // Once after a burst of changes.
@@ -199,9 +231,12 @@ void Daemon::look_soon() {
 
 void Daemon::look() {
   if (stopping_) {
+    if (flushing_) return;
+    stop_more();
     if (workers_->none_active()) flush();
     return;
   }
+  if (begun_) maintenance_->look();
   tell_manager();
 }
 
@@ -209,7 +244,7 @@ void Daemon::tell_manager() {
   std::size_t ready = static_cast<std::size_t>(std::count_if(workers_->all().begin(), workers_->all().end(),
                                                              [](const Worker& worker) { return worker.state == WorkerState::kReady; }));
   std::string status = std::to_string(ready) + " of " + std::to_string(workers_->all().size()) + " workers and " +
-                       std::to_string(actors_->ready_count()) + " of " + std::to_string(actors_->all().size()) + " actors ready";
+                       std::to_string(actors_->ready_count()) + " of " + std::to_string(actors_->present_count()) + " actors ready";
   if (!ready_ && supervision_->settled() && workers_settled()) {
     ready_ = true;
     log::info(
@@ -226,6 +261,7 @@ void Daemon::tell_manager() {
 void Daemon::flush() {
   if (std::exchange(flushing_, true)) return;
   deadline_.reset();
+  report_forced();
   if (checkpoints_)
     checkpoints_->finish([this] { finish(); });
   else

@@ -35,6 +35,8 @@ class Daemon {
 
   void on_terminate(const char* signal);
   void stop(const std::string& why);
+  void stop_more();
+  void report_forced() const;
   void start_workers();
   void look_soon();
   void look();
@@ -74,6 +76,7 @@ class Daemon {
   std::optional<Supervision> supervision_;
   std::optional<Workers> workers_;
   std::optional<Operations> operations_;
+  std::optional<Maintenance> maintenance_;
   std::vector<Source> signals_;
   Source deadline_;
 
@@ -83,6 +86,7 @@ class Daemon {
   bool stopping_ = false;
   bool flushing_ = false;
   bool finishing_ = false;
+  std::size_t left_to_stop_ = 0;  // actors and processes, as of the last look
   std::string told_status_;
 };
 

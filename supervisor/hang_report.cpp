@@ -16,8 +16,9 @@ namespace {
 
 constexpr std::size_t kMaxMethod = 128;  // bytes of a method's name that are shown
 
-// Of the message that the actor has at hand, read where its sender put it. Empty when it is not there any more, or nonsense.
-std::string method_of(const shm::Arena& arena, ParticipantId worker, ActorId actor) {
+}  // namespace
+
+std::string method_at_hand(const shm::Arena& arena, ParticipantId worker, ActorId actor) {
   constexpr std::uint64_t kLane = std::uint64_t{1} << 47;
   auto at = shm::unpack_at_hand(arena.cell(actor).at_hand.load(std::memory_order_relaxed));
   if (at.from >= limits::kMaxParticipants) return {};
@@ -33,6 +34,8 @@ std::string method_of(const shm::Arena& arena, ParticipantId worker, ActorId act
   });
   return method ? printable(*method, kMaxMethod) : std::string();
 }
+
+namespace {
 
 std::string first_line(const std::string& path) {
   std::string line;
@@ -82,7 +85,7 @@ std::string place_of(const shm::Directory& directory, ParticipantId worker, cons
     default:
       break;
   }
-  auto method = method_of(*directory.arena(), worker, busy.actor);
+  auto method = method_at_hand(*directory.arena(), worker, busy.actor);
   return method.empty() ? actor : actor + ", method " + method;
 }
 

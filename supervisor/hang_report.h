@@ -19,6 +19,10 @@ struct Busy {
 // Whose code runs, of these; nobody's: kNoActor.
 Busy busy_actor(const shm::Arena& arena, std::span<const ActorId> actors);
 
+// The method whose message the actor has at hand, read where its sender put it; empty when it is not there any more, or nonsense. `worker` is the
+// participant.
+std::string method_at_hand(const shm::Arena& arena, ParticipantId worker, ActorId actor);
+
 // "in actor "scorer", method forward"; "in no actor's code". `worker` is the participant.
 std::string place_of(const shm::Directory& directory, ParticipantId worker, const Busy& busy);
 

@@ -44,7 +44,8 @@ Result<Operations::Target> Operations::resolve(const std::string& name) const {
     return target;
   }
   for (const auto& worker : config_.workers) known.push_back(worker.name);
-  for (const auto& actor : actors_.all()) known.push_back(actor.placed.name);
+  for (const auto& actor : actors_.all())
+    if (actor.placed.present) known.push_back(actor.placed.name);
   for (const auto& group : config_.groups) known.push_back(group.name);
   return Error{Errc::kNotFound, "no worker, actor, pool or group is called " + in_quotes(name) + offer(name, known)};
 }
@@ -198,7 +199,8 @@ Result<void> Operations::no_checkpoints(const std::string& name) const {
 Result<std::vector<ActorId>> Operations::checkpoint(const std::string& name) {
   std::vector<ActorId> actors;
   if (name.empty()) {
-    for (ActorId id = 0; id < actors_.all().size(); ++id) actors.push_back(id);
+    for (ActorId id = 0; id < actors_.all().size(); ++id)
+      if (actors_[id].placed.present) actors.push_back(id);
   } else {
     auto target = TV_TRY(resolve(name));
     if (actors_.find(name)) target.actors = {*actors_.find(name)};  // where it is a worker's name as well
@@ -215,7 +217,8 @@ Result<std::string> Operations::restore_checkpoint(const std::string& name, std:
   auto id = actors_.find(name);
   if (!id) {
     std::vector<std::string> known;
-    for (const auto& actor : actors_.all()) known.push_back(actor.placed.name);
+    for (const auto& actor : actors_.all())
+    if (actor.placed.present) known.push_back(actor.placed.name);
     return Error{Errc::kNotFound, "no actor is called " + in_quotes(name) + offer(name, known)};
   }
   if (!checkpoints_ || !checkpoints_->on_disk(*id)) TV_TRY(no_checkpoints(name));

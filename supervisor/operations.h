@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "supervisor/checkpoints.h"
+#include "supervisor/maintenance.h"
 #include "supervisor/names.h"
 #include "supervisor/replay.h"
 #include "supervisor/workers.h"
@@ -46,6 +47,14 @@ class Operations {
   // Stops the actor, puts the generation in the place of its commit, starts it.
   Result<std::string> restore_checkpoint(const std::string& name, std::uint64_t generation);
 
+  // operations_upkeep.cpp: drains, rolling restarts, suspensions of workers, actors and pools; sizes of pools. The maintenance outlives this.
+  void use(Maintenance& maintenance) { maintenance_ = &maintenance; }
+  Result<ChoreId> begin(Chore chore, const std::string& name);
+  Result<std::string> undrain(const std::string& name);
+  Result<ChoreId> scale(const std::string& pool, std::uint32_t size);
+  Result<void> restart_unit(const Unit& unit);
+  const Upkeep::Task* chore(ChoreId id) const { return maintenance_->upkeep().find(id); }
+
  private:
   struct Target {
     std::vector<std::size_t> workers;
@@ -67,6 +76,7 @@ class Operations {
   DeadLetters& dead_letters_;
   Replay& replay_;
   Names& names_;
+  Maintenance* maintenance_ = nullptr;
   Checkpoints* checkpoints_;  // null: the configuration wants none
 };
 

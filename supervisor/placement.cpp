@@ -45,15 +45,26 @@ Result<Placement> place(const config::Config& config) {
     const auto& pool = config.pools[p];
     auto homes = TV_TRY(homes_of(config, pool));
     placement.first_member.push_back(static_cast<ActorId>(placement.actors.size()));
-    if (pool.size > limits::kMaxActors) return Error{Errc::kLimit, "pool \"" + pool.name + "\" is larger than the directory of actors"};
-    for (std::uint32_t i = 0; i < pool.size; ++i)
+    if (std::max(pool.size, pool.max_size) > limits::kMaxActors) return Error{Errc::kLimit, "pool \"" + pool.name + "\" is larger than the directory of actors"};
+    for (std::uint32_t i = 0; i < std::max(pool.size, pool.max_size); ++i)
       placement.actors.push_back({pool.name + "/" + std::to_string(i), pool.type, pool.plugin, homes[i % homes.size()], p, pool.restart,
-                                  pool.checkpoint, &pool.args, pool.delivery, &pool.after, pool.health});
+                                  pool.checkpoint, &pool.args, pool.delivery, &pool.after, pool.health, i < pool.size, i < pool.size});
   }
   if (placement.actors.size() > limits::kMaxActors)
     return Error{Errc::kLimit, std::to_string(placement.actors.size()) + " actors, members of pools included; at most " +
                                    std::to_string(limits::kMaxActors) + " are possible"};
   return placement;
+}
+
+std::optional<std::size_t> least_loaded(const std::vector<std::size_t>& homes, const std::vector<std::size_t>& actors_on) {
+  auto least = std::min_element(homes.begin(), homes.end(), [&](std::size_t a, std::size_t b) { return actors_on[a] < actors_on[b]; });
+  return least == homes.end() ? std::nullopt : std::optional(*least);
+}
+
+std::vector<std::size_t> homes_of_pool(const config::Config& config, const config::Pool& pool) {
+  auto homes = homes_of(config, pool);
+  TV_ASSERT(homes.ok());
+  return *homes;
 }
 
 }  // namespace tv::supervisor

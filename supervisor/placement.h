@@ -23,6 +23,8 @@ struct PlacedActor {
   config::Delivery delivery;
   const std::vector<std::string>* after = nullptr;  // of the configuration, as args
   config::HealthCheck health;
+  bool present = true;  // else a member that its pool may get, between its size and max_size
+  bool settled = true;  // it has a worker; one that was never present has none: `worker` is only one that would do
 };
 
 struct Placement {
@@ -33,5 +35,10 @@ struct Placement {
 // Pools go round-robin over the processes of their workers, each beginning with the first one. Errors: a worker or device that the
 // configuration does not have (the loader refuses those), more actors than the directory takes.
 Result<Placement> place(const config::Config& config);
+
+// Where members of the pool may live. REQUIRES that place() was content.
+// The one of them with the fewest actors (by worker), the first where several have; nothing of none.
+std::optional<std::size_t> least_loaded(const std::vector<std::size_t>& homes, const std::vector<std::size_t>& actors_on);
+std::vector<std::size_t> homes_of_pool(const config::Config& config, const config::Pool& pool);
 
 }  // namespace tv::supervisor

@@ -30,10 +30,13 @@ Supervision::Supervision(EventLoop& loop, const config::Config& config, Actors& 
       changed_(std::move(changed)),
       plan_(plan_tree(config, placed(actors))),
       actor_of_(plan_.nodes.size(), kNoActor),
-      was_up_(actors.all().size(), false) {
+      was_up_(actors.all().size(), false),
+      readies_(actors.all().size(), 0) {
   for (ActorId id = 0; id < plan_.of_actor.size(); ++id) actor_of_[plan_.of_actor[id]] = id;
   // The seed is for jitter, which is to differ from daemon to daemon.
   tree_.emplace(plan_.nodes, Limits{config.supervisor.stop_grace, config.supervisor.start_timeout}, static_cast<std::uint64_t>(monotonic_ns()));
+  for (ActorId id = 0; id < actors_.all().size(); ++id)
+    if (!actors_[id].placed.present) tree_->dismiss(node_of(id), 0);
 }
 
 void Supervision::start(Hosts& hosts) {
@@ -98,6 +101,7 @@ bool Supervision::actor_ready(ActorId actor) {
     return false;
   }
   was_up_[actor] = true;
+  ++readies_[actor];
   tree_->up(node, now());
   carry_out();
   return true;
@@ -117,12 +121,14 @@ void Supervision::actor_stopped(ActorId actor) {
 
 void Supervision::stop(NodeId node) {
   restoring_.erase(actor_of_[node]);
+  suspended_.erase(actor_of_[node]);
   tree_->stop(node, now());
   carry_out();
 }
 
 void Supervision::restart(NodeId node) {
   restoring_.erase(actor_of_[node]);
+  suspended_.erase(actor_of_[node]);
   withheld_.erase(actor_of_[node]);
   tree_->restart(node, now());
   carry_out();
@@ -172,12 +178,14 @@ void Supervision::obey(const Step& step) {
     case Step::Kind::kStop: return stop_leaf(actor_of_[step.node]);
     case Step::Kind::kKill: {
       bool starting = tree_->state(step.node) == NodeState::kStarting;
+      std::size_t home = actors_[actor_of_[step.node]].placed.worker;
+      if (tree_->winding_down()) note_forced(actor_of_[step.node]);
       auto cause = starting ? could_not_start("actor " + in_quotes(tree_->spec(step.node).name) + " was not ready within " +
                                                   config::format_duration(config_.supervisor.start_timeout) + " ([supervisor] start_timeout)",
                                               false)
                             : Cause{"killed by SIGKILL: actor " + in_quotes(tree_->spec(step.node).name) + " did not stop within " +
                                     config::format_duration(config_.supervisor.stop_grace) + " ([supervisor] stop_grace)"};
-      return hosts_->kill(actors_[actor_of_[step.node]].placed.worker, std::move(cause));
+      return hosts_->kill(home, std::move(cause));
     }
     default: return tell(step);
   }
@@ -241,8 +249,10 @@ void Supervision::show(ActorId id) {
   NodeId node = node_of(id);
   std::size_t worker = actors_[id].placed.worker;
   ActorState coming = was_up_[id] ? ActorState::kRestarting : ActorState::kStarting;
+  if (!actors_[id].placed.present) return actors_.set(id, ActorState::kStopped, "its pool is smaller now; tensorctl scale");
   if (restoring_.contains(id)) return actors_.set(id, coming, "is being restored");
   if (auto withheld = withheld_.find(id); withheld != withheld_.end()) return actors_.set(id, ActorState::kFailed, withheld->second);
+  if (suspended_.contains(id)) return actors_.set(id, ActorState::kSuspended, "suspended by an administrator; tensorctl resume");
   switch (tree_->state(node)) {
     case NodeState::kUp: return actors_.set(id, ActorState::kReady);
     case NodeState::kFailed: return actors_.set(id, ActorState::kFailed, tree_->why(node));
@@ -297,7 +307,7 @@ std::string Supervision::group_message(NodeId group) const {
 
 bool Supervision::settled() const {
   for (NodeId node = 1; node < tree_->size(); ++node) {
-    if (!tree_->in_motion(node)) continue;
+    if (!tree_->in_motion(node) || tree_->dismissed(node)) continue;
     ActorId actor = actor_of_[node];
     if (actor == kNoActor) return false;
     auto hosting = hosts_->hosting(actors_[actor].placed.worker);

@@ -72,6 +72,21 @@ class Supervision {
   void stop(NodeId node);
   void restart(NodeId node);
   void reset_failed(NodeId node);
+  // Stopped as by stop(), but its mail waits for resume(): it is suspended.
+  void suspend(ActorId actor);
+  void resume(ActorId actor) { restart(node_of(actor)); }
+  bool suspended(ActorId actor) const { return suspended_.contains(actor); }
+  // A member that its pool may get, on this worker if it has none yet; and one that it has no more. dismiss() REQUIRES that it is down.
+  void admit(ActorId actor, std::size_t worker);
+  void dismiss(ActorId actor);
+
+  // Everything is stopped, the last started first; nothing is started any more.
+  void wind_down();
+  bool runs_on(std::size_t worker) const;  // an actor of it is not down yet
+  // Whom nobody could wait for any longer during the end, and what they were doing.
+  const std::vector<std::string>& forced() const { return forced_; }
+  void note_forced(std::size_t worker, const std::string& why);
+  std::uint64_t readies(ActorId actor) const { return readies_[actor]; }  // how often it has become ready
 
   // From the keeper of states on disk. One whose state cannot be restored fails, and starts when somebody restarts it; REQUIRES that it
   // does not run. Also before start().
@@ -100,6 +115,8 @@ class Supervision {
   void show_all();
   void show_worker(std::size_t worker);
   void show(ActorId actor);
+  void note_forced(ActorId actor);
+  std::string what_runs_on(std::size_t worker) const;
   NodeId take_culprit(const std::vector<ActorId>& actors);
   std::vector<NodeId> nodes_of(const std::vector<ActorId>& actors) const;
 
@@ -114,6 +131,9 @@ class Supervision {
   std::vector<bool> was_up_;       // by actor, once: from then on it is restarting, not starting
   std::map<ActorId, std::string> withheld_;
   std::set<ActorId> restoring_;
+  std::set<ActorId> suspended_;
+  std::vector<std::uint64_t> readies_;
+  std::vector<std::string> forced_;
   std::optional<Tree> tree_;
   Hosts* hosts_ = nullptr;
   Source timer_;

@@ -49,6 +49,10 @@ void Tree::start(std::int64_t now_ns) {
 
 void Tree::start_child(Node& child) {
   child.due_ns = 0;
+  if (ending_) {
+    child.state = kDown;
+    return;
+  }
   if (!child.spec.is_group) return start_leaf(child);
   child.state = kStarting;
   child.shared = {};
@@ -62,6 +66,10 @@ void Tree::start_child(Node& child) {
 }
 
 void Tree::start_leaf(Node& leaf) {
+  if (ending_) {
+    leaf.state = kDown;
+    return;
+  }
   bool waits = std::any_of(leaf.spec.after.begin(), leaf.spec.after.end(), [this](NodeId id) { return !ready(id); });
   leaf.state = waits ? kWaiting : kStarting;
   leaf.deadline_ns = 0;
@@ -192,6 +200,7 @@ void Tree::stopped(Node& child) {
   child.state = child.held ? kStopped : temporary && !child.again ? kFinished : kDown;
   if (std::exchange(child.again, false) && may_run(child)) start_now(child);
   advance(parent_of(child));
+  stop_more();
 }
 
 // --- deaths
@@ -236,6 +245,7 @@ void Tree::find_again(std::span<const NodeId> leaves) {
     if (leaf.state == kDown && may_run(leaf)) start_leaf(leaf);
     else advance(parent_of(leaf));
   }
+  stop_more();
 }
 
 void Tree::child_died(Node& child, const Death& death) {
@@ -243,6 +253,10 @@ void Tree::child_died(Node& child, const Death& death) {
   Nanoseconds healthy{child.up_ns != 0 ? now_ns_ - child.up_ns : 0};
   child.deadline_ns = child.up_ns = 0;
   child.state = kDown;
+  if (ending_) {
+    advance(group);
+    return stop_more();
+  }
   bool back = child.spec.is_group || comes_back(child.spec.restart, death.abnormal);
   bool temporary = !child.spec.is_group && child.spec.restart == RestartType::kTemporary;
   if (in_window(child) || !back) {

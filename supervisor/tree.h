@@ -92,6 +92,17 @@ class Tree {
   void restart(NodeId node, std::int64_t now_ns);
   void reset_failed(NodeId node, std::int64_t now_ns);  // one that is not failed: only its deaths are forgiven
 
+  // A member of a pool that is not wanted now: down, in nobody's way, and ready to those that come after it. REQUIRES, but before start(),
+  // that it is stopped.
+  void dismiss(NodeId leaf, std::int64_t now_ns);
+  void admit(NodeId leaf, std::int64_t now_ns);  // it is wanted again, and started
+  bool dismissed(NodeId leaf) const { return nodes_[leaf].dismissed; }
+
+  // Everything is stopped and nothing is started any more: each child of the root when all that come after it, and after what is in it, are down.
+  void wind_down(std::int64_t now_ns);
+  bool winding_down() const { return ending_; }
+  bool runs(NodeId node) const { auto s = nodes_[node].state; return s == NodeState::kStarting || s == NodeState::kUp || s == NodeState::kStopping; }
+
   std::vector<Step> take() { return std::exchange(steps_, {}); }
   std::optional<std::int64_t> next_due() const;
 
@@ -127,6 +138,7 @@ class Tree {
     bool held = false;   // an administrator wants it stopped
     bool again = false;  // to be started when it has stopped
     bool lost = false;   // its process has just ended
+    bool dismissed = false;
     std::string why;
     // Of groups: the window of children from `from` to the last that is stopped and started.
     Phase phase = Phase::kIdle;
@@ -167,6 +179,8 @@ class Tree {
   void fail_child(Node& child, const std::string& why, bool hopeless);
   void give_chance(Node& child);
   void forgive(Node& node);
+  void stop_more();
+  bool awaited(NodeId node) const;
   void add(Step::Kind kind, const Node& node, Nanoseconds delay = 0ns, std::string why = {});
 
   std::vector<Node> nodes_;
@@ -174,6 +188,7 @@ class Tree {
   const std::uint64_t seed_;
   std::int64_t now_ns_ = 0;  // of the event that is being dealt with
   bool given_up_ = false;
+  bool ending_ = false;  // see wind_down
   bool holding_ = false;  // nobody is started before all that a death takes down is on its way
   std::vector<Step> steps_;
 };

@@ -194,6 +194,7 @@ void Workers::arm(Worker& worker, Nanoseconds delay, WorkerEvent event) {
     if (event == WorkerEvent::kStartTimeout)
       late.known_cause = could_not_start(
           "not ready within " + config::format_duration(in_.config.supervisor.start_timeout) + " ([supervisor] start_timeout)", false);
+    if (event == WorkerEvent::kGraceOver) in_.forced(index);
     if (event == WorkerEvent::kGraceOver)
       late.known_cause = Cause{"killed by SIGKILL: did not stop within " + config::format_duration(in_.config.supervisor.stop_grace) +
                                " ([supervisor] stop_grace)"};
@@ -291,6 +292,10 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   in_.recovery.clean_up(worker.participant(), in_.actors.of_worker(worker.index), worker.config->name, cause.text);
   in_.cleaned_up(worker.index);
 
+  if (winding_down_) {
+    raise(worker.index, WorkerEvent::kStop);
+    return raise(worker.index, WorkerEvent::kDeathNow);
+  }
   raise(worker.index, asked ? WorkerEvent::kDeathNow : decide_restart(worker, cause, verdict, healthy, noticed_ns));
 }
 

@@ -77,11 +77,15 @@ class Workers final : public Hosts {
     // actors' cells now.
     std::function<void(ActorId)> actor_stopped = [](ActorId) {};
     std::function<void(std::size_t)> cleaned_up = [](std::size_t) {};
+    std::function<void(ActorId, std::uint64_t)> actor_settled = [](ActorId, std::uint64_t) {};
+    // The process has to be killed, since its grace is over; called before it is.
+    std::function<void(std::size_t)> forced = [](std::size_t) {};
   };
   explicit Workers(Surroundings surroundings);
 
   void start_all();
   void stop_all();
+  void wind_down() { winding_down_ = true; }  // whoever dies from now on does not come back
   void kill_all();
 
   void start(std::size_t index) { raise(index, WorkerEvent::kStart); }
@@ -100,6 +104,7 @@ class Workers final : public Hosts {
     in_.actor_stopped(actor);
     in_.supervision.actor_stopped(actor);
   }
+  void actor_settled(ActorId actor, std::uint64_t token) { in_.actor_settled(actor, token); }
   void commit_failed(ActorId actor, const std::string& why);
   void actor_health(ActorId actor, bool healthy, const std::string& reason);
   void cannot_work(std::size_t index, const std::string& why);
@@ -135,6 +140,7 @@ class Workers final : public Hosts {
   Surroundings in_;
   std::vector<Worker> workers_;
   std::uint64_t restarts_ = 0;
+  bool winding_down_ = false;
   OomKills oom_kills_ = OomKills::of_this_process();
   Watchdogs watchdogs_;
 };

@@ -14,6 +14,7 @@
 #include "ipc/message.h"
 #include "shm/heartbeat.h"
 #include "worker/exit_codes.h"
+#include "worker/hosted_actor.h"
 
 namespace tv::worker {
 namespace {
@@ -131,6 +132,14 @@ void ControlLink::commit_failed(ActorId actor, const Error& why) {
 
 void ControlLink::actor_stopped(ActorId actor) {
   post([&](wire::ToSupervisor::Builder message) { message.setActorStopped(actor); });
+}
+
+void ControlLink::actor_settled(ActorId actor, std::uint64_t token) {
+  post([&](wire::ToSupervisor::Builder message) {
+    auto out = message.initActorSettled();
+    out.setActor(actor);
+    out.setToken(token);
+  });
 }
 
 void ControlLink::ready() {
@@ -261,6 +270,14 @@ void ControlLink::take(std::span<const std::byte> bytes) {
         case wire::ToWorker::START_ACTOR:
           orders_.start_actor(root.getStartActor());
           break;
+        case wire::ToWorker::SETTLE_ACTOR:
+          orders_.settle_actor(root.getSettleActor().getActor(), root.getSettleActor().getToken());
+          break;
+        case wire::ToWorker::HOST_ACTOR: {
+          auto plan = std::make_shared<ActorPlan>(ActorPlan::from(root.getHostActor()));
+          orders_.host_actor(plan->id, plan);
+          break;
+        }
         case wire::ToWorker::DEAD_LETTER_TAKEN:
           settle_request(root.getDeadLetterTaken().getRequest(), root.getDeadLetterTaken().getId());
           break;

@@ -40,6 +40,7 @@ class ControlPort : public ipc::NamePort {
   virtual void actor_stopped(ActorId actor) = 0;  // as ordered
   virtual void stopping() = 0;
   virtual void health(ActorId actor, const Health& health) = 0;  // the first, or another than the one before
+  virtual void actor_settled(ActorId, std::uint64_t /*token*/) {}  // as ordered
 
   // Requests: wait for the supervisor's answer until the deadline; the caller holds the tensors meanwhile. ask() is NamePort's.
   // The letter's number. The supervisor holds everything in it then.

@@ -21,6 +21,10 @@ void Orders::stop_actor(ActorId actor) {
 
 void Orders::start_actor(ActorId actor) { add({Order::Kind::kStartActor, actor}); }
 
+void Orders::settle_actor(ActorId actor, std::uint64_t token) { add({Order::Kind::kSettleActor, actor, token}); }
+
+void Orders::host_actor(ActorId actor, std::shared_ptr<ActorPlan> plan) { add({Order::Kind::kHostActor, actor, 0, std::move(plan)}); }
+
 bool Orders::stop_requested(ActorId actor) const {
   return stopping() || (actor < actor_stopping_.size() && actor_stopping_[actor].load(std::memory_order_acquire));
 }
@@ -31,6 +35,7 @@ std::vector<Order> Orders::take() {
   waiting_.store(false, std::memory_order_release);
   auto orders = std::exchange(queue_, {});
   for (const auto& order : orders) {
+    if (order.kind != Order::Kind::kStopActor && order.kind != Order::Kind::kStartActor) continue;
     if (order.actor < actor_stopping_.size()) actor_stopping_[order.actor].store(false, std::memory_order_release);
   }
   return orders;

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -12,10 +13,14 @@
 
 namespace tv::worker {
 
+struct ActorPlan;  // hosted_actor.h
+
 struct Order {
-  enum class Kind { kStopActor, kStartActor };
+  enum class Kind { kStopActor, kStartActor, kSettleActor, kHostActor };
   Kind kind;
   ActorId actor;
+  std::uint64_t token = 0;  // of kSettleActor
+  std::shared_ptr<ActorPlan> plan = nullptr;  // of kHostActor
 };
 
 class Orders {
@@ -27,6 +32,8 @@ class Orders {
   void lose_supervisor();  // leave after the message at hand, at once
   void stop_actor(ActorId actor);
   void start_actor(ActorId actor);
+  void settle_actor(ActorId actor, std::uint64_t token);
+  void host_actor(ActorId actor, std::shared_ptr<ActorPlan> plan);
 
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
   bool supervisor_lost() const { return lost_.load(std::memory_order_acquire); }

@@ -38,8 +38,7 @@ Runtime::~Runtime() {
 }
 
 void Runtime::start(std::vector<ActorPlan> plans) {
-  auto after = [this](HostedActor& actor, const Result<void>& committed) { after_commit(actor, committed); };
-  for (auto& plan : plans) actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_, after));
+  for (auto& plan : plans) host(std::make_shared<ActorPlan>(std::move(plan)));
   for (auto& actor : actors_) {
     if (orders_.stopping()) return;
     const auto& plan = actor->plan();
@@ -50,6 +49,12 @@ void Runtime::start(std::vector<ActorPlan> plans) {
     }
   }
   control_.ready();
+}
+
+void Runtime::host(std::shared_ptr<ActorPlan> plan) {
+  if (find(plan->id)) return;
+  auto after = [this](HostedActor& actor, const Result<void>& committed) { after_commit(actor, committed); };
+  actors_.push_back(std::make_unique<HostedActor>(std::move(*plan), services_, after));
 }
 
 void Runtime::start_actor(HostedActor& actor) {
@@ -103,6 +108,7 @@ bool Runtime::turn(Deadline latest) {
   std::int64_t now = monotonic_ns();
   if (now >= next_check_ns_) check_calls(0);
   if (now >= next_health_ns_) check_health();
+  if (!settling_.empty()) tell_settled();
   if (auto mail = next_mail()) {
     handle(std::move(mail));
     trim_at_ns_ = monotonic_ns() + kIdle.count();
@@ -110,6 +116,7 @@ bool Runtime::turn(Deadline latest) {
   }
   commit_due();
   expire_waiting_mail();
+  if (!settling_.empty()) tell_settled();
   if (orders_.stopping()) return false;
   sleep(latest);
   return false;
@@ -127,9 +134,15 @@ void Runtime::sleep(Deadline latest) {
 
 void Runtime::follow_orders() {
   for (const auto& order : orders_.take()) {
+    if (order.kind == Order::Kind::kHostActor) {
+      host(order.plan);
+      continue;
+    }
     HostedActor* actor = find(order.actor);
     if (!actor) {
       log::warning("order for an actor of another worker", {{"actor", order.actor}});
+    } else if (order.kind == Order::Kind::kSettleActor) {
+      begin_to_settle(order.actor, order.token);
     } else if (order.kind == Order::Kind::kStopActor) {
       {
         HostedActor::Running running(*actor, shm::Doing::kStop);

@@ -78,6 +78,17 @@ class Runtime {
   void stop_actors();
   void follow_orders();
   void resume_mail(HostedActor& actor);
+  void host(std::shared_ptr<ActorPlan> plan);
+
+  // settle.cpp
+  struct Settling {
+    ActorId actor;
+    std::uint64_t token;
+    std::array<std::array<shm::RingPosition, limits::kMaxParticipants>, shm::kLanes> marks;  // ends of the rings when it was ordered
+  };
+  void begin_to_settle(ActorId actor, std::uint64_t token);
+  void tell_settled();
+  bool has_settled(const Settling& settling);
 
   std::unique_ptr<ipc::Mail> next_mail();
   std::deque<std::unique_ptr<ipc::Mail>>& deferred(shm::Lane lane) { return deferred_[static_cast<std::size_t>(lane)]; }
@@ -148,6 +159,7 @@ class Runtime {
 
   // By lane: requests that came while a method waited for an answer, or while their actor was stopped.
   std::array<std::deque<std::unique_ptr<ipc::Mail>>, shm::kLanes> deferred_;
+  std::vector<Settling> settling_;
   HostedActor* running_ = nullptr;  // whose method is on the stack
   std::int64_t next_check_ns_ = 0;        // of the caller's deadlines
   std::int64_t next_health_ns_ = Deadline::never().ns;

@@ -348,6 +348,7 @@ TEST_CASE("whole numbers are held to their range") {
   check_only(worker("count = 49"), 3, 9, "worker[0].count", "found 49");
   check_only(pool("size = 0"), 7, 8, "pool[0].size", "expected a whole number from 1 to 1024");
   check_only(pool("size = 1025"), 7, 8, "pool[0].size", "found 1025");
+  check_only(pool("size = 3\nmax_size = 2"), 8, 12, "pool[0].max_size", "is less than its size, 3");
   check_only(actor("checkpoint = { every_messages = -1 }"), 7, 33, "actor[0].checkpoint.every_messages", "found -1");
 }
 

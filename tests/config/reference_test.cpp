@@ -90,6 +90,7 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.actors[0].checkpoint.interval == plain.actors[0].checkpoint.interval);
   CHECK(reference.actors[0].delivery == plain.actors[0].delivery);
   CHECK(reference.pools[0].size == plain.pools[0].size);
+  CHECK(reference.pools[0].max_size == plain.pools[0].max_size);
   CHECK(reference.pools[0].workers == plain.pools[0].workers);
   CHECK(reference.pools[0].routing == plain.pools[0].routing);
   CHECK(reference.pools[0].restart == plain.pools[0].restart);

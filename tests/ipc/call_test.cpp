@@ -265,16 +265,16 @@ TEST_CASE("a call to a failed or stopped actor is not delivered, and the error s
   CHECK_FALSE(f.responder.step());
 }
 
-TEST_CASE("mail waits for an actor that is being started or restarted", "[call]") {
+TEST_CASE("mail waits for an actor that is being started or restarted, or is suspended", "[call]") {
   CallFixture f;
   f.responding = false;
-  for (auto state : {ActorState::kStarting, ActorState::kRestarting}) {
+  for (auto state : {ActorState::kStarting, ActorState::kRestarting, ActorState::kSuspended}) {
     f.set(f.calculator, state);
     auto sum = f.ref().call(Calculator::add, 1, 1);
     f.caller->check();
     CHECK_FALSE(sum.ready());
   }
-  CHECK(f.caller->open() == 2);
+  CHECK(f.caller->open() == 3);
 }
 
 TEST_CASE("an open call to an actor that fails was not delivered if it had not been begun, else its outcome is unknown", "[call]") {
@@ -444,6 +444,59 @@ TEST_CASE("a pool spreads calls over its ready members, whatever its routing", "
   PoolFixture f(config::Routing::kRandom);
   auto targets = f.targets_of(60);
   for (auto member : f.members) CHECK(targets.count(member) > 0);
+}
+
+TEST_CASE("a drained actor is sent nothing new, and calls that it has are answered", "[call][pool]") {
+  PoolFixture f(config::Routing::kRoundRobin);
+  f.responding = false;
+  auto before = f.ref("pool/1").call(Calculator::add, 1, 1);
+  f.set(f.members[1], ActorState::kReady, "", shm::kActorDrained);
+  f.caller->check();
+  CHECK_FALSE(before.ready());
+  auto refused = f.ref("pool/1").call(Calculator::add, 1, 1).get(60s);
+  CHECK(refused.error().code == Errc::kNotDelivered);
+  CHECK(refused.error().message.find("tensorctl undrain pool/1") != std::string::npos);
+  CHECK(f.ref("pool/1").tell(Calculator::add, 1, 1).error().code == Errc::kNotDelivered);
+  f.responding = true;
+  CHECK(*before.get(60s) == 2);
+  f.responder.targets.clear();
+  CHECK(f.targets_of(10).count(f.members[1]) == 0);
+  for (auto member : f.members) f.set(member, ActorState::kReady, "", shm::kActorDrained);
+  CHECK(f.ref("pool").call(Calculator::add, 1, 1).get(60s).error().code == Errc::kNotDelivered);
+}
+
+// Whoever is held up between looking and sending would send to one whose worker has looked for its last message already.
+TEST_CASE("a message that was under way when its receiver was drained is taken back and goes to another member", "[call][pool]") {
+  PoolFixture f(config::Routing::kRoundRobin);
+  bool first = true;
+  auto drain_while_writing = [&](wire::Value::Builder out, Encoder& encoder) {
+    Codec<std::tuple<std::int64_t, std::int64_t>>::write(out, {2, 3}, encoder);
+    if (!std::exchange(first, false)) return;
+    for (int i : {0, 1}) f.set(f.members[static_cast<std::size_t>(i)], ActorState::kReady, "", shm::kActorDrained);
+    f.set(f.members[2], ActorState::kReady);
+  };
+  auto target = f.caller->resolve("pool", Calculator::kType);
+  REQUIRE(target);
+  for (bool one_way : {false, true}) {
+    first = true;
+    for (int i : {0, 1}) f.set(f.members[static_cast<std::size_t>(i)], ActorState::kReady);
+    f.set(f.members[2], ActorState::kFailed);
+    f.responder.targets.clear();
+    if (one_way) {
+      REQUIRE(f.caller->send_one_way(*target, "add", drain_while_writing, {}));
+    } else {
+      auto call = f.caller->start(*target, "add", drain_while_writing, {});
+      REQUIRE(call->wait(Deadline::in(60s)));
+      CHECK(call->answer().ok());
+    }
+    while (f.responder.step()) {
+    }
+    f.receive_answers();
+    CHECK_FALSE(first);
+    REQUIRE_FALSE(f.responder.targets.empty());
+    CHECK(f.responder.targets.back() == f.members[2]);
+  }
+  CHECK(f.caller->open() == 0);
 }
 
 TEST_CASE("the least loaded member is the one that has answered", "[call][pool]") {

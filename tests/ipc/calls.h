@@ -92,9 +92,9 @@ struct CallFixture {
     set(*id, shm::ActorState::kReady);
     return *id;
   }
-  void set(ActorId id, shm::ActorState state, std::string_view message = {}) {
+  void set(ActorId id, shm::ActorState state, std::string_view message = {}, std::uint16_t flags = 0) {
     auto at = arena.arena->actor(id).where.load().participant;
-    arena.directory->set_actor(id, {at, state, 0, 1}, message);
+    arena.directory->set_actor(id, {at, state, flags, 1}, message);
   }
   Ref<Calculator> ref(const std::string& name = "calculator") {
     auto target = caller->resolve(name, Calculator::kType);

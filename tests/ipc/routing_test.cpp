@@ -43,6 +43,21 @@ TEST_CASE("members that are being restarted take mail only when none is ready", 
   }
 }
 
+TEST_CASE("suspended members and those to be avoided take mail only when no other does, drained ones never", "[routing]") {
+  constexpr auto kSuspended = ActorState::kSuspended;
+  for (auto routing : {Routing::kLeastLoaded, Routing::kRoundRobin, Routing::kRandom}) {
+    std::uint32_t turn = 0;
+    std::vector<Member> members{{kReady, 0, shm::kActorDrained}, {kReady, 0, shm::kActorAvoided}, {kRestarting, 9}, {kSuspended, 0}};
+    CHECK(choose_member(routing, members, turn, 77) == 2u);
+    members[2].state = kFailed;
+    CHECK(choose_member(routing, members, turn, 77) == 1u);
+    members[1].state = kFailed;
+    CHECK(choose_member(routing, members, turn, 77) == 3u);
+    members[3].state = kStopped;
+    CHECK(choose_member(routing, members, turn, 77) == std::nullopt);
+  }
+}
+
 TEST_CASE("round robin goes from member to member and past those that cannot", "[routing]") {
   std::uint32_t turn = 0;
   std::vector<Member> members{{kReady, 9}, {kFailed, 0}, {kReady, 0}};

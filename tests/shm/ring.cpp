@@ -4,6 +4,7 @@
 #include <random>
 #include <thread>
 
+#include "shm/at_hand.h"
 #include "shm/doorbell.h"
 #include "tests/support/arena_fixture.h"
 
@@ -163,6 +164,7 @@ TEST_CASE("a hostile writer's ring is skipped with an error, whatever it holds",
       reader.done((*record)->end);
     }
     unread_handles(*fixture.arena, 1, 2);
+    for (RingPosition end = 0; end < 2000; end += 8) peek(*fixture.arena, 1, 2, Lane::kMail, end);
   }
 }
 

@@ -6,6 +6,8 @@
 #include <functional>
 #include <tuple>
 
+#include "tests/simulator/wind_down.h"
+
 namespace tv::simulator {
 
 using namespace supervisor;
@@ -201,6 +203,9 @@ void World::event(const std::string& what, Real real, Model model) {
   for (NodeId n = 1; n < specs_.size() && outcome_.violation.empty(); ++n)
     if ((tree_->state(n) == NodeState::kFailed) != reference_->failed(n)) complain(what + ": " + specs_[n].name + " is failed for one of them only");
   carry_out(steps);
+  // Whatever state the tree is in, it can end from here.
+  if (outcome_.violation.empty() && outcome_.steps % 16 == 0)
+    if (auto wrong = wind_down(*tree_, now_, outcome_.steps); !wrong.empty()) complain(what + ", then the end: " + wrong);
   wake();
 }
 

@@ -169,6 +169,7 @@ TEST_CASE("a worker that does not stop is killed when the grace is over", "[daem
   daemon.wait_ready();
   CHECK(daemon.stop() == 0);
   CHECK(has(daemon.log(), "did not stop within 50ms"));
+  CHECK(has(daemon.log(), "event=\"stop was forced\" count=1 what=\"worker "));
 }
 
 TEST_CASE("a second SIGTERM does not wait for the grace", "[daemon]") {
@@ -178,6 +179,7 @@ TEST_CASE("a second SIGTERM does not wait for the grace", "[daemon]") {
   daemon.eventually("the beginning of the stop", [&] { return daemon.health() == "stopping"; });
   daemon.signal(SIGTERM);
   CHECK(daemon.wait() == 0);
+  CHECK(has(daemon.log(), "killed, since SIGTERM came again"));
 }
 
 TEST_CASE("SIGHUP does not end the daemon", "[daemon]") {

@@ -107,10 +107,12 @@ class Worker {
     if (root.isStop() && !has("slow-stop")) {
       send([](wire::ToSupervisor::Builder out) { out.setStopping(); });
       // Our bits outlive us, as a real worker's do.
-      for (const auto& kept : kept_) {
-        if (!kept.manifest) continue;
-        store_->hold_again(kept.manifest.handle());
-        for (const auto& tensor : kept.state.tensors) store_->hold_again(tensor.handle());
+      for (const auto* all : {&kept_, &stopped_}) {
+        for (const auto& kept : *all) {
+          if (!kept.manifest) continue;
+          store_->hold_again(kept.manifest.handle());
+          for (const auto& tensor : kept.state.tensors) store_->hold_again(tensor.handle());
+        }
       }
       return 0;
     }

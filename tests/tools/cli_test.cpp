@@ -53,6 +53,25 @@ TEST_CASE("verbs and their words are understood", "[cli]") {
   CHECK(described.name == "cpu/0");
 }
 
+TEST_CASE("upkeep has verbs of its own, which wait unless they are told not to", "[cli]") {
+  CHECK(options({"drain", "p"}).verb == Verb::kDrain);
+  CHECK_FALSE(options({"drain", "p"}).no_wait);
+  CHECK(options({"drain", "p", "--no-wait"}).no_wait);
+  CHECK(options({"undrain", "cpu/0"}).name == "cpu/0");
+  CHECK(options({"suspend", "a"}).verb == Verb::kSuspend);
+  CHECK(options({"resume", "a", "--timeout", "3s"}).timeout == Nanoseconds(3s));
+  CHECK(options({"restart", "p"}).verb == Verb::kRestart);
+  CHECK(options({"restart", "--rolling", "p"}).verb == Verb::kRoll);
+  CHECK(options({"scale", "p", "4"}).replicas == 4);
+  CHECK(options({"scale", "p", "--replicas", "0"}).replicas == 0);
+  CHECK(mentions(misuse({"scale", "p"}), "how many members"));
+  CHECK(mentions(misuse({"scale", "p", "1", "--replicas", "2"}), "once"));
+  CHECK(mentions(misuse({"scale", "p", "-1"}), "expected a whole number"));
+  CHECK(mentions(misuse({"scale", "p", "many"}), "expected a whole number"));
+  CHECK(mentions(misuse({"restart", "p", "--no-wait"}), "--rolling"));
+  CHECK(mentions(misuse({"drain"}), "name"));
+}
+
 TEST_CASE("dead letters have verbs of their own, and a purge says what it means", "[cli]") {
   CHECK(options({"dead-letters", "list"}).verb == Verb::kLettersList);
   auto show = options({"dead-letters", "show", "3"});
@@ -197,6 +216,9 @@ TEST_CASE("help of the program and of every verb shows examples", "[cli]") {
                                                                  {"call", "-h"},
                                                                  {"kill", "--help"},
                                                                  {"restart", "--help"},
+                                                                 {"drain", "--help"},
+                                                                 {"suspend", "--help"},
+                                                                 {"scale", "--help"},
                                                                  {"stop", "--help"},
                                                                  {"reset-failed", "--help"},
                                                                  {"wait", "--help"},

@@ -175,6 +175,29 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
     case Which::LIST_CHECKPOINTS:
     case Which::RESTORE_CHECKPOINT:
       return fail(reply, Errc::kUnavailable, "no checkpoints are kept; see [checkpoints]");
+    case Which::BEGIN: {
+      auto asked = request.getBegin();
+      if (asked.getName() == "nobody") return fail(reply, Errc::kNotFound, "no worker, actor or pool is called \"nobody\"");
+      if (asked.getKind() == wire::ChoreOrder::Kind::UNDRAIN) return reply.setDone("takes new messages again");
+      auto chore = reply.initChore();
+      chore.setId(asked.getName() == "stuck" ? 9 : asked.getName() == "broken" ? 8 : 7);
+      chore.setKind("scale up");
+      chore.setName(asked.getName());
+      chore.setState("going");
+      chore.setOf(asked.getReplicas());
+      return chore.setAt("crowd/2");
+    }
+    case Which::SHOW_CHORE: {
+      auto chore = reply.initChore();
+      chore.setId(request.getShowChore());
+      chore.setKind("scale up");
+      chore.setName("crowd");
+      chore.setOf(4);
+      chore.setDone(request.getShowChore() == 7 ? 4 : 2);
+      chore.setState(request.getShowChore() == 7 ? "done" : request.getShowChore() == 8 ? "failed" : "going");
+      if (request.getShowChore() == 9) chore.setAt("crowd/2");
+      return chore.setMessage(request.getShowChore() == 8 ? "\"crowd/2\" did not come back" : "");
+    }
     case Which::REPLAY_DEAD_LETTER:
       return reply.setDone("sent again");
     case Which::PURGE_DEAD_LETTERS:
@@ -219,6 +242,27 @@ TEST_CASE("every verb prints what the supervisor answers", "[verbs]") {
   prints({"restart", "counter"}, "restarting");
   prints({"stop", "cpu/0"}, "stopping");
   prints({"shutdown"}, "shutting down");
+}
+
+TEST_CASE("upkeep is waited for, unless it is not to be; what fails or is late has exit code 1", "[verbs]") {
+  PaperSupervisor house(small_house);
+  auto done = house.run({"scale", "crowd", "4"});
+  CHECK(done.exit_code == kDone);
+  CHECK(done.out == "scale up of \"crowd\": 4 of 4 done\n");
+  CHECK(house.run({"scale", "crowd", "4", "--no-wait"}).out == "scale up of \"crowd\": 0 of 4 done, now crowd/2\n");
+  CHECK(house.run({"undrain", "crowd"}).out == "takes new messages again\n");
+  auto failed = house.run({"restart", "--rolling", "broken"});
+  CHECK(failed.exit_code == kFailed);
+  CHECK(failed.error == "scale up of \"crowd\": 2 of 4 done, then failed: \"crowd/2\" did not come back");
+  auto late = house.run({"drain", "stuck", "--timeout", "120ms", "-o", "json"});
+  CHECK(late.exit_code == kFailed);
+  CHECK(mentions(late.error, "not done within 120ms: scale up of \"crowd\": 2 of 4 done, now crowd/2; it goes on"));
+  auto json = Json::parse(late.out);
+  CHECK(json["state"] == "going");
+  CHECK(json["done"] == 2);
+  CHECK(json["at"] == "crowd/2");
+  CHECK(json["message"].is_null());
+  CHECK(house.run({"suspend", "nobody"}).exit_code == kNoSuchThing);
 }
 
 TEST_CASE("dead letters are listed, shown with their arguments, replayed and purged", "[verbs]") {

@@ -26,6 +26,7 @@ class FakeControl : public worker::ControlPort {
   void actor_stopped(ActorId actor) override { stopped.push_back(actor); }
   void stopping() override { is_stopping = true; }
   void health(ActorId actor, const Health& health) override { healths[actor].push_back(health.healthy ? "healthy" : health.reason); }
+  void actor_settled(ActorId actor, std::uint64_t token) override { settled[actor] = token; }
   Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline) override {
     if (order.kind == ipc::NameOrder::Kind::kPublish) {
       published[order.name] = order.handle;
@@ -48,6 +49,7 @@ class FakeControl : public worker::ControlPort {
   std::map<ActorId, bool> started;
   std::map<ActorId, std::vector<std::string>> healths;
   std::vector<ActorId> stopped;
+  std::map<ActorId, std::uint64_t> settled;
   std::map<ActorId, std::string> failed;
   std::map<ActorId, std::vector<std::string>> uncommitted;
   std::map<std::string, shm::Handle> published;

@@ -81,6 +81,10 @@ Number parse_positive(const std::string& what, const std::string& text) {
   return number;
 }
 
+std::uint32_t parse_count(const std::string& what, const std::string& text) {
+  return text == "0" ? 0 : parse_positive<std::uint32_t>(what, text);
+}
+
 // Sockets lie in it, whose paths have little room: no daemon can be there.
 void check_runtime_dir(const std::string& path) {
   if (path.size() > limits::kMaxRuntimeDirBytes)
@@ -150,6 +154,12 @@ class Definition {
       throw mistake("checkpoint: expected the name of an actor or pool, or --all" + std::string(all_ ? ", not both" : ""));
     if (*verb_ == Verb::kResetFailed && all_ == !options_.name.empty())
       throw mistake("reset-failed: expected a NAME or --all" + std::string(all_ ? ", not both" : ""));
+    if (*verb_ == Verb::kRestart && rolling_) options_.verb = Verb::kRoll;
+    if (*verb_ == Verb::kRestart && !rolling_ && options_.no_wait) throw mistake("restart: --no-wait goes with --rolling; without it restart does not wait");
+    if (*verb_ == Verb::kScale && replicas_.has_value() == replicas_option_.has_value())
+      throw mistake("scale: expected how many members, as in tensorctl scale " + plain(options_.name) + " 4" +
+                    (replicas_ ? ", once" : ""));
+    if (*verb_ == Verb::kScale) options_.replicas = parse_count("scale", plain(replicas_ ? *replicas_ : *replicas_option_));
     for (auto& name : options_.names) name = plain(name);
     if (wait_for_ != "ready" && wait_for_ != "stopped")
       throw mistake("--for: there is no state \"" + plain(wait_for_) + "\" to wait for" + hint(plain(wait_for_), {"ready", "stopped"}));
@@ -260,8 +270,10 @@ class Definition {
   void add_steering() {
     auto* kill = named_verb("kill", "Send a signal to a worker's process", help::kKill, Verb::kKill, "Of the worker");
     kill->add_option("-s,--signal", signal_, "Name or number (KILL)")->type_name("SIGNAL");
-    named_verb("restart", "Restart a worker, actor, pool or group; a failed or stopped one gets another chance", help::kRestart, Verb::kRestart,
-               "Of the worker, actor, pool or group");
+    auto* restart = named_verb("restart", "Restart a worker, actor, pool or group; a failed or stopped one gets another chance", help::kRestart,
+                               Verb::kRestart, "Of the worker, actor, pool or group");
+    restart->add_flag("--rolling", rolling_, "One member or process after the other, each when it has finished what it had; waits until all are ready");
+    restart->add_flag("--no-wait", options_.no_wait, "With --rolling: do not wait until it is done");
     named_verb("stop", "Stop a worker, actor, pool or group in an orderly way, until it is restarted", help::kStop, Verb::kStop,
                "Of the worker, actor, pool or group");
     auto* reset = verb(app_, "reset-failed", "Start what has been given up, and forgive the deaths before", help::kResetFailed, Verb::kResetFailed);
@@ -272,7 +284,25 @@ class Definition {
     wait->add_option("--for", wait_for_, "ready or stopped (ready)")->type_name("STATE");
     auto* health = verb(app_, "health", "Are all of them ready and well? Exit code 1 if not", help::kHealth, Verb::kHealth);
     health->add_option("names", options_.names, "Of workers, actors, pools or groups; none: the whole daemon")->type_name("NAME");
+    add_upkeep();
     verb(app_, "shutdown", "End the daemon in an orderly way", help::kShutdown, Verb::kShutdown);
+  }
+
+  CLI::App* upkeep_verb(const char* name, const char* description, std::string_view footer, Verb v, const char* what) {
+    auto* sub = named_verb(name, description, footer, v, what);
+    sub->add_flag("--no-wait", options_.no_wait, "Do not wait until it is done");
+    return sub;
+  }
+
+  void add_upkeep() {
+    constexpr const char* kWhat = "Of the worker, actor or pool";
+    upkeep_verb("drain", "Send nothing new there, and wait until what is there has been dealt with", help::kDrain, Verb::kDrain, kWhat);
+    named_verb("undrain", "Send messages there again", help::kDrain, Verb::kUndrain, kWhat);
+    upkeep_verb("suspend", "Stop it with its state committed; its mail waits in the mailbox", help::kSuspend, Verb::kSuspend, kWhat);
+    upkeep_verb("resume", "Go on where suspend has stopped it", help::kSuspend, Verb::kResume, kWhat);
+    auto* scale = upkeep_verb("scale", "Give a pool more or fewer members", help::kScale, Verb::kScale, "Of the pool");
+    scale->add_option("count", replicas_, "How many members, 0 or more")->type_name("N");
+    scale->add_option("--replicas", replicas_option_, "The same")->type_name("N");
   }
 
   void add_checkpoints() {
@@ -315,12 +345,13 @@ class Definition {
   Options options_;
   std::optional<Verb> verb_;
   std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL", wait_for_ = "ready";
-  std::optional<std::string> limit_, letter_;
+  std::optional<std::string> limit_, letter_, replicas_, replicas_option_;
   CLI::App* arena_ = nullptr;
   CLI::App* letters_ = nullptr;
   CLI::App* cache_ = nullptr;
   CLI::App* checkpoints_ = nullptr;
   bool all_ = false;
+  bool rolling_ = false;
 };
 
 Parsed misuse(const std::string& message) {

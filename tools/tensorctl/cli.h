@@ -47,7 +47,13 @@ enum class Verb {
   kCheckpoint,
   kCheckpointsList,
   kCheckpointsVerify,
-  kRestore
+  kRestore,
+  kDrain,
+  kUndrain,
+  kRoll,  // restart --rolling
+  kSuspend,
+  kResume,
+  kScale
 };
 enum class Output { kTable, kWide, kJson };
 enum class Kind { kWorker, kActor, kPool, kObject, kParticipant, kGroup };
@@ -73,6 +79,8 @@ struct Options {
   std::uint64_t generation = 0;  // restore
   std::vector<std::string> names;  // wait
   bool wait_stopped = false;       // wait: for stopped instead of ready
+  bool no_wait = false;            // drain, restart --rolling, suspend, resume, scale: answer when it has begun
+  std::uint32_t replicas = 0;      // scale
 };
 
 // Either `options`, or what to print and the exit code: help and mistakes end here.

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct View {
   Screen screen;
   Now now;
   bool holders = false;  // objects: who holds and who made them rather than their names
+  std::function<void(const std::string&)> progress = {};  // a line for those who wait; nothing: nobody wants to know
 };
 
 enum class Show {

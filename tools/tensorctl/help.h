@@ -14,6 +14,7 @@ inline constexpr std::string_view kProgram = R"(Examples:
   tensorctl call counter add 5                    call a method; prints its result as JSON
   tensorctl call classifier classify @images.npy --save scores.npy
   tensorctl kill cpu/0                            SIGKILL; the worker comes back with its actors
+  tensorctl restart --rolling classifier          without losing a call; also drain, suspend, scale
   tensorctl dead-letters list                     messages that killed their workers too often
   tensorctl cache list                            named tensors: where they are, and when they were used
   tensorctl checkpoints list                      actors' states on disk
@@ -71,7 +72,33 @@ Workers ignore TERM, INT and HUP; tensorctl stop and restart are the orderly way
 inline constexpr std::string_view kRestart = R"(Examples:
   tensorctl restart cpu/0                         a worker and all its actors
   tensorctl restart trainer                       one actor; also after stop or when it has failed
-  tensorctl restart classifier                    every member of a pool)";
+  tensorctl restart classifier                    every member of a pool
+  tensorctl restart --rolling classifier          one member after the other; the others take the calls meanwhile
+  tensorctl restart --rolling cpu --timeout 10min one process of a worker after the other
+
+--rolling lets each finish what lies in its mailbox, stops it with its state committed, starts it and waits until it is ready. If one does
+not come back the others are left as they are: exit code 1.)";
+
+inline constexpr std::string_view kDrain = R"(Examples:
+  tensorctl drain classifier/2                    the pool's calls go to its other members
+  tensorctl drain cpu/0 --timeout 1min            all actors of a worker; it may be stopped when this ends
+  tensorctl undrain cpu/0
+
+What is in the mailbox is finished; calls to a drained actor, or to a pool of which all are drained, fail with "not delivered" and may
+be tried again. Exit code 1 when it is not done in time (5min): the drain goes on. It ends with undrain, or with the daemon.)";
+
+inline constexpr std::string_view kSuspend = R"(Examples:
+  tensorctl suspend trainer                       finishes its message, commits, leaves memory
+  tensorctl resume trainer                        starts from the commit and reads its mail in order
+
+Messages to a suspended actor wait until it is resumed, or their deadline; a pool's go to its other members.)";
+
+inline constexpr std::string_view kScale = R"(Examples:
+  tensorctl scale classifier 6                    six members; new ones on the workers with the fewest actors
+  tensorctl scale classifier --replicas 2         the last ones finish what they have, stop and go
+
+max_size in the pool's section is the most. A member that comes again goes on from its last commit. The daemon's next start goes by
+`size` in the file.)";
 
 inline constexpr std::string_view kStop = R"(Examples:
   tensorctl stop trainer                          finishes its message, commits; mail waits for restart

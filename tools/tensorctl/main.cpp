@@ -35,6 +35,7 @@ int tensorctl(int argc, char** argv) {
   auto parsed = ctl::parse_command_line(argc, argv);
   if (!parsed.options) return finish(parsed.exit_code, parsed.out, parsed.err);
   ctl::View view{parsed.options->output, ctl::Screen::of(STDOUT_FILENO), ctl::Now::read()};
+  view.progress = [](const std::string& line) { (void)print(STDERR_FILENO, one_line(line) + "\n"); };
   auto outcome = ctl::run(*parsed.options, view);
   return finish(outcome.exit_code, outcome.out, outcome.error.empty() ? "" : "tensorctl: " + one_line(outcome.error) + "\n");
 }

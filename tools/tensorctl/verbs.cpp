@@ -301,6 +301,7 @@ Outcome run(const Options& options, const View& view) {
   if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
   if (options.verb == Verb::kCall) return run_call(options);
   if (options.verb == Verb::kHealth) return run_health(options, view);
+  if (options.verb >= Verb::kDrain) return run_upkeep(options, view);
   if (options.verb >= Verb::kCheckpoint) return run_checkpoints(options, view);
   if (options.verb == Verb::kWait) return run_wait(options, view);
   auto deadline = Deadline::in(options.timeout.value_or(kAdminTimeout));

@@ -25,6 +25,8 @@ Outcome run_call(const Options& options);  // attaches to the arena; everything 
 // Looks again and again until all of options.names are as they should be, or the timeout is over.
 Outcome run_health(const Options& options, const View& view);
 Outcome run_wait(const Options& options, const View& view);
+// Orders a drain, rolling restart, suspension or size, and tells view.progress how it goes until it is done or the timeout is over.
+Outcome run_upkeep(const Options& options, const View& view);
 
 std::string runtime_dir_of(const Options& options);
 

@@ -1,0 +1,151 @@
+#include "supervisor/maintenance.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "config/log.h"
+
+namespace tv::supervisor {
+namespace {
+
+std::string in_quotes(const std::string& name) { return "\"" + name + "\""; }
+
+}  // namespace
+
+Result<ChoreId> Maintenance::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
+  bool finishes_mail = chore == Chore::kDrain || chore == Chore::kRoll || chore == Chore::kShrink;
+  for (const auto& unit : units)
+    for (ActorId actor : unit.actors)
+      if (finishes_mail && in_.supervision.suspended(actor))
+        return Error{Errc::kUnavailable, in_quotes(in_.actors[actor].placed.name) + " is suspended, with its mail; tensorctl resume " +
+                                             in_.actors[actor].placed.name + " first"};
+  auto id = TV_TRY(upkeep_.begin(chore, name, std::move(units)));
+  log::notice(std::string(chore_name(chore)) + " begins", {{"name", name}, {"of", upkeep_.find(id)->units.size()}});
+  look();
+  return id;
+}
+
+void Maintenance::undrain(const std::vector<ActorId>& actors) {
+  upkeep_.undrain(actors);
+  look();
+}
+
+Result<ChoreId> Maintenance::scale(std::size_t pool, std::uint32_t size) {
+  const auto& config = in_.config.pools[pool];
+  auto most = std::max(config.size, config.max_size);
+  if (size > most)
+    return Error{Errc::kLimit, "pool " + in_quotes(config.name) + " can have " + std::to_string(most) + " members at most, not " + std::to_string(size) +
+                                   ": set max_size in its [[pool]] and restart the daemon"};
+  upkeep_.cancel_scaling(config.name);
+  look();
+  auto now = in_.actors.of_pool(pool);
+  std::vector<Unit> units;
+  bool grows = size > now.size();
+  if (grows) {
+    for (ActorId id : in_.actors.possible_of_pool(pool)) {
+      if (now.size() + units.size() == size) break;
+      if (!in_.actors[id].placed.present) units.push_back({in_.actors[id].placed.name, {id}, std::nullopt});
+    }
+  } else {
+    for (std::size_t i = now.size(); i-- > size;) units.push_back({in_.actors[now[i]].placed.name, {now[i]}, std::nullopt});
+  }
+  return begin(grows ? Chore::kGrow : Chore::kShrink, config.name, std::move(units));
+}
+
+void Maintenance::settled(ActorId actor, std::uint64_t token) {
+  upkeep_.settled(actor, token);
+  look_soon();
+}
+
+void Maintenance::look_soon() {
+  if (std::exchange(look_soon_, true)) return;
+  in_.loop.post([this] {
+    look_soon_ = false;
+    look();
+  });
+}
+
+void Maintenance::look() {
+  if (in_.supervision.tree().winding_down()) return;
+  auto deeds = upkeep_.advance([this](ActorId actor) { return see(actor); });
+  show_flags();
+  for (const auto& deed : deeds) carry_out(deed);
+  if (!deeds.empty()) look_soon();
+}
+
+void Maintenance::show_flags() {
+  for (ActorId id = 0; id < in_.actors.all().size(); ++id) in_.actors.set_flags(id, upkeep_.flags(id));
+}
+
+Seen Maintenance::see(ActorId id) const {
+  const Actor& actor = in_.actors[id];
+  Seen seen{Life::kComing, in_.supervision.readies(id), actor.message};
+  if (in_.supervision.tree().state(in_.supervision.node_of(id)) == NodeState::kStopping) {
+    seen.life = Life::kLeaving;
+    return seen;
+  }
+  switch (actor.state) {
+    case shm::ActorState::kReady: seen.life = Life::kReady; break;
+    case shm::ActorState::kStopped:
+    case shm::ActorState::kSuspended: seen.life = Life::kDown; break;
+    case shm::ActorState::kFailed: seen.life = Life::kFailed; break;
+    default: break;
+  }
+  return seen;
+}
+
+// Once it has had a worker it stays there: its state does.
+Result<std::size_t> Maintenance::home_for(ActorId id) const {
+  const auto& placed = in_.actors[id].placed;
+  if (placed.settled) return placed.worker;
+  auto homes = homes_of_pool(in_.config, in_.config.pools[*placed.pool]);
+  std::erase_if(homes, [this](std::size_t worker) {
+    auto hosting = in_.workers.hosting(worker);
+    return hosting == Hosting::kStopped || hosting == Hosting::kFailed;
+  });
+  std::vector<std::size_t> actors_on(in_.config.workers.size());
+  for (const auto& actor : in_.actors.all()) actors_on[actor.placed.worker] += actor.placed.present ? 1 : 0;
+  auto home = least_loaded(homes, actors_on);
+  if (!home) return Error{Errc::kUnavailable, "every worker on which " + in_quotes(placed.name) + " could live is stopped or has failed"};
+  return *home;
+}
+
+void Maintenance::carry_out(const Deed& deed) {
+  auto& supervision = in_.supervision;
+  switch (deed.kind) {
+    case Deed::Kind::kAskSettled:
+      return in_.orders.settle_actor(static_cast<ParticipantId>(in_.actors[deed.actor].placed.worker) + 1, deed.actor, deed.token);
+    case Deed::Kind::kRestart:
+      if (auto begun = in_.restart(*deed.unit); !begun) upkeep_.refused(deed.chore, begun.error().message);
+      return;
+    case Deed::Kind::kStop: return supervision.stop(supervision.node_of(deed.actor));
+    case Deed::Kind::kStart: return supervision.restart(supervision.node_of(deed.actor));
+    case Deed::Kind::kSuspend: return supervision.suspend(deed.actor);
+    case Deed::Kind::kResume:
+      if (supervision.suspended(deed.actor)) supervision.resume(deed.actor);
+      return;
+    case Deed::Kind::kDismiss: return supervision.dismiss(deed.actor);
+    case Deed::Kind::kAdmit: {
+      auto home = home_for(deed.actor);
+      if (!home) return upkeep_.refused(deed.chore, home.error().message);
+      return supervision.admit(deed.actor, *home);
+    }
+    case Deed::Kind::kTell: return tell(deed);
+  }
+}
+
+void Maintenance::tell(const Deed& deed) const {
+  const auto* task = upkeep_.find(deed.chore);
+  if (!task) return;
+  std::string what(chore_name(task->chore));
+  switch (task->state) {
+    case Upkeep::State::kGoing:
+      return log::info(what + " goes on", {{"name", task->name}, {"unit", deed.unit ? deed.unit->name : ""}, {"done", task->done()}, {"of", task->units.size()}});
+    case Upkeep::State::kDone: return log::notice(what + " done", {{"name", task->name}, {"of", task->units.size()}});
+    case Upkeep::State::kCancelled: return log::notice(what + " cancelled", {{"name", task->name}, {"cause", task->why}});
+    case Upkeep::State::kFailed:
+      return log::error(what + " failed", {{"name", task->name}, {"done", task->done()}, {"of", task->units.size()}, {"cause", task->why}});
+  }
+}
+
+}  // namespace tv::supervisor

@@ -1,0 +1,266 @@
+#include "supervisor/upkeep.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "shm/layout.h"
+
+namespace tv::supervisor {
+namespace {
+
+constexpr std::size_t kRemembered = 64;  // that have ended, for those who ask how it went
+
+// In place of a number: who was down before its worker was restarted is so afterwards.
+constexpr std::uint64_t kStaysAway = ~std::uint64_t{0};
+
+bool one_by_one(Chore chore) { return chore == Chore::kRoll; }
+bool settles(Chore chore) { return chore == Chore::kDrain || chore == Chore::kRoll || chore == Chore::kShrink; }
+
+}  // namespace
+
+std::string_view chore_name(Chore chore) {
+  switch (chore) {
+    case Chore::kDrain: return "drain";
+    case Chore::kRoll: return "rolling restart";
+    case Chore::kSuspend: return "suspend";
+    case Chore::kResume: return "resume";
+    case Chore::kGrow: return "scale up";
+    case Chore::kShrink: return "scale down";
+  }
+  return "unknown";
+}
+
+std::size_t Upkeep::Task::done() const { return static_cast<std::size_t>(std::count(steps.begin(), steps.end(), Step::kDone)); }
+
+const Unit* Upkeep::Task::at() const {
+  for (std::size_t i = 0; i < units.size(); ++i)
+    if (steps[i] != Step::kDone) return &units[i];
+  return nullptr;
+}
+
+Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
+  for (const auto& [id, other] : tasks_) {
+    if (other.state != State::kGoing) continue;
+    for (const auto& theirs : other.units)
+      for (const auto& ours : units)
+        for (ActorId actor : ours.actors)
+          if (std::find(theirs.actors.begin(), theirs.actors.end(), actor) != theirs.actors.end())
+            return Error{Errc::kUnavailable, "\"" + theirs.name + "\" is in the " + std::string(chore_name(other.chore)) + " of \"" + other.name +
+                                                 "\", which goes on (" + std::to_string(other.done()) + " of " + std::to_string(other.units.size()) +
+                                                 " done); try again when it has ended"};
+  }
+  Task task;
+  task.id = ++last_id_;
+  task.chore = chore;
+  task.name = name;
+  task.steps.assign(units.size(), Step::kQueued);
+  task.units = std::move(units);
+  if (chore == Chore::kDrain || chore == Chore::kShrink)
+    for (const auto& unit : task.units) {
+      drained_.insert(unit.actors.begin(), unit.actors.end());
+      for (ActorId actor : unit.actors) asked_.erase(actor);
+    }
+  tasks_.emplace(task.id, std::move(task));
+  while (tasks_.size() > kRemembered) {
+    auto oldest = std::find_if(tasks_.begin(), tasks_.end(), [](const auto& each) { return each.second.state != State::kGoing; });
+    if (oldest == tasks_.end()) break;
+    tasks_.erase(oldest);
+  }
+  return last_id_;
+}
+
+bool Upkeep::is_going_away(ActorId actor) const {
+  for (const auto& [id, task] : tasks_) {
+    if (task.state != State::kGoing || task.chore != Chore::kShrink) continue;
+    for (const auto& unit : task.units)
+      if (std::find(unit.actors.begin(), unit.actors.end(), actor) != unit.actors.end()) return true;
+  }
+  return false;
+}
+
+void Upkeep::undrain(const std::vector<ActorId>& actors) {
+  for (ActorId actor : actors) {
+    if (is_going_away(actor)) continue;
+    drained_.erase(actor);
+    asked_.erase(actor);
+  }
+  for (auto& [id, task] : tasks_) {
+    if (task.state != State::kGoing || task.chore != Chore::kDrain) continue;
+    for (auto& unit : task.units) std::erase_if(unit.actors, [this](ActorId actor) { return !drained_.contains(actor); });
+    if (std::all_of(task.units.begin(), task.units.end(), [](const Unit& unit) { return unit.actors.empty(); }))
+      end(task, State::kCancelled, "undrained");
+  }
+}
+
+void Upkeep::cancel_scaling(const std::string& pool) {
+  for (auto& [id, task] : tasks_)
+    if (task.state == State::kGoing && task.name == pool && (task.chore == Chore::kGrow || task.chore == Chore::kShrink)) give_up_scaling(task);
+}
+
+void Upkeep::give_up_scaling(Task& task) {
+  for (std::size_t i = 0; i < task.units.size(); ++i) {
+    if (task.chore != Chore::kShrink || task.steps[i] == Step::kDone) continue;
+    for (ActorId actor : task.units[i].actors) {
+      drained_.erase(actor);
+      if (task.steps[i] == Step::kTurning) add(Deed::Kind::kStart, task, actor);
+    }
+  }
+  end(task, State::kCancelled, "the pool got another size");
+}
+
+void Upkeep::refused(ChoreId id, const std::string& why) {
+  if (auto task = tasks_.find(id); task != tasks_.end() && task->second.state == State::kGoing) end(task->second, State::kFailed, why);
+}
+
+void Upkeep::end(Task& task, State state, const std::string& why) {
+  task.state = state;
+  task.why = why;
+  add(Deed::Kind::kTell, task, kNoActor);
+}
+
+void Upkeep::add(Deed::Kind kind, const Task& task, ActorId actor, std::uint64_t token) {
+  deeds_.push_back({kind, task.id, actor, token, task.at()});
+}
+
+std::vector<Deed> Upkeep::advance(const Look& look) {
+  for (auto& [id, task] : tasks_)
+    if (task.state == State::kGoing) advance(task, look);
+  return std::exchange(deeds_, {});
+}
+
+void Upkeep::advance(Task& task, const Look& look) {
+  for (std::size_t i = 0; i < task.units.size() && task.state == State::kGoing; ++i) {
+    if (task.steps[i] == Step::kDone) continue;
+    if (!advance_unit(task, i, look) && one_by_one(task.chore)) return;
+  }
+  if (task.state == State::kGoing && task.done() == task.units.size()) end(task, State::kDone);
+}
+
+// True: the unit is done.
+bool Upkeep::advance_unit(Task& task, std::size_t i, const Look& look) {
+  const Unit& unit = task.units[i];
+  if (task.steps[i] == Step::kQueued) {
+    task.steps[i] = settles(task.chore) ? Step::kSettling : Step::kTurning;
+    if (task.chore == Chore::kRoll) {
+      for (ActorId actor : unit.actors) asked_.erase(actor);
+      add(Deed::Kind::kTell, task, kNoActor);
+      return false;  // its flags are shown before it is asked
+    }
+    if (task.steps[i] == Step::kTurning) turn(task, i, look);
+  }
+  if (task.steps[i] == Step::kSettling) {
+    if (!settle(task, unit, look)) return false;
+    if (task.chore == Chore::kDrain) {
+      task.steps[i] = Step::kDone;
+      return true;
+    }
+    task.steps[i] = Step::kTurning;
+    turn(task, i, look);
+    return false;
+  }
+  if (!turned(task, i, look)) return false;
+  task.steps[i] = Step::kDone;
+  if (task.chore == Chore::kShrink)
+    for (ActorId actor : unit.actors) {
+      add(Deed::Kind::kDismiss, task, actor);
+      drained_.erase(actor);
+    }
+  return true;
+}
+
+// Whether all of them have dealt with what they had. Nobody's mail waits at one that is down or failed: its callers have been told.
+bool Upkeep::settle(Task& task, const Unit& unit, const Look& look) {
+  bool all = true;
+  for (ActorId actor : unit.actors) {
+    Seen seen = look(actor);
+    if (seen.life == Life::kDown || seen.life == Life::kFailed) continue;
+    // A restart leaves mail where it is; so one that is not there has nothing to finish first.
+    if (task.chore == Chore::kRoll && seen.life == Life::kComing) continue;
+    auto asked = asked_.find(actor);
+    bool same = asked != asked_.end() && asked->second.readies == seen.readies;
+    if (same && asked->second.answered && seen.life == Life::kReady) continue;
+    all = false;
+    if (same || seen.life != Life::kReady) continue;
+    asked_[actor] = {++last_token_, seen.readies, false};
+    add(Deed::Kind::kAskSettled, task, actor, last_token_);
+  }
+  return all;
+}
+
+void Upkeep::settled(ActorId actor, std::uint64_t token) {
+  if (auto asked = asked_.find(actor); asked != asked_.end() && asked->second.token == token) asked->second.answered = true;
+}
+
+void Upkeep::turn(Task& task, std::size_t i, const Look& look) {
+  const Unit& unit = task.units[i];
+  switch (task.chore) {
+    case Chore::kRoll:
+      task.before.clear();
+      for (ActorId actor : unit.actors) {
+        Seen seen = look(actor);
+        bool stays_away = unit.worker && (seen.life == Life::kDown || seen.life == Life::kFailed);
+        task.before.push_back(stays_away ? kStaysAway : seen.readies);
+      }
+      return add(Deed::Kind::kRestart, task, kNoActor);
+    case Chore::kShrink:
+      for (ActorId actor : unit.actors) add(Deed::Kind::kStop, task, actor);
+      return;
+    case Chore::kSuspend:
+      for (ActorId actor : unit.actors) add(Deed::Kind::kSuspend, task, actor);
+      return;
+    case Chore::kResume:
+      for (ActorId actor : unit.actors) add(Deed::Kind::kResume, task, actor);
+      return;
+    case Chore::kGrow:
+      for (ActorId actor : unit.actors) add(Deed::Kind::kAdmit, task, actor);
+      return;
+    case Chore::kDrain: return;
+  }
+}
+
+bool Upkeep::turned(Task& task, std::size_t i, const Look& look) {
+  const Unit& unit = task.units[i];
+  bool comes = task.chore == Chore::kRoll || task.chore == Chore::kResume || task.chore == Chore::kGrow;
+  for (std::size_t a = 0; a < unit.actors.size(); ++a) {
+    if (std::any_of(deeds_.begin(), deeds_.end(), [&](const Deed& deed) { return deed.chore == task.id && deed.kind != Deed::Kind::kTell; }))
+      return false;  // what is to be looked at is still to be done
+    if (task.chore == Chore::kRoll && task.before[a] == kStaysAway) continue;
+    Seen seen = look(unit.actors[a]);
+    if (!comes) {
+      if (seen.life != Life::kDown && seen.life != Life::kFailed) return false;
+      continue;
+    }
+    if (seen.life == Life::kFailed || seen.life == Life::kDown) {
+      end(task, State::kFailed, "\"" + unit.name + "\" did not come back: " + (seen.why.empty() ? "it was stopped" : seen.why));
+      return false;
+    }
+    bool again = task.chore != Chore::kRoll || seen.readies > task.before[a];
+    if (seen.life != Life::kReady || !again) return false;
+  }
+  return true;
+}
+
+bool Upkeep::busy(ActorId actor) const {
+  auto asked = asked_.find(actor);
+  return drained(actor) && (asked == asked_.end() || !asked->second.answered);
+}
+
+std::uint16_t Upkeep::flags(ActorId actor) const {
+  if (drained(actor)) return shm::kActorDrained;
+  for (const auto& [id, task] : tasks_) {
+    if (task.state != State::kGoing || task.chore != Chore::kRoll) continue;
+    for (std::size_t i = 0; i < task.units.size(); ++i) {
+      bool now = task.steps[i] == Step::kSettling || task.steps[i] == Step::kTurning;
+      if (now && std::find(task.units[i].actors.begin(), task.units[i].actors.end(), actor) != task.units[i].actors.end())
+        return shm::kActorAvoided;
+    }
+  }
+  return 0;
+}
+
+const Upkeep::Task* Upkeep::find(ChoreId id) const {
+  auto task = tasks_.find(id);
+  return task == tasks_.end() ? nullptr : &task->second;
+}
+
+}  // namespace tv::supervisor
