@@ -81,7 +81,7 @@ struct Backoff {
 };
 
 // What a death of some kind leads to.
-enum class CauseAction { kRestart, kGiveUp };
+enum class CauseAction { kRestart, kGiveUp, kRestartElsewhere };
 
 // [causes], and [worker.causes] on top of it. What it does not have: restart, and for an actor whose on_start failed, give_up.
 struct Causes {
@@ -169,6 +169,7 @@ struct Actor {
   Delivery delivery;
   Arg::Table args;
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
+  bool migrate = true;             // moves when its worker is given up, to another one that `worker` or `device` names as well
 };
 
 enum class Routing { kRoundRobin, kLeastLoaded, kRandom };
@@ -188,6 +189,7 @@ struct Pool {
   Delivery delivery;
   Arg::Table args;
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
+  bool migrate = true;             // of each member, as of an actor
 };
 
 enum class Strategy {

@@ -237,6 +237,7 @@ constexpr Key<Actor> kActorKeys[] = {
     {"max_deliveries", [](const Value& value, Actor& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Actor& out) { read_args(value, out.args); }},
     {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},
+    {"migrate", [](const Value& value, Actor& out) { set(out.migrate, value.boolean()); }},
 };
 
 constexpr Key<Pool> kPoolKeys[] = {
@@ -254,6 +255,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"max_deliveries", [](const Value& value, Pool& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
     {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},
+    {"migrate", [](const Value& value, Pool& out) { set(out.migrate, value.boolean()); }},
 };
 
 template <class T, std::size_t N>

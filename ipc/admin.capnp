@@ -146,6 +146,7 @@ struct ActorInfo {
   delivery @20 :Text;           # at_least_once, at_most_once, effectively_once
   repeated @21 :UInt64;         # effectively_once: messages found to be in the state already, and not handled again; not in `handled`
   deadLettersKept @19 :UInt64;  # of deadLetters, those in the list: not those that were replayed, purged, dropped, or had no room
+  moved @23 :Text;              # of one that does not live on its own worker: from where, and why
 }
 
 struct PoolInfo {

@@ -8,6 +8,7 @@ using Cxx = import "/capnp/c++.capnp";
 using import "value.capnp".Failure;
 using import "names.capnp".NameRequest;
 using import "names.capnp".NameReply;
+using import "spawn.capnp".ActorSpec;
 $Cxx.namespace("tv::wire");
 
 const controlVersion :UInt16 = 1;
@@ -75,5 +76,6 @@ struct ToWorker {
       request @9 :UInt64;
       failure @10 :Failure;
     }
+    host @11 :List(ActorSpec); # actors that have moved here: their mailboxes are read from now on, and they are started unless held
   }
 }

@@ -60,6 +60,7 @@ struct ActorSpec {
   maxDeliveries @9 :UInt8;   # not at most once: begun so often, a message goes to the dead letters
   held @10 :Bool;            # not to be started before startActor says so; its mail waits
   failure @11 :Text;         # of one that is held because it was given up: its mail is refused with this
+  mailbox @12 :UInt32;       # participant in whose mailbox its mail is; 0: its worker's own
 }
 
 enum Delivery {

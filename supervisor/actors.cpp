@@ -18,7 +18,9 @@ Result<Actors> Actors::create(const config::Config& config, shm::DirectoryWriter
     std::uint32_t pool = placed.pool ? static_cast<std::uint32_t>(*placed.pool) : 0xffff'ffff;
     ActorId id = TV_TRY(directory.add_actor(placed.name, placed.type, participant_of(placed.worker), pool));
     TV_ASSERT(id == actors.actors_.size());
+    std::size_t home = placed.worker;
     actors.actors_.push_back({std::move(placed)});
+    actors.actors_.back().host = home;
   }
   for (std::size_t p = 0; p < config.pools.size(); ++p) {
     const auto& pool = config.pools[p];
@@ -30,8 +32,20 @@ Result<Actors> Actors::create(const config::Config& config, shm::DirectoryWriter
 std::vector<ActorId> Actors::of_worker(std::size_t worker) const {
   std::vector<ActorId> ids;
   for (ActorId id = 0; id < actors_.size(); ++id)
+    if (actors_[id].host == worker) ids.push_back(id);
+  return ids;
+}
+
+std::vector<ActorId> Actors::of_mailbox(std::size_t worker) const {
+  std::vector<ActorId> ids;
+  for (ActorId id = 0; id < actors_.size(); ++id)
     if (actors_[id].placed.worker == worker) ids.push_back(id);
   return ids;
+}
+
+void Actors::move(ActorId id, std::size_t host, std::string why) {
+  actors_[id].host = host;
+  actors_[id].moved = std::move(why);
 }
 
 std::vector<ActorId> Actors::of_pool(std::size_t pool) const {
@@ -47,9 +61,9 @@ std::optional<ActorId> Actors::find(const std::string& name) const {
   return std::nullopt;
 }
 
-std::vector<AssignedActor> Actors::assign(std::size_t worker) {
+std::vector<AssignedActor> Actors::assign(std::span<const ActorId> ids) {
   std::vector<AssignedActor> assigned;
-  for (ActorId id : of_worker(worker)) {
+  for (ActorId id : ids) {
     Actor& actor = actors_[id];
     ++actor.incarnation;
     write(id);

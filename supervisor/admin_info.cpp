@@ -52,7 +52,7 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setId(id);
   out.setName(text(actor.placed.name));
   out.setType(text(actor.placed.type));
-  out.setWorker(text(view.config.workers[actor.placed.worker].name));
+  out.setWorker(text(view.config.workers[actor.host].name));
   out.setState(text(std::string(shm::actor_state_name(actor.state))));
   out.setIncarnation(actor.incarnation);
   out.setHandled(cell.handled.load(std::memory_order_relaxed));
@@ -72,6 +72,7 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setMessage(text(actor.message));
   out.setDelivery(text(std::string(config::to_string(actor.placed.delivery.mode))));
   out.setRepeated(cell.repeated.load(std::memory_order_relaxed));
+  out.setMoved(text(actor.moved));
 }
 
 // "actor "scorer" cannot commit its state: 34 times so far, for 12s: the arena is full ...".

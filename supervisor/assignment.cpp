@@ -50,6 +50,7 @@ void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   out.setMaxDeliveries(static_cast<std::uint8_t>(actor.delivery.max_deliveries));
   out.setHeld(assigned.held);
   if (!assigned.failure.empty()) out.setFailure(text(assigned.failure));
+  out.setMailbox(static_cast<ParticipantId>(actor.worker) + 1);
 }
 
 }  // namespace
@@ -61,6 +62,10 @@ void write_args(const config::Arg::Table& args, wire::Value::Builder out) {
     entries[i].setKey(text(key));
     write_arg(value, entries[i++].initValue());
   }
+}
+
+void write_actors(const std::vector<AssignedActor>& actors, capnp::List<wire::ActorSpec>::Builder out) {
+  for (unsigned a = 0; a < actors.size(); ++a) write_actor(actors[a], out[a]);
 }
 
 void write_assignment(const Duty& duty, wire::Assignment::Builder out) {
@@ -80,8 +85,7 @@ void write_assignment(const Duty& duty, wire::Assignment::Builder out) {
   std::string level(log::level_name(duty.log_level));
   out.setLogLevel(text(level));
   out.setLastDeath(text(duty.last_death));
-  auto actors = out.initActors(static_cast<unsigned>(duty.actors.size()));
-  for (unsigned a = 0; a < duty.actors.size(); ++a) write_actor(duty.actors[a], actors[a]);
+  write_actors(duty.actors, out.initActors(static_cast<unsigned>(duty.actors.size())));
 }
 
 }  // namespace tv::supervisor

@@ -30,6 +30,8 @@ struct Duty {
 };
 
 void write_assignment(const Duty& duty, wire::Assignment::Builder out);
+// REQUIRES as many places in the list as there are actors.
+void write_actors(const std::vector<AssignedActor>& actors, capnp::List<wire::ActorSpec>::Builder out);
 
 // `args` as a map; nothing is lost, since every kind of argument has its kind of value.
 void write_args(const config::Arg::Table& args, wire::Value::Builder out);

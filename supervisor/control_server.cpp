@@ -55,7 +55,7 @@ Result<void> ControlServer::hello(const std::string& identity, wire::ToSuperviso
   Peer& peer = peers_[participant];
   peer.identity = identity;
   send(identity, [](wire::ToWorker::Builder out) { out.setWelcome(); });
-  for (auto [actor, start] : std::exchange(peer.early, {})) start ? start_actor(participant, actor) : stop_actor(participant, actor);
+  for (const auto& fill : std::exchange(peer.early, {})) send(identity, fill);
   if (peer.stop_wanted) stop(participant);
   return {};
 }
@@ -170,17 +170,24 @@ void ControlServer::stop(ParticipantId worker) {
 }
 
 void ControlServer::stop_actor(ParticipantId worker, ActorId actor) {
-  if (peers_[worker].identity.empty()) return peers_[worker].early.emplace_back(actor, false), void();
-  order(worker, [actor](wire::ToWorker::Builder out) { out.setStopActor(actor); });
+  order_soon(worker, [actor](wire::ToWorker::Builder out) { out.setStopActor(actor); });
 }
 
 void ControlServer::start_actor(ParticipantId worker, ActorId actor) {
-  if (peers_[worker].identity.empty()) return peers_[worker].early.emplace_back(actor, true), void();
-  order(worker, [actor](wire::ToWorker::Builder out) { out.setStartActor(actor); });
+  order_soon(worker, [actor](wire::ToWorker::Builder out) { out.setStartActor(actor); });
+}
+
+void ControlServer::host(ParticipantId worker, const std::vector<AssignedActor>& actors) {
+  order_soon(worker, [actors](wire::ToWorker::Builder out) { write_actors(actors, out.initHost(static_cast<unsigned>(actors.size()))); });
 }
 
 void ControlServer::order(ParticipantId worker, const Fill& fill) {
   if (!peers_[worker].identity.empty()) send(peers_[worker].identity, fill);
+}
+
+void ControlServer::order_soon(ParticipantId worker, Fill fill) {
+  if (peers_[worker].identity.empty()) return peers_[worker].early.push_back(std::move(fill));
+  send(peers_[worker].identity, fill);
 }
 
 void ControlServer::send(const std::string& identity, const Fill& fill) {

@@ -22,6 +22,7 @@ struct PlacedActor {
   const config::Arg::Table* args = nullptr;  // of the configuration, which outlives this
   config::Delivery delivery;
   const std::vector<std::string>* after = nullptr;  // of the configuration, as args
+  std::vector<std::size_t> may_live_on = {};  // besides `worker`: where it may go when that is given up; ascending
 };
 
 struct Placement {

@@ -1,7 +1,10 @@
 // What the supervisor says to a worker's process. Implemented by the control server; by a fake in tests.
 #pragma once
 
+#include <vector>
+
 #include "config/ids.h"
+#include "supervisor/assignment.h"
 
 namespace tv::supervisor {
 
@@ -12,6 +15,8 @@ class WorkerOrders {
   virtual void stop(ParticipantId worker) = 0;
   virtual void stop_actor(ParticipantId worker, ActorId actor) = 0;
   virtual void start_actor(ParticipantId worker, ActorId actor) = 0;
+  // Actors that have moved to it.
+  virtual void host(ParticipantId worker, const std::vector<AssignedActor>& actors) = 0;
   // Its process has ended.
   virtual void forget(ParticipantId worker) = 0;
 };

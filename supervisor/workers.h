@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "supervisor/actors.h"
+#include "supervisor/migration.h"
 #include "supervisor/oom_kills.h"
 #include "supervisor/recovery.h"
 #include "supervisor/spares.h"
@@ -50,6 +51,7 @@ struct Worker {
   Source last_word_timer;
   std::deque<WorkerEvent> events;
   std::optional<Parked> arrived;
+  bool comes_home = false;  // wanted, and waits for its mailbox, which is being read by the process of another worker
 
   ParticipantId participant() const { return static_cast<ParticipantId>(index) + 1; }
   pid_t pid() const { return child ? child->pid() : 0; }
@@ -128,9 +130,21 @@ class Workers final : public Hosts {
   Decision judge(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns);
   WorkerEvent decide_restart(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns);
   void give_chance(Worker& worker);
+  void ask_for_process(Worker& worker);
+
+  // migration, in worker_moves.cpp
+  void move_away(Worker& from);
+  void tell_moved(std::size_t mailbox, const Worker& from);
+  std::vector<Candidate> candidates_for(std::span<const ActorId> actors, std::size_t from) const;
+  bool has_room(const Worker& to, std::span<const ActorId> actors) const;
+  bool fetch_home(Worker& worker);
+  void come_home(Worker& worker);
+  std::vector<std::size_t> bring_home_from(std::size_t host);
+  void call_stranded();
 
   Surroundings in_;
   std::vector<Worker> workers_;
+  std::vector<std::size_t> reader_of_;  // by worker: whose process reads its mailbox; itself, until its actors are moved
   std::uint64_t restarts_ = 0;
   OomKills oom_kills_ = OomKills::of_this_process();
 };

@@ -12,6 +12,7 @@
 #include "config/log.h"
 #include "ipc/message.h"
 #include "worker/exit_codes.h"
+#include "worker/hosted_actor.h"
 
 namespace tv::worker {
 namespace {
@@ -245,6 +246,12 @@ void ControlLink::take(std::span<const std::byte> bytes) {
         case wire::ToWorker::START_ACTOR:
           orders_.start_actor(root.getStartActor());
           break;
+        case wire::ToWorker::HOST: {
+          std::vector<ActorPlan> plans;
+          for (auto spec : root.getHost()) plans.push_back(ActorPlan::from(spec));
+          orders_.host(std::move(plans));
+          break;
+        }
         case wire::ToWorker::DEAD_LETTER_TAKEN:
           settle_request(root.getDeadLetterTaken().getRequest(), root.getDeadLetterTaken().getId());
           break;

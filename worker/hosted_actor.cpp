@@ -40,6 +40,7 @@ ActorPlan ActorPlan::from(wire::ActorSpec::Reader spec) {
   plan.delivery = {mode_of(spec.getDelivery()), std::max<std::uint32_t>(spec.getMaxDeliveries(), 1)};
   plan.held = spec.getHeld();
   plan.failure = text(spec.getFailure());
+  plan.mailbox = spec.getMailbox() < limits::kMaxParticipants ? spec.getMailbox() : 0;
   // A copy of our own: reading a received message again and again would use up its traversal limit.
   plan.args->setRoot(spec.getArgs());
   return plan;
@@ -60,7 +61,8 @@ HostedActor::HostedActor(ActorPlan plan, const Services& services, AfterCommit a
       progress_(no_progress()) {}
 
 Progress HostedActor::no_progress() const {
-  return Progress({services_.store->arena()->header().created_realtime_ns, services_.store->self()});
+  auto mailbox = plan_.mailbox == 0 ? services_.store->self() : plan_.mailbox;
+  return Progress({services_.store->arena()->header().created_realtime_ns, mailbox});
 }
 
 Result<bool> HostedActor::start(const ActorType* type) {

@@ -34,6 +34,7 @@ struct ActorPlan {
   config::Delivery delivery;
   bool held = false;    // not started before an order says so
   std::string failure;  // of one that is held because it was given up; empty otherwise
+  ParticipantId mailbox = 0;  // in which its mail is; 0: its worker's own
   std::shared_ptr<capnp::MallocMessageBuilder> args = std::make_shared<capnp::MallocMessageBuilder>();  // a wire::Value
 };
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "worker/hosted_actor.h"
+
 namespace tv::worker {
 
 void Orders::stop() {
@@ -23,6 +25,10 @@ void Orders::start_actor(ActorId actor) { add({Order::Kind::kStartActor, actor})
 
 bool Orders::stop_requested(ActorId actor) const {
   return stopping() || (actor < actor_stopping_.size() && actor_stopping_[actor].load(std::memory_order_acquire));
+}
+
+void Orders::host(std::vector<ActorPlan> plans) {
+  add({Order::Kind::kHost, kNoActor, std::make_shared<std::vector<ActorPlan>>(std::move(plans))});
 }
 
 std::vector<Order> Orders::take() {

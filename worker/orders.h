@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -12,10 +13,13 @@
 
 namespace tv::worker {
 
+struct ActorPlan;
+
 struct Order {
-  enum class Kind { kStopActor, kStartActor };
+  enum class Kind { kStopActor, kStartActor, kHost };
   Kind kind;
-  ActorId actor;
+  ActorId actor = kNoActor;
+  std::shared_ptr<std::vector<ActorPlan>> plans = nullptr;  // of kHost
 };
 
 class Orders {
@@ -27,6 +31,7 @@ class Orders {
   void lose_supervisor();  // leave after the message at hand, at once
   void stop_actor(ActorId actor);
   void start_actor(ActorId actor);
+  void host(std::vector<ActorPlan> plans);  // actors that have moved here
 
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
   bool supervisor_lost() const { return lost_.load(std::memory_order_acquire); }

@@ -37,18 +37,29 @@ Runtime::~Runtime() {
 }
 
 void Runtime::start(std::vector<ActorPlan> plans) {
+  host(std::move(plans));
+  if (!orders_.stopping()) control_.ready();
+}
+
+// Their mailboxes are read from now on: what lies there waits in its rings until the loop comes to it.
+void Runtime::host(std::vector<ActorPlan> plans) {
   auto after = [this](HostedActor& actor, const Result<void>& committed) { after_commit(actor, committed); };
-  for (auto& plan : plans) actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_, after));
-  for (auto& actor : actors_) {
+  std::size_t first = actors_.size();
+  for (auto& plan : plans) {
+    if (find(plan.id)) continue;
+    if (plan.mailbox == 0) plan.mailbox = services_.store->self();
+    channel_->take_up(plan.mailbox);
+    actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_, after));
+  }
+  for (std::size_t i = first; i < actors_.size(); ++i) {
     if (orders_.stopping()) return;
-    const auto& plan = actor->plan();
-    if (!plan.held) {
-      start_actor(*actor);
-    } else if (!plan.failure.empty()) {
-      actor->fail(Error{Errc::kUnavailable, plan.failure});
+    auto& actor = *actors_[i];
+    if (!actor.plan().held) {
+      start_actor(actor);
+    } else if (!actor.plan().failure.empty()) {
+      actor.fail(Error{Errc::kUnavailable, actor.plan().failure});
     }
   }
-  control_.ready();
 }
 
 void Runtime::start_actor(HostedActor& actor) {
@@ -123,6 +134,10 @@ void Runtime::sleep(Deadline latest) {
 
 void Runtime::follow_orders() {
   for (const auto& order : orders_.take()) {
+    if (order.kind == Order::Kind::kHost) {
+      host(std::move(*order.plans));
+      continue;
+    }
     HostedActor* actor = find(order.actor);
     if (!actor) {
       log::warning("order for an actor of another worker", {{"actor", order.actor}});

@@ -18,6 +18,7 @@
 
 #include "ipc/caller.h"
 #include "ipc/ring_channel.h"
+#include "shm/mailbox.h"
 #include "worker/device.h"
 #include "worker/exit_codes.h"
 #include "worker/hosted_actor.h"
@@ -35,6 +36,7 @@ class ArenaCursors final : public RingCursorView {
   shm::RingPosition tail(ParticipantId from, ParticipantId to, shm::Lane lane) const override {
     return arena_->ring(from, to, lane).tail.load(std::memory_order_seq_cst);
   }
+  std::uint64_t readers(ParticipantId mailbox) const override { return shm::readers_of(*arena_, mailbox); }
 
  private:
   std::shared_ptr<shm::Arena> arena_;
@@ -73,6 +75,7 @@ class Runtime {
   const std::shared_ptr<ipc::Caller>& caller() const { return caller_; }
 
  private:
+  void host(std::vector<ActorPlan> plans);
   void start_actor(HostedActor& actor);
   void stop_actors();
   void follow_orders();

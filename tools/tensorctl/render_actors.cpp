@@ -18,7 +18,7 @@ Json on_disk(A r, Value value) {
 }
 using C = wire::CheckpointInfo::Reader;
 
-const std::array<Field<A>, 28> kActorFields = {{
+const std::array<Field<A>, 29> kActorFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getName())); }},
     {"type", "TYPE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getType())); }},
     {"worker", "WORKER", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getWorker())); }},
@@ -77,6 +77,7 @@ const std::array<Field<A>, 28> kActorFields = {{
     {"message", "MESSAGE", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getMessage())); }},
     {"delivery", "DELIVERY", Show::kDetail, Align::kLeft, [](A r, const Now&) { return Json(str(r.getDelivery())); }},
     {"repeated", "REPEATED", Show::kDetail, Align::kRight, [](A r, const Now&) { return Json(r.getRepeated()); }},
+    {"moved", "MOVED", Show::kDetail, Align::kLeft, [](A r, const Now&) { return r.getMoved().size() ? Json(str(r.getMoved())) : Json(); }},
 }};
 
 const std::array<Field<P>, 5> kPoolFields = {{
