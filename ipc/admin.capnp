@@ -332,6 +332,7 @@ struct CheckpointInfo {
   restores @13 :UInt64;         # of these, done
   restoreFailures @14 :UInt64;
   restoreError @15 :Text;       # of the last one that failed
+  committing @16 :Bool;         # a commit has been ordered, and its actor's worker has not come to it yet
 }
 
 struct CheckpointSummary {

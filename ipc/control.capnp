@@ -43,6 +43,7 @@ struct ToSupervisor {
       actor @15 :UInt32;
       failure @16 :Failure;
     }
+    actorCommitted @18 :UInt32;  # an answer to commitActor, whether or not it came to a commit (commitFailed says why not)
   }
 }
 
@@ -76,6 +77,7 @@ struct ToWorker {
       request @9 :UInt64;
       failure @10 :Failure;
     }
+    commitActor @12 :UInt32;   # between two messages, even if nothing has happened since its last commit
     host @11 :List(ActorSpec); # actors that have moved here: their mailboxes are read from now on, and they are started unless held
   }
 }

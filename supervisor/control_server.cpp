@@ -86,6 +86,10 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
       if (!actors_->belongs(message.getActorStopped(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
       workers_->actor_stopped(message.getActorStopped());
       return {};
+    case wire::ToSupervisor::ACTOR_COMMITTED:
+      if (!actors_->belongs(message.getActorCommitted(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      workers_->actor_committed(message.getActorCommitted());
+      return {};
     case wire::ToSupervisor::COMMIT_FAILED: {
       auto notice = message.getCommitFailed();
       if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
@@ -175,6 +179,10 @@ void ControlServer::stop_actor(ParticipantId worker, ActorId actor) {
 
 void ControlServer::start_actor(ParticipantId worker, ActorId actor) {
   order_soon(worker, [actor](wire::ToWorker::Builder out) { out.setStartActor(actor); });
+}
+
+void ControlServer::commit_actor(ParticipantId worker, ActorId actor) {
+  order_soon(worker, [actor](wire::ToWorker::Builder out) { out.setCommitActor(actor); });
 }
 
 void ControlServer::host(ParticipantId worker, const std::vector<AssignedActor>& actors) {

@@ -28,6 +28,7 @@ class ControlServer final : public WorkerOrders {
   void stop(ParticipantId worker) override;
   void stop_actor(ParticipantId worker, ActorId actor) override;
   void start_actor(ParticipantId worker, ActorId actor) override;
+  void commit_actor(ParticipantId worker, ActorId actor) override;
   void host(ParticipantId worker, const std::vector<AssignedActor>& actors) override;
   void forget(ParticipantId worker) override { peers_[worker] = {}; }
 

@@ -128,7 +128,8 @@ Result<void> Daemon::begin() {
   workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *supervision_, *recovery_,
                                          *directory_, *directory_view_, *arena_, *control_, [this] { look_soon(); },
                                          [this](ActorId actor) { if (checkpoints_) checkpoints_->actor_stopped(actor); },
-                                         [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); }});
+                                         [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); },
+                                         [this](ActorId actor) { if (checkpoints_) checkpoints_->committed(actor); }});
   operations_.emplace(config_, *workers_, *actors_, *supervision_, *dead_letters_, *replay_, *names_, checkpoints_.get());
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());

@@ -207,7 +207,11 @@ Result<std::vector<ActorId>> Operations::checkpoint(const std::string& name) {
   }
   std::erase_if(actors, [this](ActorId id) { return !checkpoints_ || !checkpoints_->on_disk(id); });
   if (actors.empty()) TV_TRY(no_checkpoints(name));
-  for (ActorId id : actors) checkpoints_->hurry(id);
+  // What is there goes to disk meanwhile: a method may run for longer than anybody waits.
+  for (ActorId id : actors) {
+    checkpoints_->hurry(id);
+    if (workers_.ask_for_commit(id)) checkpoints_->expect(id);
+  }
   return actors;
 }
 

@@ -15,6 +15,7 @@ class WorkerOrders {
   virtual void stop(ParticipantId worker) = 0;
   virtual void stop_actor(ParticipantId worker, ActorId actor) = 0;
   virtual void start_actor(ParticipantId worker, ActorId actor) = 0;
+  virtual void commit_actor(ParticipantId worker, ActorId actor) = 0;
   // Actors that have moved to it.
   virtual void host(ParticipantId worker, const std::vector<AssignedActor>& actors) = 0;
   // Its process has ended.

@@ -331,6 +331,13 @@ void Workers::actor_ready(std::size_t index, ActorId actor, bool restored) {
   in_.changed();
 }
 
+bool Workers::ask_for_commit(ActorId actor) {
+  const Worker& worker = workers_[in_.actors[actor].host];
+  if (in_.actors[actor].state != shm::ActorState::kReady || !worker.child) return false;
+  in_.orders.commit_actor(worker.participant(), actor);
+  return true;
+}
+
 void Workers::commit_failed(ActorId actor, const std::string& why) { in_.actors.commit_failed(actor, why); }
 
 void Workers::cannot_work(std::size_t index, const std::string& why) {

@@ -78,6 +78,7 @@ class Workers final : public Hosts {
     // actors' cells now.
     std::function<void(ActorId)> actor_stopped = [](ActorId) {};
     std::function<void(std::size_t)> cleaned_up = [](std::size_t) {};
+    std::function<void(ActorId)> actor_committed = [](ActorId) {};  // as asked
   };
   explicit Workers(Surroundings surroundings);
 
@@ -102,6 +103,9 @@ class Workers final : public Hosts {
     in_.supervision.actor_stopped(actor);
   }
   void commit_failed(ActorId actor, const std::string& why);
+  void actor_committed(ActorId actor) { in_.actor_committed(actor); }
+  // The worker of an actor that is ready is asked for a commit. False: it has none to ask.
+  bool ask_for_commit(ActorId actor);
   void cannot_work(std::size_t index, const std::string& why);
 
   Hosting hosting(std::size_t index) const override;

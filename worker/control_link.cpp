@@ -132,6 +132,10 @@ void ControlLink::actor_stopped(ActorId actor) {
   post([&](wire::ToSupervisor::Builder message) { message.setActorStopped(actor); });
 }
 
+void ControlLink::actor_committed(ActorId actor) {
+  post([&](wire::ToSupervisor::Builder message) { message.setActorCommitted(actor); });
+}
+
 void ControlLink::ready() {
   post([](wire::ToSupervisor::Builder message) { message.setReady(); });
 }
@@ -245,6 +249,9 @@ void ControlLink::take(std::span<const std::byte> bytes) {
           break;
         case wire::ToWorker::START_ACTOR:
           orders_.start_actor(root.getStartActor());
+          break;
+        case wire::ToWorker::COMMIT_ACTOR:
+          orders_.commit_actor(root.getCommitActor());
           break;
         case wire::ToWorker::HOST: {
           std::vector<ActorPlan> plans;

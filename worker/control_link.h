@@ -43,6 +43,7 @@ class ControlLink final : public ControlPort {
   void commit_failed(ActorId actor, const Error& why) override;
   void ready() override;
   void actor_stopped(ActorId actor) override;
+  void actor_committed(ActorId actor) override;
   void stopping() override;
   // The worker leaves with exit code 78, for this reason.
   void cannot_work(const Error& why);

@@ -37,6 +37,7 @@ class ControlPort : public ipc::NamePort {
   virtual void commit_failed(ActorId actor, const Error& why) = 0;
   virtual void ready() = 0;
   virtual void actor_stopped(ActorId actor) = 0;  // as ordered
+  virtual void actor_committed(ActorId actor) = 0;  // as ordered; commit_failed() came before if it failed
   virtual void stopping() = 0;
 
   // Requests: wait for the supervisor's answer until the deadline; the caller holds the tensors meanwhile. ask() is NamePort's.

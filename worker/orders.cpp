@@ -27,6 +27,8 @@ bool Orders::stop_requested(ActorId actor) const {
   return stopping() || (actor < actor_stopping_.size() && actor_stopping_[actor].load(std::memory_order_acquire));
 }
 
+void Orders::commit_actor(ActorId actor) { add({Order::Kind::kCommitActor, actor}); }
+
 void Orders::host(std::vector<ActorPlan> plans) {
   add({Order::Kind::kHost, kNoActor, std::make_shared<std::vector<ActorPlan>>(std::move(plans))});
 }
@@ -37,7 +39,7 @@ std::vector<Order> Orders::take() {
   waiting_.store(false, std::memory_order_release);
   auto orders = std::exchange(queue_, {});
   for (const auto& order : orders) {
-    if (order.actor < actor_stopping_.size()) actor_stopping_[order.actor].store(false, std::memory_order_release);
+    if (order.kind != Order::Kind::kCommitActor && order.actor < actor_stopping_.size()) actor_stopping_[order.actor].store(false, std::memory_order_release);
   }
   return orders;
 }

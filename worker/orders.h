@@ -16,7 +16,7 @@ namespace tv::worker {
 struct ActorPlan;
 
 struct Order {
-  enum class Kind { kStopActor, kStartActor, kHost };
+  enum class Kind { kStopActor, kStartActor, kHost, kCommitActor };
   Kind kind;
   ActorId actor = kNoActor;
   std::shared_ptr<std::vector<ActorPlan>> plans = nullptr;  // of kHost
@@ -31,6 +31,7 @@ class Orders {
   void lose_supervisor();  // leave after the message at hand, at once
   void stop_actor(ActorId actor);
   void start_actor(ActorId actor);
+  void commit_actor(ActorId actor);
   void host(std::vector<ActorPlan> plans);  // actors that have moved here
 
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }

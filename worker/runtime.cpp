@@ -141,6 +141,12 @@ void Runtime::follow_orders() {
     HostedActor* actor = find(order.actor);
     if (!actor) {
       log::warning("order for an actor of another worker", {{"actor", order.actor}});
+    } else if (order.kind == Order::Kind::kCommitActor) {
+      if (actor->phase() == HostedActor::Phase::kRunning) {
+        HostedActor::Running running(*actor);
+        (void)actor->commit();  // it tells of a failure itself
+      }
+      control_.actor_committed(order.actor);
     } else if (order.kind == Order::Kind::kStopActor) {
       {
         HostedActor::Running running(*actor);

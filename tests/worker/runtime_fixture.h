@@ -24,6 +24,7 @@ class FakeControl : public worker::ControlPort {
   void commit_failed(ActorId actor, const Error& why) override { uncommitted[actor].push_back(why.message); }
   void ready() override { is_ready = true; }
   void actor_stopped(ActorId actor) override { stopped.push_back(actor); }
+  void actor_committed(ActorId actor) override { committed.push_back(actor); }
   void stopping() override { is_stopping = true; }
   Result<std::uint64_t> ask(const ipc::NameOrder& order, Deadline) override {
     if (order.kind == ipc::NameOrder::Kind::kPublish) {
@@ -46,6 +47,7 @@ class FakeControl : public worker::ControlPort {
   std::optional<Error> letter_refusal;
   std::map<ActorId, bool> started;
   std::vector<ActorId> stopped;
+  std::vector<ActorId> committed;
   std::map<ActorId, std::string> failed;
   std::map<ActorId, std::vector<std::string>> uncommitted;
   std::map<std::string, shm::Handle> published;

@@ -36,6 +36,7 @@ struct NoControl : worker::ControlPort {
   void commit_failed(ActorId, const Error&) override {}
   void ready() override {}
   void actor_stopped(ActorId) override {}
+  void actor_committed(ActorId) override {}
   void stopping() override {}
   Result<std::uint64_t> ask(const ipc::NameOrder&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }
   Result<std::uint64_t> dead_letter(const worker::DeadLetter&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }

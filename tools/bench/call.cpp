@@ -66,6 +66,7 @@ class NoControl : public worker::ControlPort {
   void commit_failed(ActorId, const Error& why) override { throw Failure(why.message); }
   void ready() override {}
   void actor_stopped(ActorId) override {}
+  void actor_committed(ActorId) override {}
   void stopping() override {}
   Result<std::uint64_t> ask(const ipc::NameOrder&, Deadline) override { return Error{Errc::kUnsupported, "no supervisor"}; }
   Result<std::uint64_t> dead_letter(const worker::DeadLetter&, Deadline) override { return Error{Errc::kUnsupported, "no supervisor"}; }
