@@ -173,7 +173,7 @@ struct alignas(64) ActorCell {
   Word commits_failed;
   Word commit_failing_since_ns;  // CLOCK_MONOTONIC of the first failed commit in a row; 0: the last one succeeded, or there was none
   Word repeated;       // effectively once: messages that the state had in it already when they were read; not in `handled`
-  Word reserved;
+  Word suspect;        // AtHand of another unread message that a worker died with before, while `at_hand` is overwritten; 0: none
   Word running;        // 1 while code of the actor runs: on_start, a method, save, on_stop. Found after its worker's death, it tells whose doing
                        // that was; the supervisor clears it then
 };
