@@ -244,3 +244,15 @@ TEST_CASE("money that moves between accounts that move is neither lost nor made,
   CHECK(daemon.fsck().empty());
   CHECK(daemon.stop() == 0);
 }
+
+TEST_CASE("tensorctl wait for a worker or actor that cannot be ready ends at once with the reason", "[migration]") {
+  Moving daemon(base_config(1) + "[[actor]]\nname = \"broken\"\ntype = \"test.counter\"\nplugin = \"" + plugin("throws_registering") +
+                "\"\nworker = \"cpu\"\n");
+  daemon.wait_until("it has failed", [&] { return daemon.actor("broken").state == "failed"; });
+  auto waited = daemon.tensorctl({"wait", "--for=ready", "broken", "--timeout", "10min"});
+  CHECK(waited.status == 1);
+  INFO(waited.err);
+  CHECK(waited.err.find("\"broken\" is failed: ") != std::string::npos);
+  CHECK(waited.err.find("throws_registering") != std::string::npos);
+  CHECK(daemon.stop() == 0);
+}
