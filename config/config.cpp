@@ -104,7 +104,17 @@ std::string_view to_string(Strategy strategy) {
   return "unknown";
 }
 
-std::string_view to_string(CauseAction action) { return action == CauseAction::kRestart ? "restart" : "give_up"; }
+std::string_view to_string(CauseAction action) {
+  switch (action) {
+    case CauseAction::kRestart:
+      break;
+    case CauseAction::kGiveUp:
+      return "give_up";
+    case CauseAction::kRestartElsewhere:
+      return "restart_elsewhere";
+  }
+  return "restart";
+}
 
 bool is_builtin_type(std::string_view type) { return type == kTorchScript; }
 

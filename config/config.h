@@ -81,7 +81,7 @@ struct Backoff {
 };
 
 // What a death of some kind leads to.
-enum class CauseAction { kRestart, kGiveUp };
+enum class CauseAction { kRestart, kGiveUp, kRestartElsewhere };
 
 // [causes], and [worker.causes] on top of it. What it does not have: restart, and for an actor whose on_start failed, give_up.
 struct Causes {
@@ -183,6 +183,7 @@ struct Actor {
   Arg::Table args;
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
   HealthCheck health;
+  bool migrate = true;             // moves when its worker is given up, to another one that `worker` or `device` names as well
 };
 
 enum class Routing { kRoundRobin, kLeastLoaded, kRandom };
@@ -204,6 +205,7 @@ struct Pool {
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
   HealthCheck health;
   std::uint32_t max_size = 0;      // to which `tensorctl scale` may bring it; 0: not beyond size
+  bool migrate = true;             // of each member, as of an actor
 };
 
 enum class Strategy {

@@ -252,6 +252,7 @@ constexpr Key<Actor> kActorKeys[] = {
     {"args", [](const Value& value, Actor& out) { read_args(value, out.args); }},
     {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},
     {"health", [](const Value& value, Actor& out) { read_health(value, out.health); }, {}, health_leaves},
+    {"migrate", [](const Value& value, Actor& out) { set(out.migrate, value.boolean()); }},
 };
 
 constexpr Key<Pool> kPoolKeys[] = {
@@ -271,6 +272,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},
     {"health", [](const Value& value, Pool& out) { read_health(value, out.health); }, {}, health_leaves},
     {"max_size", [](const Value& value, Pool& out) { set(out.max_size, value.integer(1, limits::kMaxActors)); }},
+    {"migrate", [](const Value& value, Pool& out) { set(out.migrate, value.boolean()); }},
 };
 
 template <class T, std::size_t N>

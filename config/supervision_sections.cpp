@@ -31,12 +31,7 @@ constexpr Key<Backoff> kBackoffKeys[] = {
 };
 
 std::optional<CauseAction> read_action(const Value& value) {
-  static constexpr std::array kActions = {CauseAction::kRestart, CauseAction::kGiveUp};
-  if (auto* text = value.node().as_string(); text && text->get() == "restart_elsewhere") {
-    value.problem("\"restart_elsewhere\" is not possible yet: unread mail would stay in the rings of the worker that was given up; write "
-                  "\"restart\" or \"give_up\"");
-    return std::nullopt;
-  }
+  static constexpr std::array kActions = {CauseAction::kRestart, CauseAction::kGiveUp, CauseAction::kRestartElsewhere};
   return value.choice(kActions, [](CauseAction action) { return to_string(action); });
 }
 
@@ -51,7 +46,7 @@ void read_exit_codes(const Value& value, Causes& out) {
     auto action = read_action(member);
     if (!action) continue;
     member.source().problems.remember(member.key(), member.place());
-    if (code == kCannotWork && *action != CauseAction::kGiveUp)
+    if (code == kCannotWork && *action == CauseAction::kRestart)
       member.source().problems.warn(member.key(), "exit code 78 (cannot work with this configuration) is never restarted, whatever stands here");
     out.exit_codes.insert_or_assign(code, *action);
   }

@@ -177,6 +177,7 @@ struct ActorInfo {
   health @23 :Text;             # "": it is not asked; unknown, healthy, unhealthy
   healthReason @24 :Text;       # of an unhealthy one
   deadLettersKept @19 :UInt64;  # of deadLetters, those in the list: not those that were replayed, purged, dropped, or had no room
+  moved @25 :Text;              # of one that does not live on its own worker: from where, and why
 }
 
 struct PoolInfo {
@@ -362,6 +363,7 @@ struct CheckpointInfo {
   restores @13 :UInt64;         # of these, done
   restoreFailures @14 :UInt64;
   restoreError @15 :Text;       # of the last one that failed
+  committing @16 :Bool;         # a commit has been ordered, and its actor's worker has not come to it yet
 }
 
 struct CheckpointSummary {

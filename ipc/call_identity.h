@@ -19,7 +19,7 @@ struct MessagePlace {
   auto operator<=>(const MessagePlace&) const = default;
 };
 
-// The `number`-th request (from 1) that actor `source` of participant `worker` started while it handled the message at `cause`.
+// The `number`-th request (from 1) that actor `source`, whose mail is in the mailbox of `worker`, started while it handled the message at `cause`.
 struct CallIdentity {
   ParticipantId worker = 0;
   ActorId source = kNoActor;

@@ -27,6 +27,7 @@ void write_cause(const CallIdentity& call, wire::Cause::Builder out) {
   out.setLane(static_cast<std::uint8_t>(call.cause.lane));
   out.setEnd(call.cause.end);
   out.setNumber(call.number);
+  out.setWorker(call.worker);
 }
 
 Error nobody(const std::string& name, const shm::Directory& directory) {
@@ -123,8 +124,8 @@ Error Caller::undeliverable(ActorId actor) const {
   return Error{Errc::kNotDelivered, message + "; see tensorctl describe actor " + name};
 }
 
-void Caller::set_cause(std::optional<MessagePlace> cause, std::uint32_t made) {
-  if (cause) cause_ = {channel_->store()->self(), source_.load(std::memory_order_relaxed), *cause, made};
+void Caller::set_cause(std::optional<MessagePlace> cause, std::uint32_t made, std::optional<ParticipantId> mailbox) {
+  if (cause) cause_ = {mailbox.value_or(channel_->store()->self()), source_.load(std::memory_order_relaxed), *cause, made};
   cause_thread_.store(cause ? std::this_thread::get_id() : std::thread::id{}, std::memory_order_relaxed);
 }
 

@@ -58,7 +58,7 @@ class Caller : public CallPort, public std::enable_shared_from_this<Caller> {
   // From here on, requests that this thread starts are those of the method that handles this message: they are numbered from 1, and a replay
   // of the method makes the same ones; behind `made` ones that an earlier run had made when it committed. nullopt: they are not, which is
   // how it begins. By one thread.
-  void set_cause(std::optional<MessagePlace> cause, std::uint32_t made = 0);
+  void set_cause(std::optional<MessagePlace> cause, std::uint32_t made = 0, std::optional<ParticipantId> mailbox = std::nullopt);
   std::uint32_t calls_made() const { return cause_.number; }
   // For continuations, which run whenever an answer comes: what they send is not the method's. Restores what was before.
   class WithoutCause {

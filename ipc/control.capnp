@@ -52,6 +52,7 @@ struct ToSupervisor {
       actor @21 :UInt32;
       token @22 :UInt64;
     }
+    actorCommitted @23 :UInt32;  # an answer to commitActor, whether or not it came to a commit (commitFailed says why not)
   }
 }
 
@@ -89,6 +90,9 @@ struct ToWorker {
       actor @11 :UInt32;
       token @12 :UInt64;
     }
-    hostActor @13 :ActorSpec;  # one more actor for this worker, held; nothing if it is there already
+    # More actors for this worker, that have moved here or are new members of a pool: their mailboxes are read from now on, and they are started
+    # unless held; those that are there already stay as they are.
+    host @13 :List(ActorSpec);
+    commitActor @14 :UInt32;   # between two messages, even if nothing has happened since its last commit
   }
 }

@@ -31,9 +31,10 @@ struct Envelope {
 }
 
 struct Cause {
-  # With `source` and the sending participant the name of a call that a replay of the method repeats (worker/README.md).
+  # With `source` and `worker` the name of a call that a replay of the method repeats (worker/README.md).
   from @0 :UInt32;            # the message at hand: who sent it,
   lane @1 :UInt8;             # by which ring,
   end @2 :UInt64;             # and where its record ends
   number @3 :UInt32;          # from 1: which request of this method; 0 is malformed
+  worker @4 :UInt32;          # in whose mailbox the message at hand lies: the sender, or a worker whose mailbox it reads; 0: the sender
 }

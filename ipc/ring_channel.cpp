@@ -7,6 +7,7 @@
 
 #include "ipc/room_builder.h"
 #include "shm/heartbeat.h"
+#include "shm/mailbox.h"
 
 namespace tv::ipc {
 namespace {
@@ -70,7 +71,10 @@ struct RingChannel::Draft {
   }
 };
 
-RingChannel::RingChannel(std::shared_ptr<shm::Store> store) : store_(std::move(store)) {}
+RingChannel::RingChannel(std::shared_ptr<shm::Store> store) : store_(std::move(store)) {
+  mailboxes_.push_back({store_->self(), {}});
+  last_ = &mailboxes_.front();
+}
 
 RingChannel::~RingChannel() {
   settle();
@@ -155,7 +159,7 @@ Result<shm::RecordPlace> RingChannel::send_copy(ParticipantId to, shm::Lane lane
 shm::RecordPlace RingChannel::publish(ParticipantId to, shm::Lane lane, Outbox& outbox, std::uint64_t payload_bytes, Draft& draft) {
   const shm::Arena& arena = *store_->arena();
   auto place = outbox.writer->commit(payload_bytes, draft.handles);
-  if (lane == shm::Lane::kPriority) arena.participant(to).urgent.fetch_or(bit(store_->self()), std::memory_order_seq_cst);
+  if (lane == shm::Lane::kPriority) arena.participant(shm::reader_of(arena, to)).urgent.fetch_or(bit(store_->self()), std::memory_order_seq_cst);
   shm::ring_doorbell(arena, to, store_->self());
   if (!has_sent_.load(std::memory_order_relaxed)) has_sent_.store(true, std::memory_order_relaxed);
   if (!draft.handles.empty()) {
@@ -195,6 +199,21 @@ void RingChannel::settle() {
   }
 }
 
+void RingChannel::take_up(ParticipantId mailbox) {
+  TV_ASSERT(mailbox < limits::kMaxParticipants);
+  if (!reads(mailbox)) mailboxes_.push_back({mailbox, {}});
+}
+
+bool RingChannel::reads(ParticipantId mailbox) const {
+  return std::any_of(mailboxes_.begin(), mailboxes_.end(), [mailbox](const Mailbox& m) { return m.number == mailbox; });
+}
+
+shm::RingReader& RingChannel::reader_of(ParticipantId mailbox, ParticipantId from, shm::Lane lane) {
+  auto found = std::find_if(mailboxes_.begin(), mailboxes_.end(), [mailbox](const Mailbox& m) { return m.number == mailbox; });
+  TV_ASSERT(found != mailboxes_.end());
+  return *inbox(*found, lane).readers[from];
+}
+
 std::optional<std::unique_ptr<Mail>> RingChannel::receive() {
   settle();
   const auto& bell = store_->arena()->participant(store_->self()).doorbell;
@@ -209,7 +228,7 @@ std::optional<std::unique_ptr<Mail>> RingChannel::receive() {
 
 // While a stream comes in, its bell stays rung and so its sender needs not ring again.
 bool RingChannel::linger() {
-  Inbox& box = inbox(shm::Lane::kMail);
+  Inbox& box = inbox(*last_, shm::Lane::kMail);
   if (!box.last || fixed_spin_.value_or(spin_.budget()) == Nanoseconds{0}) return false;
   if (has_sent_.load(std::memory_order_relaxed)) {
     has_sent_.store(false, std::memory_order_relaxed);
@@ -223,14 +242,15 @@ bool RingChannel::linger() {
 
 std::optional<std::unique_ptr<Mail>> RingChannel::receive_priority() {
   look_for_urgent();
-  if (inbox(shm::Lane::kPriority).look == 0) return std::nullopt;
   if (auto mail = next_in(shm::Lane::kPriority)) return mail;
   return std::nullopt;
 }
 
 void RingChannel::look_for_urgent() {
   auto& urgent = store_->arena()->participant(store_->self()).urgent;
-  if (urgent.load(std::memory_order_relaxed) != 0) inbox(shm::Lane::kPriority).look |= urgent.exchange(0, std::memory_order_seq_cst);
+  if (urgent.load(std::memory_order_relaxed) == 0) return;
+  auto bits = urgent.exchange(0, std::memory_order_seq_cst);
+  for (auto& mailbox : mailboxes_) inbox(mailbox, shm::Lane::kPriority).look |= bits;
 }
 
 void RingChannel::look_at(std::uint64_t bits) {
@@ -240,15 +260,29 @@ void RingChannel::look_at(std::uint64_t bits) {
     bits = ~std::uint64_t{0};
     store_->make_room();  // and when somebody waits for it
   }
-  for (auto& inbox : inboxes_) inbox.look |= bits;
+  for (auto& mailbox : mailboxes_)
+    for (auto& inbox : mailbox.inboxes) inbox.look |= bits;
 }
 
+// Mailboxes in turn, so that none keeps the mail of another waiting.
 std::unique_ptr<Mail> RingChannel::next_in(shm::Lane lane) {
-  Inbox& box = inbox(lane);
+  for (std::size_t i = 0; i < mailboxes_.size(); ++i) {
+    Mailbox& mailbox = mailboxes_[(turn_ + i) % mailboxes_.size()];
+    auto mail = next_in(mailbox, lane);
+    if (!mail) continue;
+    turn_ = (turn_ + i + 1) % mailboxes_.size();
+    if (lane == shm::Lane::kMail) last_ = &mailbox;
+    return mail;
+  }
+  return nullptr;
+}
+
+std::unique_ptr<Mail> RingChannel::next_in(Mailbox& mailbox, shm::Lane lane) {
+  Inbox& box = inbox(mailbox, lane);
   while (box.look != 0) {
     auto ahead = static_cast<std::uint32_t>(std::countr_zero(std::rotr(box.look, static_cast<int>(box.next))));
     ParticipantId from = (box.next + ahead) % limits::kMaxParticipants;
-    if (auto mail = next_from(from, lane)) {
+    if (auto mail = next_from(mailbox, from, lane)) {
       box.next = (from + 1) % limits::kMaxParticipants;
       box.last = from;
       ++box.streak;
@@ -259,11 +293,11 @@ std::unique_ptr<Mail> RingChannel::next_in(shm::Lane lane) {
   return nullptr;
 }
 
-std::unique_ptr<Mail> RingChannel::next_from(ParticipantId from, shm::Lane lane) {
-  auto& reader = inbox(lane).readers[from];
+std::unique_ptr<Mail> RingChannel::next_from(Mailbox& mailbox, ParticipantId from, shm::Lane lane) {
+  auto& reader = inbox(mailbox, lane).readers[from];
   if (!reader) {
-    if (store_->arena()->ring(from, store_->self(), lane).made.load(std::memory_order_acquire) == 0) return nullptr;
-    reader.emplace(store_->arena(), from, store_->self(), lane);
+    if (store_->arena()->ring(from, mailbox.number, lane).made.load(std::memory_order_acquire) == 0) return nullptr;
+    reader.emplace(store_->arena(), from, mailbox.number, lane);
   }
   for (;;) {
     auto record = reader->next();
@@ -273,14 +307,15 @@ std::unique_ptr<Mail> RingChannel::next_from(ParticipantId from, shm::Lane lane)
       return nullptr;
     }
     if (!*record) return nullptr;
-    if (auto mail = make_mail(from, lane, **record)) return mail;
+    if (auto mail = make_mail(mailbox.number, from, lane, **record)) return mail;
     ++malformed_;
-    finish(from, lane, (*record)->end);
+    finish(*reader, from, (*record)->end);
   }
 }
 
-std::unique_ptr<Mail> RingChannel::make_mail(ParticipantId from, shm::Lane lane, const shm::Record& record) {
+std::unique_ptr<Mail> RingChannel::make_mail(ParticipantId mailbox, ParticipantId from, shm::Lane lane, const shm::Record& record) {
   auto mail = std::make_unique<Mail>();
+  mail->mailbox_ = mailbox;
   mail->from_ = from;
   mail->lane_ = lane;
   mail->record_ = record;
@@ -294,21 +329,23 @@ std::unique_ptr<Mail> RingChannel::make_mail(ParticipantId from, shm::Lane lane,
   return mail;
 }
 
-bool RingChannel::has_received(ParticipantId from, shm::Lane lane, shm::RingPosition end) const {
-  const auto& reader = inboxes_[static_cast<std::size_t>(lane)].readers[from];
-  return reader ? reader->position() >= end : store_->arena()->ring(from, store_->self(), lane).head.load(std::memory_order_relaxed) >= end;
+bool RingChannel::has_received(ParticipantId mailbox, ParticipantId from, shm::Lane lane, shm::RingPosition end) const {
+  auto found = std::find_if(mailboxes_.begin(), mailboxes_.end(), [mailbox](const Mailbox& m) { return m.number == mailbox; });
+  TV_ASSERT(found != mailboxes_.end());
+  const auto& reader = found->inboxes[static_cast<std::size_t>(lane)].readers[from];
+  return reader ? reader->position() >= end : store_->arena()->ring(from, mailbox, lane).head.load(std::memory_order_relaxed) >= end;
 }
 
 void RingChannel::done(std::unique_ptr<Mail> mail) {
+  auto& reader = reader_of(*mail);
   ParticipantId from = mail->from_;
-  auto lane = mail->lane_;
   auto end = mail->end();
   mail.reset();  // before the sender may write where it lies
-  finish(from, lane, end);
+  finish(reader, from, end);
 }
 
-void RingChannel::finish(ParticipantId from, shm::Lane lane, shm::RingPosition end) {
-  if (inbox(lane).readers[from]->done(end)) shm::ring_doorbell(*store_->arena(), from, store_->self());
+void RingChannel::finish(shm::RingReader& reader, ParticipantId from, shm::RingPosition end) {
+  if (reader.done(end)) shm::ring_doorbell(*store_->arena(), from, store_->self());
 }
 
 std::uint64_t RingChannel::wait(Deadline deadline) {
@@ -319,7 +356,7 @@ std::uint64_t RingChannel::wait(Deadline deadline) {
     auto rung = shm::wait_doorbell(*store_->arena(), store_->self(), deadline, std::min(fixed_spin_.value_or(spin_.budget()), left));
     Nanoseconds waited{monotonic_ns() - began};
     spin_.waited(waited, rung != 0);
-    if (waited > kStreamGap) inbox(shm::Lane::kMail).streak = 0;
+    if (waited > kStreamGap) inbox(*last_, shm::Lane::kMail).streak = 0;
     look_at(rung);
   }
   return std::exchange(rung_, 0);

@@ -30,6 +30,7 @@ namespace tv::ipc {
 class Mail {
  public:
   ParticipantId from() const { return from_; }
+  ParticipantId mailbox() const { return mailbox_; }  // in whose rings it lies: ours, or one that we have taken up
   shm::Lane lane() const { return lane_; }
   shm::RingPosition end() const { return record_.end; }
   // Its sender does not want it any more: not to be begun, and to be given up if the method can.
@@ -44,6 +45,7 @@ class Mail {
  private:
   friend class RingChannel;
   ParticipantId from_ = 0;
+  ParticipantId mailbox_ = 0;
   shm::Lane lane_ = shm::Lane::kMail;
   shm::Record record_{};
   kj::ArrayPtr<const capnp::word> segment_;
@@ -74,7 +76,11 @@ class RingChannel {
   // Takes a message back that may still be unread. Thread-safe; not from within a `build`. The first answer counts (shm/ring.h).
   shm::Withdrawal withdraw(const Sent& message);
 
-  // The next mail of any sender: control messages first; senders in turn, each sender's in order; nothing if none waits. Corrupt rings and
+  // From now on reads that mailbox as well (shm/mailbox.h): what is unread there, from where its cursors stand. By the thread that receives.
+  void take_up(ParticipantId mailbox);
+  bool reads(ParticipantId mailbox) const;
+
+  // The next mail of any sender, in any mailbox: control messages first; senders in turn, each sender's in order; nothing if none waits. Corrupt rings and
   // mail that is no envelope of our version are skipped and counted. Mail may be there although no doorbell rang (after a take-over):
   // receive until nothing comes before the first wait().
   std::optional<std::unique_ptr<Mail>> receive();
@@ -86,8 +92,8 @@ class RingChannel {
   // It, or mail behind it, has been begun before, so that its sender is not told that it was withdrawn.
   bool was_begun(const Mail& mail) { return reader_of(mail).was_begun(mail.end()); }
   bool was_begun_by_predecessor(const Mail& mail) { return reader_of(mail).was_begun_by_predecessor(mail.end()); }
-  // Everything that stood in this ring up to there has been received. By the thread that receives.
-  bool has_received(ParticipantId from, shm::Lane lane, shm::RingPosition end) const;
+  // Everything that stood in this ring up to there has been received. By the thread that receives; REQUIRES that we read that mailbox.
+  bool has_received(ParticipantId mailbox, ParticipantId from, shm::Lane lane, shm::RingPosition end) const;
   // The mail has been dealt with: its sender's cursor may pass.
   void done(std::unique_ptr<Mail> mail);
   // Sleeps until a doorbell rings or the deadline; the bits of those who rang. Spins before it sleeps as recent traffic suggests.
@@ -117,7 +123,7 @@ class RingChannel {
   };
   struct Draft;
 
-  // What we receive of one lane. Of the thread that receives.
+  // What we receive of one lane of one mailbox. Of the thread that receives.
   struct Inbox {
     std::array<std::optional<shm::RingReader>, limits::kMaxParticipants> readers;
     std::uint64_t look = ~std::uint64_t{0};  // bit p: ring p may hold mail; a doorbell's bit sets it, an empty ring clears it
@@ -126,9 +132,15 @@ class RingChannel {
     std::uint32_t streak = 0;                // mail received since we have waited for long or sent
   };
 
+  struct Mailbox {
+    ParticipantId number;
+    std::array<Inbox, shm::kLanes> inboxes;
+  };
+
   Outbox& outbox(ParticipantId to, shm::Lane lane) { return outboxes_[static_cast<std::size_t>(lane)][to]; }
-  Inbox& inbox(shm::Lane lane) { return inboxes_[static_cast<std::size_t>(lane)]; }
-  shm::RingReader& reader_of(const Mail& mail) { return *inbox(mail.lane_).readers[mail.from_]; }
+  static Inbox& inbox(Mailbox& mailbox, shm::Lane lane) { return mailbox.inboxes[static_cast<std::size_t>(lane)]; }
+  shm::RingReader& reader_of(ParticipantId mailbox, ParticipantId from, shm::Lane lane);
+  shm::RingReader& reader_of(const Mail& mail) { return reader_of(mail.mailbox_, mail.from_, mail.lane_); }
 
   Result<void> check_receiver(ParticipantId to) const;
   Result<void> open_writer(ParticipantId to, shm::Lane lane, Outbox& outbox);
@@ -139,9 +151,10 @@ class RingChannel {
   void settle_locked(ParticipantId to, shm::Lane lane, Outbox& outbox);
 
   std::unique_ptr<Mail> next_in(shm::Lane lane);
-  std::unique_ptr<Mail> next_from(ParticipantId from, shm::Lane lane);
-  std::unique_ptr<Mail> make_mail(ParticipantId from, shm::Lane lane, const shm::Record& record);
-  void finish(ParticipantId from, shm::Lane lane, shm::RingPosition end);
+  std::unique_ptr<Mail> next_in(Mailbox& mailbox, shm::Lane lane);
+  std::unique_ptr<Mail> next_from(Mailbox& mailbox, ParticipantId from, shm::Lane lane);
+  static std::unique_ptr<Mail> make_mail(ParticipantId mailbox, ParticipantId from, shm::Lane lane, const shm::Record& record);
+  void finish(shm::RingReader& reader, ParticipantId from, shm::RingPosition end);
   void look_at(std::uint64_t bits);
   void look_for_urgent();
   bool linger();
@@ -153,7 +166,9 @@ class RingChannel {
   std::atomic<bool> has_sent_{false};  // since the receiving thread looked last: others may wait for our answer, and we for theirs
 
   // Of the thread that receives.
-  std::array<Inbox, shm::kLanes> inboxes_;
+  std::deque<Mailbox> mailboxes_;  // our own first
+  std::size_t turn_ = 0;           // of the mailbox that is looked at first
+  Mailbox* last_ = nullptr;        // in which ordinary mail came last
   std::uint64_t rung_ = 0;  // bits that receive() has taken and wait() has not yet reported
   std::optional<Nanoseconds> fixed_spin_;
   shm::SpinPolicy spin_ = shm::SpinPolicy::of_this_process();

@@ -63,6 +63,7 @@ struct ActorSpec {
   healthPeriodNs @12 :UInt64;   # how often it is asked whether it is well; 0: never
   healthTimeoutNs @13 :UInt64;
   healthFailures @14 :UInt32;   # so many failed checks in a row make it unhealthy
+  mailbox @15 :UInt32;       # participant in whose mailbox its mail is; 0: its worker's own
 }
 
 enum Delivery {

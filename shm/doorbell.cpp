@@ -8,6 +8,7 @@
 #include <bit>
 #include <cerrno>
 
+#include "shm/mailbox.h"
 #include "shm/pause.h"
 
 namespace tv::shm {
@@ -55,7 +56,7 @@ void futex_wake(const HalfWord& word, int count) { wake_at(&word, count); }
 void futex_wake(const Word& word, int count) { wake_at(&word, count); }
 
 void ring_doorbell(const Arena& arena, ParticipantId to, ParticipantId from) {
-  DoorbellLine& line = arena.participant(to).doorbell;
+  DoorbellLine& line = arena.participant(reader_of(arena, to)).doorbell;
   // Rung already and not yet taken: the owner will look after it has taken the bit, and finds what we have stored. Whoever set the bit
   // wakes the owner. So a burst costs one write of the owner's line, not one a message.
   if ((line.rung.load(std::memory_order_seq_cst) & bit(from)) != 0) return;
@@ -63,7 +64,7 @@ void ring_doorbell(const Arena& arena, ParticipantId to, ParticipantId from) {
 }
 
 void ring_for_dead(const Arena& arena, ParticipantId to, ParticipantId from) {
-  DoorbellLine& line = arena.participant(to).doorbell;
+  DoorbellLine& line = arena.participant(reader_of(arena, to)).doorbell;
   // Sequentially consistent with the owner's store of `sleeping` and its look at `rung`: one of the two sees the other.
   line.rung.fetch_or(bit(from), std::memory_order_seq_cst);
   if (line.sleeping.load(std::memory_order_seq_cst) == 0) return;

@@ -93,6 +93,7 @@ struct alignas(64) ParticipantSlot {
   HalfWord freed;        // 1: some chunk of ours has freed bits. Set after the bit by whoever set it; cleared by the owner before it looks
   std::int64_t attached_ns;  // CLOCK_MONOTONIC; supervisor
   char name[limits::kMaxName + 1];  // supervisor, before kind
+  HalfWord reader;       // who reads this one's mailbox, + 1; 0: itself (mailbox.h). Supervisor
   DoorbellLine doorbell;
   alignas(64) Word beat;  // owner: counts turns of its loop
   Word urgent;            // bit s: set by participant s after a message in the priority lane, before the doorbell; taken by the owner. A
@@ -100,6 +101,7 @@ struct alignas(64) ParticipantSlot {
   // Last words: what a process noted in its signal handler before it died of a stray write. Read by the supervisor after the death.
   alignas(64) Word fault_address;  // offset in the arena of what it wrote to, + 1; 0: no such note
   HalfWord fault_actor;            // ActorId whose method was running, or kNoActor; before fault_address
+  Word readers;                    // bit p: p reads this one's mailbox, or has read it. Supervisor, before `reader`; never cleared
 };
 static_assert(sizeof(ParticipantSlot) == 320);
 
@@ -175,7 +177,7 @@ struct alignas(64) ActorCell {
   Word commits_failed;
   Word commit_failing_since_ns;  // CLOCK_MONOTONIC of the first failed commit in a row; 0: the last one succeeded, or there was none
   Word repeated;       // effectively once: messages that the state had in it already when they were read; not in `handled`
-  Word reserved;
+  Word suspect;        // AtHand of another unread message that a worker died with before, while `at_hand` is overwritten; 0: none
   Word running;        // not 0 while code of the actor runs (running.h): on_start, a method, save, on_stop. Found after its worker's death, it
                        // tells whose doing that was; the supervisor clears it then
 };

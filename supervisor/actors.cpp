@@ -10,6 +10,13 @@ using shm::ActorState;
 
 ParticipantId participant_of(std::size_t worker) { return static_cast<ParticipantId>(worker) + 1; }
 
+// Its mailbox is that worker's from now on; where it may go from there are the same workers as before.
+void settle_on(PlacedActor& placed, std::size_t worker) {
+  auto& others = placed.may_live_on;
+  if (std::erase(others, worker) > 0) others.insert(std::lower_bound(others.begin(), others.end(), placed.worker), placed.worker);
+  placed.worker = worker;
+}
+
 }  // namespace
 
 Result<Actors> Actors::create(const config::Config& config, shm::DirectoryWriter& directory) {
@@ -19,7 +26,9 @@ Result<Actors> Actors::create(const config::Config& config, shm::DirectoryWriter
     std::uint32_t pool = placed.pool ? static_cast<std::uint32_t>(*placed.pool) : 0xffff'ffff;
     ActorId id = TV_TRY(directory.add_actor(placed.name, placed.type, participant_of(placed.worker), pool));
     TV_ASSERT(id == actors.actors_.size());
+    std::size_t home = placed.worker;
     actors.actors_.push_back({std::move(placed)});
+    actors.actors_.back().host = home;
   }
   for (std::size_t p = 0; p < config.pools.size(); ++p) {
     const auto& pool = config.pools[p];
@@ -33,6 +42,18 @@ std::vector<ActorId> Actors::of_worker(std::size_t worker) const {
   for (ActorId id = 0; id < actors_.size(); ++id)
     if (belongs(id, worker)) ids.push_back(id);
   return ids;
+}
+
+std::vector<ActorId> Actors::of_mailbox(std::size_t worker) const {
+  std::vector<ActorId> ids;
+  for (ActorId id = 0; id < actors_.size(); ++id)
+    if (actors_[id].placed.settled && actors_[id].placed.worker == worker) ids.push_back(id);
+  return ids;
+}
+
+void Actors::move(ActorId id, std::size_t host, std::string why) {
+  actors_[id].host = host;
+  actors_[id].moved = std::move(why);
 }
 
 std::vector<ActorId> Actors::of_pool(std::size_t pool) const {
@@ -52,7 +73,8 @@ bool Actors::admit(ActorId id, std::size_t worker) {
   Actor& actor = actors_[id];
   actor.placed.present = true;
   if (std::exchange(actor.placed.settled, true)) return false;
-  actor.placed.worker = worker;
+  settle_on(actor.placed, worker);
+  actor.host = worker;
   actor.incarnation = 1;
   write(id);
   return true;
@@ -68,9 +90,9 @@ std::optional<ActorId> Actors::find(const std::string& name) const {
   return std::nullopt;
 }
 
-std::vector<AssignedActor> Actors::assign(std::size_t worker) {
+std::vector<AssignedActor> Actors::assign(std::span<const ActorId> ids) {
   std::vector<AssignedActor> assigned;
-  for (ActorId id : of_worker(worker)) {
+  for (ActorId id : ids) {
     Actor& actor = actors_[id];
     ++actor.incarnation;
     write(id);

@@ -1,6 +1,7 @@
 // Actors: what the supervisor knows of every actor, and what the directory in the arena says of it. Decides nothing: supervision.h does.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct Actor {
   std::string commit_error;  // why the last commit that failed did, however long ago
   std::optional<bool> healthy;  // says its own check; nothing: it has not been asked in this life
   std::string health_reason;    // of one that is not
+  std::size_t host = 0;      // on which worker it lives: placed.worker, in whose mailbox its mail always is, until it is moved
+  std::string moved;         // from where and why, while it lives on another one
 };
 
 class Actors {
@@ -34,16 +37,19 @@ class Actors {
   std::optional<ActorId> find(const std::string& name) const;
   // Known, and lives on that worker.
   bool belongs(ActorId id, std::size_t worker) const {
-    return id < actors_.size() && actors_[id].placed.settled && actors_[id].placed.worker == worker;
+    return id < actors_.size() && actors_[id].placed.settled && actors_[id].host == worker;
   }
   std::vector<ActorId> possible_of_pool(std::size_t pool) const;  // those that it may get included
-  // The member is there from now on. One that has not been yet gets this worker for good; true if so.
+  // The member is there from now on. One that has not been yet gets this worker for good, whose mailbox is its own; true if so.
   bool admit(ActorId id, std::size_t worker);
   void dismiss(ActorId id) { actors_[id].placed.present = false; }
   std::size_t present_count() const;
 
-  // The worker gets a new process, and its actors their next incarnation, in the order of their ids.
-  std::vector<AssignedActor> assign(std::size_t worker);
+  // A process is to host them: each gets its next incarnation.
+  std::vector<AssignedActor> assign(std::span<const ActorId> ids);
+  std::vector<ActorId> of_mailbox(std::size_t worker) const;  // whose mail is in that worker's mailbox
+  // It lives on `host` from now on; `why` is empty when it comes home.
+  void move(ActorId id, std::size_t host, std::string why);
   // Tells the directory, if it is something new.
   void set(ActorId id, shm::ActorState state, const std::string& message = {});
   void set_flags(ActorId id, std::uint16_t flags);

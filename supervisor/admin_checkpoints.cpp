@@ -33,6 +33,7 @@ void write_checkpoint(const DaemonView& view, ActorId id, wire::CheckpointInfo::
   out.setRestores(restores.done);
   out.setRestoreFailures(restores.failed);
   out.setRestoreError(text(restores.error));
+  out.setCommitting(view.checkpoints->expects(id));
 }
 
 void write_checkpoints(const DaemonView& view, const std::vector<ActorId>* actors, wire::CheckpointList::Builder out) {

@@ -77,7 +77,7 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setId(id);
   out.setName(text(actor.placed.name));
   out.setType(text(actor.placed.type));
-  out.setWorker(text(view.config.workers[actor.placed.worker].name));
+  out.setWorker(text(view.config.workers[actor.host].name));
   out.setState(text(std::string(shown_state(view, id))));
   out.setIncarnation(actor.incarnation);
   out.setHandled(cell.handled.load(std::memory_order_relaxed));
@@ -100,6 +100,7 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   auto health = health_of(view, id);
   out.setHealth(text(health.word));
   out.setHealthReason(text(health.reason));
+  out.setMoved(text(actor.moved));
 }
 
 // "actor "scorer" cannot commit its state: 34 times so far, for 12s: the arena is full ...".

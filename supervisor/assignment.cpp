@@ -36,8 +36,6 @@ wire::Delivery delivery(config::DeliveryMode mode) {
   return wire::Delivery::AT_LEAST_ONCE;
 }
 
-}  // namespace
-
 void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   const PlacedActor& actor = *assigned.actor;
   out.setId(assigned.id);
@@ -55,7 +53,10 @@ void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out) {
   out.setHealthTimeoutNs(static_cast<std::uint64_t>(actor.health.timeout.count()));
   out.setHealthFailures(actor.health.failures);
   if (!assigned.failure.empty()) out.setFailure(text(assigned.failure));
+  out.setMailbox(static_cast<ParticipantId>(actor.worker) + 1);
 }
+
+}  // namespace
 
 void write_args(const config::Arg::Table& args, wire::Value::Builder out) {
   auto entries = out.initMap(static_cast<unsigned>(args.size()));
@@ -64,6 +65,10 @@ void write_args(const config::Arg::Table& args, wire::Value::Builder out) {
     entries[i].setKey(text(key));
     write_arg(value, entries[i++].initValue());
   }
+}
+
+void write_actors(const std::vector<AssignedActor>& actors, capnp::List<wire::ActorSpec>::Builder out) {
+  for (unsigned a = 0; a < actors.size(); ++a) write_actor(actors[a], out[a]);
 }
 
 void write_assignment(const Duty& duty, wire::Assignment::Builder out) {
@@ -83,8 +88,7 @@ void write_assignment(const Duty& duty, wire::Assignment::Builder out) {
   std::string level(log::level_name(duty.log_level));
   out.setLogLevel(text(level));
   out.setLastDeath(text(duty.last_death));
-  auto actors = out.initActors(static_cast<unsigned>(duty.actors.size()));
-  for (unsigned a = 0; a < duty.actors.size(); ++a) write_actor(duty.actors[a], actors[a]);
+  write_actors(duty.actors, out.initActors(static_cast<unsigned>(duty.actors.size())));
 }
 
 }  // namespace tv::supervisor

@@ -29,8 +29,9 @@ struct Duty {
   std::string last_death;  // of the worker's last process; empty: there was none
 };
 
-void write_actor(const AssignedActor& assigned, wire::ActorSpec::Builder out);
 void write_assignment(const Duty& duty, wire::Assignment::Builder out);
+// REQUIRES as many places in the list as there are actors.
+void write_actors(const std::vector<AssignedActor>& actors, capnp::List<wire::ActorSpec>::Builder out);
 
 // `args` as a map; nothing is lost, since every kind of argument has its kind of value.
 void write_args(const config::Arg::Table& args, wire::Value::Builder out);

@@ -96,6 +96,10 @@ void Checkpoints::hurry(ActorId actor) {
   pump();
 }
 
+void Checkpoints::committed(ActorId actor) {
+  if (expected_.erase(actor) > 0) hurry(actor);
+}
+
 Result<void> Checkpoints::restore(ActorId actor, std::uint64_t generation, std::function<bool()> stop, std::function<void()> placed) {
   if (records_[actor].going_on)
     return Error{Errc::kUnavailable, "actor " + in_quotes(in_.actors[actor].placed.name) + " is being restored already"};
@@ -288,6 +292,7 @@ void Checkpoints::withhold(ActorId actor, const std::string& why) {
 }
 
 void Checkpoints::actor_stopped(ActorId actor) {
+  committed(actor);  // as far as it came
   auto waiting = waiting_.extract(actor);
   if (!waiting.empty()) place(std::move(waiting.mapped()));
 }

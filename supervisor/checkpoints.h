@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "config/config.h"
@@ -44,6 +45,10 @@ class Checkpoints {
 
   // As soon as the writer is free.
   void hurry(ActorId actor);
+  // Its worker has been asked for a commit, which is to be written at once when committed() says that it is there.
+  void expect(ActorId actor) { expected_.insert(actor); }
+  void committed(ActorId actor);
+  bool expects(ActorId actor) const { return expected_.contains(actor); }
   // `stop` is called once the state is in the arena; it tells whether the actor runs and actor_stopped() will come. `placed` when the state
   // is the actor's commit. kUnavailable while another restore of this actor goes on.
   Result<void> restore(ActorId actor, std::uint64_t generation, std::function<bool()> stop, std::function<void()> placed);
@@ -113,6 +118,7 @@ class Checkpoints {
   bool restoring_ = false;
   std::map<ActorId, Held> waiting_;  // for their actors to stop
   std::map<ActorId, std::string> withheld_;
+  std::set<ActorId> expected_;
   std::map<ActorId, RestoreRecord> records_;
   std::function<void()> restored_;
   std::function<void()> finished_;

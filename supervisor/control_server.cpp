@@ -55,8 +55,7 @@ Result<void> ControlServer::hello(const std::string& identity, wire::ToSuperviso
   Peer& peer = peers_[participant];
   peer.identity = identity;
   send(identity, [](wire::ToWorker::Builder out) { out.setWelcome(); });
-  for (const auto& guest : std::exchange(peer.guests, {})) host_actor(participant, guest);
-  for (auto [actor, start] : std::exchange(peer.early, {})) start ? start_actor(participant, actor) : stop_actor(participant, actor);
+  for (const auto& fill : std::exchange(peer.early, {})) send(identity, fill);
   if (peer.stop_wanted) stop(participant);
   return {};
 }
@@ -93,6 +92,10 @@ Result<void> ControlServer::obey(const std::string& identity, std::size_t worker
       workers_->actor_settled(notice.getActor(), notice.getToken());
       return {};
     }
+    case wire::ToSupervisor::ACTOR_COMMITTED:
+      if (!actors_->belongs(message.getActorCommitted(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
+      workers_->actor_committed(message.getActorCommitted());
+      return {};
     case wire::ToSupervisor::COMMIT_FAILED: {
       auto notice = message.getCommitFailed();
       if (!actors_->belongs(notice.getActor(), worker)) return Error{Errc::kProtocol, "about an actor of another worker"};
@@ -183,13 +186,19 @@ void ControlServer::stop(ParticipantId worker) {
 }
 
 void ControlServer::stop_actor(ParticipantId worker, ActorId actor) {
-  if (peers_[worker].identity.empty()) return peers_[worker].early.emplace_back(actor, false), void();
-  order(worker, [actor](wire::ToWorker::Builder out) { out.setStopActor(actor); });
+  order_soon(worker, [actor](wire::ToWorker::Builder out) { out.setStopActor(actor); });
 }
 
 void ControlServer::start_actor(ParticipantId worker, ActorId actor) {
-  if (peers_[worker].identity.empty()) return peers_[worker].early.emplace_back(actor, true), void();
-  order(worker, [actor](wire::ToWorker::Builder out) { out.setStartActor(actor); });
+  order_soon(worker, [actor](wire::ToWorker::Builder out) { out.setStartActor(actor); });
+}
+
+void ControlServer::commit_actor(ParticipantId worker, ActorId actor) {
+  order_soon(worker, [actor](wire::ToWorker::Builder out) { out.setCommitActor(actor); });
+}
+
+void ControlServer::host(ParticipantId worker, const std::vector<AssignedActor>& actors) {
+  order_soon(worker, [actors](wire::ToWorker::Builder out) { write_actors(actors, out.initHost(static_cast<unsigned>(actors.size()))); });
 }
 
 void ControlServer::settle_actor(ParticipantId worker, ActorId actor, std::uint64_t token) {
@@ -199,13 +208,13 @@ void ControlServer::settle_actor(ParticipantId worker, ActorId actor, std::uint6
   });
 }
 
-void ControlServer::host_actor(ParticipantId worker, const AssignedActor& actor) {
-  if (peers_[worker].identity.empty()) return peers_[worker].guests.push_back(actor), void();
-  order(worker, [&](wire::ToWorker::Builder out) { write_actor(actor, out.initHostActor()); });
-}
-
 void ControlServer::order(ParticipantId worker, const Fill& fill) {
   if (!peers_[worker].identity.empty()) send(peers_[worker].identity, fill);
+}
+
+void ControlServer::order_soon(ParticipantId worker, Fill fill) {
+  if (peers_[worker].identity.empty()) return peers_[worker].early.push_back(std::move(fill));
+  send(peers_[worker].identity, fill);
 }
 
 void ControlServer::send(const std::string& identity, const Fill& fill) {

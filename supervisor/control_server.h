@@ -29,19 +29,19 @@ class ControlServer final : public WorkerOrders {
   void stop_actor(ParticipantId worker, ActorId actor) override;
   void start_actor(ParticipantId worker, ActorId actor) override;
   void settle_actor(ParticipantId worker, ActorId actor, std::uint64_t token) override;
-  void host_actor(ParticipantId worker, const AssignedActor& actor) override;
+  void commit_actor(ParticipantId worker, ActorId actor) override;
+  void host(ParticipantId worker, const std::vector<AssignedActor>& actors) override;
   void forget(ParticipantId worker) override { peers_[worker] = {}; }
 
   std::uint64_t malformed() { return malformed_ + pump_.malformed(); }
 
  private:
+  using Fill = std::function<void(wire::ToWorker::Builder)>;
   struct Peer {
     std::string identity;  // empty: has not said hello
     bool stop_wanted = false;
-    std::vector<std::pair<ActorId, bool>> early;  // orders from before its hello: an actor, and whether it is to start
-    std::vector<AssignedActor> guests;            // the same of host_actor
+    std::vector<Fill> early;  // orders from before its hello
   };
-  using Fill = std::function<void(wire::ToWorker::Builder)>;
 
   void take(const ipc::Router::Packet& packet);
   Result<void> handle(const ipc::Router::Packet& packet, wire::ToSupervisor::Reader message);
@@ -54,6 +54,7 @@ class ControlServer final : public WorkerOrders {
   void refuse(const std::string& identity, const Error& why);
   void send(const std::string& identity, const Fill& fill);
   void order(ParticipantId worker, const Fill& fill);
+  void order_soon(ParticipantId worker, Fill fill);  // with its welcome, when it has not said hello yet
 
   RouterPump pump_;
   Names& names_;

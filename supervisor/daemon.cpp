@@ -130,7 +130,8 @@ Result<void> Daemon::begin() {
                                          [this](ActorId actor) { if (checkpoints_) checkpoints_->actor_stopped(actor); },
                                          [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); },
                                          [this](ActorId actor, std::uint64_t token) { maintenance_->settled(actor, token); },
-                                         [this](std::size_t worker) { if (stopping_) supervision_->note_forced(worker, "its process did not end in time, its actors were down"); }});
+                                         [this](std::size_t worker) { if (stopping_) supervision_->note_forced(worker, "its process did not end in time, its actors were down"); },
+                                         [this](ActorId actor) { if (checkpoints_) checkpoints_->committed(actor); }});
   operations_.emplace(config_, *workers_, *actors_, *supervision_, *dead_letters_, *replay_, *names_, checkpoints_.get());
   maintenance_.emplace(Maintenance::Surroundings{*loop_, config_, *workers_, *actors_, *supervision_, *control_,
                                                   [this](const Unit& unit) { return operations_->restart_unit(unit); }});

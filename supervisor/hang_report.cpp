@@ -18,12 +18,12 @@ constexpr std::size_t kMaxMethod = 128;  // bytes of a method's name that are sh
 
 }  // namespace
 
-std::string method_at_hand(const shm::Arena& arena, ParticipantId worker, ActorId actor) {
+std::string method_at_hand(const shm::Arena& arena, ParticipantId mailbox, ActorId actor) {
   constexpr std::uint64_t kLane = std::uint64_t{1} << 47;
   auto at = shm::unpack_at_hand(arena.cell(actor).at_hand.load(std::memory_order_relaxed));
   if (at.from >= limits::kMaxParticipants) return {};
   auto lane = (at.end48 & kLane) != 0 ? shm::Lane::kPriority : shm::Lane::kMail;
-  auto payload = shm::peek(arena, at.from, worker, lane, at.end48 & (kLane - 1));
+  auto payload = shm::peek(arena, at.from, mailbox, lane, at.end48 & (kLane - 1));
   if (!payload) return {};
   auto words = kj::heapArray<capnp::word>(payload->size() / sizeof(capnp::word));
   std::memcpy(words.begin(), payload->data(), words.asBytes().size());
@@ -72,7 +72,7 @@ Busy busy_actor(const shm::Arena& arena, std::span<const ActorId> actors) {
   return {};
 }
 
-std::string place_of(const shm::Directory& directory, ParticipantId worker, const Busy& busy) {
+std::string place_of(const shm::Directory& directory, ParticipantId mailbox, const Busy& busy) {
   if (busy.actor == kNoActor) return "in no actor's code";
   std::string actor = "in actor \"" + std::string(directory.actor_name(busy.actor)) + "\"";
   switch (busy.running.doing) {
@@ -85,7 +85,7 @@ std::string place_of(const shm::Directory& directory, ParticipantId worker, cons
     default:
       break;
   }
-  auto method = method_at_hand(*directory.arena(), worker, busy.actor);
+  auto method = method_at_hand(*directory.arena(), mailbox, busy.actor);
   return method.empty() ? actor : actor + ", method " + method;
 }
 

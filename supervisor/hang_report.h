@@ -19,12 +19,12 @@ struct Busy {
 // Whose code runs, of these; nobody's: kNoActor.
 Busy busy_actor(const shm::Arena& arena, std::span<const ActorId> actors);
 
-// The method whose message the actor has at hand, read where its sender put it; empty when it is not there any more, or nonsense. `worker` is the
-// participant.
-std::string method_at_hand(const shm::Arena& arena, ParticipantId worker, ActorId actor);
+// The method whose message the actor has at hand, read where its sender put it; empty when it is not there any more, or nonsense. `mailbox` is the
+// participant in whose rings the actor's mail is: not the one on which it lives, once it has been moved.
+std::string method_at_hand(const shm::Arena& arena, ParticipantId mailbox, ActorId actor);
 
-// "in actor "scorer", method forward"; "in no actor's code". `worker` is the participant.
-std::string place_of(const shm::Directory& directory, ParticipantId worker, const Busy& busy);
+// "in actor "scorer", method forward"; "in no actor's code". `mailbox` is the busy one's.
+std::string place_of(const shm::Directory& directory, ParticipantId mailbox, const Busy& busy);
 
 // "stopped (SIGSTOP)", "asleep, in the kernel at futex_wait_queue", "running"; empty when there is no such process.
 std::string process_state(pid_t pid);

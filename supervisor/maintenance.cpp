@@ -101,10 +101,10 @@ Result<std::size_t> Maintenance::home_for(ActorId id) const {
   auto homes = homes_of_pool(in_.config, in_.config.pools[*placed.pool]);
   std::erase_if(homes, [this](std::size_t worker) {
     auto hosting = in_.workers.hosting(worker);
-    return hosting == Hosting::kStopped || hosting == Hosting::kFailed;
+    return hosting == Hosting::kStopped || hosting == Hosting::kFailed || !in_.workers.reads_own_mailbox(worker);
   });
   std::vector<std::size_t> actors_on(in_.config.workers.size());
-  for (const auto& actor : in_.actors.all()) actors_on[actor.placed.worker] += actor.placed.present ? 1 : 0;
+  for (const auto& actor : in_.actors.all()) actors_on[actor.host] += actor.placed.present ? 1 : 0;
   auto home = least_loaded(homes, actors_on);
   if (!home) return Error{Errc::kUnavailable, "every worker on which " + in_quotes(placed.name) + " could live is stopped or has failed"};
   return *home;
@@ -114,7 +114,7 @@ void Maintenance::carry_out(const Deed& deed) {
   auto& supervision = in_.supervision;
   switch (deed.kind) {
     case Deed::Kind::kAskSettled:
-      return in_.orders.settle_actor(static_cast<ParticipantId>(in_.actors[deed.actor].placed.worker) + 1, deed.actor, deed.token);
+      return in_.orders.settle_actor(static_cast<ParticipantId>(in_.actors[deed.actor].host) + 1, deed.actor, deed.token);
     case Deed::Kind::kRestart:
       if (auto begun = in_.restart(*deed.unit); !begun) upkeep_.refused(deed.chore, begun.error().message);
       return;

@@ -132,7 +132,7 @@ std::string Operations::reset_all() {
 Result<std::string> Operations::replay_dead_letter(std::uint64_t id) {
   const DeadLetter& letter = *TV_TRY(dead_letters_.find(id));
   const Actor& actor = actors_[letter.actor];
-  const Worker& worker = workers_.all()[actor.placed.worker];
+  const Worker& worker = workers_.all()[actor.placed.worker];  // in whose mailbox its mail is, wherever it lives
   // A failed actor would refuse it, and one that is stopped may not be there when it is read.
   if (actor.state == shm::ActorState::kStopped || actor.state == shm::ActorState::kFailed)
     return Error{Errc::kUnavailable, "actor " + in_quotes(actor.placed.name) + " is " + std::string(shm::actor_state_name(actor.state)) +
@@ -209,7 +209,11 @@ Result<std::vector<ActorId>> Operations::checkpoint(const std::string& name) {
   }
   std::erase_if(actors, [this](ActorId id) { return !checkpoints_ || !checkpoints_->on_disk(id); });
   if (actors.empty()) TV_TRY(no_checkpoints(name));
-  for (ActorId id : actors) checkpoints_->hurry(id);
+  // What is there goes to disk meanwhile: a method may run for longer than anybody waits.
+  for (ActorId id : actors) {
+    checkpoints_->hurry(id);
+    if (workers_.ask_for_commit(id)) checkpoints_->expect(id);
+  }
   return actors;
 }
 
@@ -223,7 +227,7 @@ Result<std::string> Operations::restore_checkpoint(const std::string& name, std:
   }
   if (!checkpoints_ || !checkpoints_->on_disk(*id)) TV_TRY(no_checkpoints(name));
   if (generation == 0) return Error{Errc::kInvalidArgument, "generations are counted from 1"};
-  const Worker& worker = workers_.all()[actors_[*id].placed.worker];
+  const Worker& worker = workers_.all()[actors_[*id].host];
   if (has_process(worker.state) && worker.state != WorkerState::kReady)
     return Error{Errc::kUnavailable, "worker " + in_quotes(worker.config->name) + " is " + std::string(state_name(worker.state)) + "; try again"};
   log::notice("restore ordered", {{"actor", name}, {"generation", generation}});
@@ -240,7 +244,7 @@ Result<void> Operations::restart_actor(ActorId id) {
   if (checkpoints_ && checkpoints_->restores(id).going_on)
     return Error{Errc::kUnavailable, "actor " + in_quotes(actors_[id].placed.name) + " is being restored, and starts when that is done"};
   const Actor& actor = actors_[id];
-  const Worker& worker = workers_.all()[actor.placed.worker];
+  const Worker& worker = workers_.all()[actor.host];
   if (worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed)
     return Error{Errc::kUnavailable, "actor " + in_quotes(actor.placed.name) + " cannot start: its worker " + in_quotes(worker.config->name) + " is " +
                                          std::string(state_name(worker.state)) + "; restart the worker"};

@@ -11,7 +11,7 @@ Error nowhere(const std::string& what, const std::string& name) {
   return Error{Errc::kInvalidArgument, what + " \"" + name + "\" has no worker to live on; name one that the configuration has"};
 }
 
-Result<std::size_t> home_of(const config::Config& config, const config::Actor& actor) {
+Result<std::vector<std::size_t>> homes_of(const config::Config& config, const config::Actor& actor) {
   std::vector<std::size_t> workers;
   if (!actor.worker.empty()) {
     workers = config::workers_named(config, actor.worker);
@@ -19,7 +19,14 @@ Result<std::size_t> home_of(const config::Config& config, const config::Actor& a
     workers = config::workers_with(config, *actor.device);
   }
   if (workers.empty()) return nowhere("actor", actor.name);
-  return workers.front();
+  return workers;
+}
+
+std::vector<std::size_t> others(std::vector<std::size_t> homes, std::size_t home, bool migrate) {
+  std::erase(homes, home);
+  if (!migrate) homes.clear();
+  std::sort(homes.begin(), homes.end());
+  return homes;
 }
 
 Result<std::vector<std::size_t>> homes_of(const config::Config& config, const config::Pool& pool) {
@@ -37,18 +44,21 @@ Result<std::vector<std::size_t>> homes_of(const config::Config& config, const co
 Result<Placement> place(const config::Config& config) {
   Placement placement;
   for (const auto& actor : config.actors) {
-    std::size_t home = TV_TRY(home_of(config, actor));
-    placement.actors.push_back(
-        {actor.name, actor.type, actor.plugin, home, std::nullopt, actor.restart, actor.checkpoint, &actor.args, actor.delivery, &actor.after, actor.health});
+    auto homes = TV_TRY(homes_of(config, actor));
+    std::size_t home = homes.front();
+    placement.actors.push_back({actor.name, actor.type, actor.plugin, home, std::nullopt, actor.restart, actor.checkpoint, &actor.args,
+                                actor.delivery, &actor.after, actor.health, others(std::move(homes), home, actor.migrate)});
   }
   for (std::size_t p = 0; p < config.pools.size(); ++p) {
     const auto& pool = config.pools[p];
     auto homes = TV_TRY(homes_of(config, pool));
     placement.first_member.push_back(static_cast<ActorId>(placement.actors.size()));
     if (std::max(pool.size, pool.max_size) > limits::kMaxActors) return Error{Errc::kLimit, "pool \"" + pool.name + "\" is larger than the directory of actors"};
-    for (std::uint32_t i = 0; i < std::max(pool.size, pool.max_size); ++i)
-      placement.actors.push_back({pool.name + "/" + std::to_string(i), pool.type, pool.plugin, homes[i % homes.size()], p, pool.restart,
-                                  pool.checkpoint, &pool.args, pool.delivery, &pool.after, pool.health, i < pool.size, i < pool.size});
+    for (std::uint32_t i = 0; i < std::max(pool.size, pool.max_size); ++i) {
+      std::size_t home = homes[i % homes.size()];
+      placement.actors.push_back({pool.name + "/" + std::to_string(i), pool.type, pool.plugin, home, p, pool.restart, pool.checkpoint, &pool.args,
+                                  pool.delivery, &pool.after, pool.health, others(homes, home, pool.migrate), i < pool.size, i < pool.size});
+    }
   }
   if (placement.actors.size() > limits::kMaxActors)
     return Error{Errc::kLimit, std::to_string(placement.actors.size()) + " actors, members of pools included; at most " +

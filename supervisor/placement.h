@@ -23,6 +23,7 @@ struct PlacedActor {
   config::Delivery delivery;
   const std::vector<std::string>* after = nullptr;  // of the configuration, as args
   config::HealthCheck health;
+  std::vector<std::size_t> may_live_on = {};  // besides `worker`: where it may go when that is given up; ascending
   bool present = true;  // else a member that its pool may get, between its size and max_size
   bool settled = true;  // it has a worker; one that was never present has none: `worker` is only one that would do
 };

@@ -102,4 +102,8 @@ bool gives_up(const config::Causes& causes, const Cause& cause) {
   return cause.hopeless || action_for(causes, cause) == config::CauseAction::kGiveUp;
 }
 
+bool moves_away(const config::Causes& causes, const Cause& cause) {
+  return cause.kind != CauseKind::kStartFailed && action_for(causes, cause) == config::CauseAction::kRestartElsewhere;
+}
+
 }  // namespace tv::supervisor

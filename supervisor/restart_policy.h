@@ -65,5 +65,7 @@ bool on_trial(const Probation& probation, const config::Budget& budget, std::int
 
 // What a cause leads to, by the table of causes. Exit code 78 is given up whatever it says.
 bool gives_up(const config::Causes& causes, const Cause& cause);
+// The table says that the worker is not to be tried again, and that its actors are to go on on another one.
+bool moves_away(const config::Causes& causes, const Cause& cause);
 
 }  // namespace tv::supervisor

@@ -4,6 +4,7 @@
 
 #include "config/log.h"
 #include "config/units.h"
+#include "supervisor/migration.h"
 
 namespace tv::supervisor {
 namespace {
@@ -49,17 +50,30 @@ std::int64_t Supervision::now() const { return monotonic_ns(); }
 
 // --- events
 
-std::vector<AssignedActor> Supervision::assign(std::size_t worker) {
-  auto assigned = actors_.assign(worker);
+std::vector<AssignedActor> Supervision::assign(std::span<const ActorId> actors) {
+  auto assigned = actors_.assign(actors);
   for (auto& each : assigned) {
     NodeId node = node_of(each.id);
-    each.held = tree_->state(node) != NodeState::kStarting;
+    each.held = tree_->state(node) != NodeState::kStarting || stranded(each.id);
     bool gone = actors_[each.id].state == ActorState::kFailed;
     if (each.held && gone) each.failure = actors_[each.id].message;
   }
-  // For those that start with it the worker's own start_timeout counts.
   return assigned;
 }
+
+// For those that start with it the worker's own start_timeout counts.
+std::vector<AssignedActor> Supervision::assign(std::size_t worker) { return assign(std::span<const ActorId>(actors_.of_worker(worker))); }
+
+std::vector<AssignedActor> Supervision::assign_moved(std::span<const ActorId> actors) {
+  auto assigned = assign(actors);
+  for (const auto& each : assigned)
+    if (!each.held) tree_->began(node_of(each.id), now());
+  arm();
+  return assigned;
+}
+
+// Its mail is read by a worker on which it may not live, since others whose mail is in the same mailbox have gone there.
+bool Supervision::stranded(ActorId actor) const { return !may_live(actors_[actor].placed, actors_[actor].host); }
 
 // Cleared in any case: the next process begins with nothing at hand.
 NodeId Supervision::take_culprit(const std::vector<ActorId>& actors) {
@@ -97,7 +111,7 @@ bool Supervision::actor_ready(ActorId actor) {
   NodeId node = node_of(actor);
   if (tree_->state(node) == NodeState::kStopping) return false;  // its stop is on the way
   if (tree_->state(node) != NodeState::kStarting) {
-    if (tree_->state(node) != NodeState::kUp) orders_.stop_actor(static_cast<ParticipantId>(actors_[actor].placed.worker) + 1, actor);
+    if (tree_->state(node) != NodeState::kUp) orders_.stop_actor(static_cast<ParticipantId>(actors_[actor].host) + 1, actor);
     return false;
   }
   was_up_[actor] = true;
@@ -108,7 +122,7 @@ bool Supervision::actor_ready(ActorId actor) {
 }
 
 void Supervision::actor_failed(ActorId actor, const std::string& why) {
-  const auto& causes = config_.workers[actors_[actor].placed.worker].causes;
+  const auto& causes = config_.workers[actors_[actor].host].causes;
   auto cause = start_failed(why);
   tree_->start_failed(node_of(actor), cause, gives_up(causes, cause), now());
   carry_out();
@@ -178,14 +192,14 @@ void Supervision::obey(const Step& step) {
     case Step::Kind::kStop: return stop_leaf(actor_of_[step.node]);
     case Step::Kind::kKill: {
       bool starting = tree_->state(step.node) == NodeState::kStarting;
-      std::size_t home = actors_[actor_of_[step.node]].placed.worker;
+      std::size_t host = actors_[actor_of_[step.node]].host;
       if (tree_->winding_down()) note_forced(actor_of_[step.node]);
       auto cause = starting ? could_not_start("actor " + in_quotes(tree_->spec(step.node).name) + " was not ready within " +
                                                   config::format_duration(config_.supervisor.start_timeout) + " ([supervisor] start_timeout)",
                                               false)
                             : Cause{"killed by SIGKILL: actor " + in_quotes(tree_->spec(step.node).name) + " did not stop within " +
                                     config::format_duration(config_.supervisor.stop_grace) + " ([supervisor] stop_grace)"};
-      return hosts_->kill(home, std::move(cause));
+      return hosts_->kill(host, std::move(cause));
     }
     default: return tell(step);
   }
@@ -193,14 +207,14 @@ void Supervision::obey(const Step& step) {
 
 // One whose worker has no process is started with the next one.
 void Supervision::start_leaf(ActorId actor) {
-  std::size_t worker = actors_[actor].placed.worker;
-  if (hosts_->hosting(worker) != Hosting::kLive) return;
+  std::size_t worker = actors_[actor].host;
+  if (hosts_->hosting(worker) != Hosting::kLive || stranded(actor)) return;
   orders_.start_actor(static_cast<ParticipantId>(worker) + 1, actor);
   tree_->began(node_of(actor), now());
 }
 
 void Supervision::stop_leaf(ActorId actor) {
-  std::size_t worker = actors_[actor].placed.worker;
+  std::size_t worker = actors_[actor].host;
   switch (hosts_->hosting(worker)) {
     case Hosting::kLive: return orders_.stop_actor(static_cast<ParticipantId>(worker) + 1, actor);
     case Hosting::kLeaving: return;  // the end of its process is the stop
@@ -247,7 +261,7 @@ void Supervision::show_worker(std::size_t worker) {
 
 void Supervision::show(ActorId id) {
   NodeId node = node_of(id);
-  std::size_t worker = actors_[id].placed.worker;
+  std::size_t worker = actors_[id].host;
   ActorState coming = was_up_[id] ? ActorState::kRestarting : ActorState::kStarting;
   if (!actors_[id].placed.present) return actors_.set(id, ActorState::kStopped, "its pool is smaller now; tensorctl scale");
   if (restoring_.contains(id)) return actors_.set(id, coming, "is being restored");
@@ -263,6 +277,12 @@ void Supervision::show(ActorId id) {
       if (tree_->held(node)) return actors_.set(id, ActorState::kStopped, "stopped by an administrator");
       return actors_.set(id, coming, "being stopped");
     case NodeState::kStarting:
+      if (stranded(id)) {
+        std::size_t home = actors_[id].placed.worker;
+        return actors_.set(id, ActorState::kFailed, "its worker failed: " + hosts_->trouble(home) + "; its placement does not allow worker " +
+                                                        in_quotes(config_.workers[worker].name) + ", where the others of worker " +
+                                                        in_quotes(config_.workers[home].name) + " went");
+      }
       if (hosts_->hosting(worker) == Hosting::kFailed) return actors_.set(id, ActorState::kFailed, "its worker failed: " + hosts_->trouble(worker));
       if (hosts_->hosting(worker) == Hosting::kStopped) return actors_.set(id, ActorState::kStopped, "its worker is stopped");
       return actors_.set(id, coming);
@@ -310,7 +330,8 @@ bool Supervision::settled() const {
     if (!tree_->in_motion(node) || tree_->dismissed(node)) continue;
     ActorId actor = actor_of_[node];
     if (actor == kNoActor) return false;
-    auto hosting = hosts_->hosting(actors_[actor].placed.worker);
+    if (stranded(actor)) continue;
+    auto hosting = hosts_->hosting(actors_[actor].host);
     if (hosting != Hosting::kStopped && hosting != Hosting::kFailed) return false;
   }
   return true;

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,9 @@ class Supervision {
 
   // From workers.
   std::vector<AssignedActor> assign(std::size_t worker);
+  // They live on another worker now (Actors::move), and are to be told to its process, where it has one.
+  std::vector<AssignedActor> assign_moved(std::span<const ActorId> actors);
+  void moved() { show_all(); }
   Verdict worker_ended(std::size_t worker, const Ending& ending);
   void worker_changed(std::size_t worker) { show_worker(worker); }  // it is stopped, failed, or wanted again
   // True: it is one that was to start.
@@ -118,6 +122,8 @@ class Supervision {
   void note_forced(ActorId actor);
   std::string what_runs_on(std::size_t worker) const;
   NodeId take_culprit(const std::vector<ActorId>& actors);
+  std::vector<AssignedActor> assign(std::span<const ActorId> actors);
+  bool stranded(ActorId actor) const;
   std::vector<NodeId> nodes_of(const std::vector<ActorId>& actors) const;
 
   EventLoop& loop_;

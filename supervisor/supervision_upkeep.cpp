@@ -19,9 +19,9 @@ void Supervision::suspend(ActorId actor) {
 
 void Supervision::admit(ActorId actor, std::size_t worker) {
   bool fresh = actors_.admit(actor, worker);
-  std::size_t home = actors_[actor].placed.worker;
-  if (fresh && hosts_->hosting(home) == Hosting::kLive)
-    orders_.host_actor(static_cast<ParticipantId>(home) + 1, {actor, actors_[actor].incarnation, &actors_[actor].placed, true, {}});
+  std::size_t host = actors_[actor].host;
+  if (fresh && hosts_->hosting(host) == Hosting::kLive)
+    orders_.host(static_cast<ParticipantId>(host) + 1, {{actor, actors_[actor].incarnation, &actors_[actor].placed, true, {}}});
   tree_->admit(node_of(actor), now());
   carry_out();
 }
@@ -48,7 +48,7 @@ bool Supervision::runs_on(std::size_t worker) const {
 std::string Supervision::what_runs_on(std::size_t worker) const {
   for (ActorId id : actors_.of_worker(worker)) {
     if (arena_.cell(id).running.load(std::memory_order_relaxed) == 0) continue;
-    auto method = method_at_hand(arena_, static_cast<ParticipantId>(worker) + 1, id);
+    auto method = method_at_hand(arena_, static_cast<ParticipantId>(actors_[id].placed.worker) + 1, id);
     return "code of actor " + in_quotes(actors_[id].placed.name + (method.empty() ? "" : "." + method)) + " was running";
   }
   return "no actor's code was running";
@@ -59,7 +59,7 @@ void Supervision::note_forced(std::size_t worker, const std::string& why) {
 }
 
 void Supervision::note_forced(ActorId actor) {
-  std::size_t worker = actors_[actor].placed.worker;
+  std::size_t worker = actors_[actor].host;
   forced_.push_back("actor " + in_quotes(actors_[actor].placed.name) + " on worker " + in_quotes(config_.workers[worker].name) + ": " +
                     what_runs_on(worker));
 }

@@ -49,7 +49,7 @@ void Watchdogs::look_at(std::size_t worker) {
     case WatchAction::kAsk:
       return shm::ring_for_dead(arena, participant, kSupervisor);
     case WatchAction::kAbort:
-      return abort(worker, place_of(directory_, participant, busy));
+      return abort(worker, place_of(directory_, busy.actor == kNoActor ? participant : participant_of(actors_[busy.actor].placed.worker), busy));
     case WatchAction::kKill:
       return kill(worker);
   }

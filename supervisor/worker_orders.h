@@ -1,6 +1,9 @@
 // What the supervisor says to a worker's process. Implemented by the control server; by a fake in tests.
 #pragma once
 
+#include <vector>
+
+#include "config/ids.h"
 #include "supervisor/assignment.h"
 
 namespace tv::supervisor {
@@ -14,8 +17,9 @@ class WorkerOrders {
   virtual void start_actor(ParticipantId worker, ActorId actor) = 0;
   // Answered by actor_settled: all that lies in its mailbox now has been dealt with. Given to a process that has said hello.
   virtual void settle_actor(ParticipantId /*worker*/, ActorId, std::uint64_t /*token*/) {}
-  // One more for a process that has been assigned: held until start_actor.
-  virtual void host_actor(ParticipantId /*worker*/, const AssignedActor&) {}
+  virtual void commit_actor(ParticipantId worker, ActorId actor) = 0;
+  // More actors for a process that has been assigned: those that have moved to it, and members that come to a pool.
+  virtual void host(ParticipantId worker, const std::vector<AssignedActor>& actors) = 0;
   // Its process has ended.
   virtual void forget(ParticipantId worker) = 0;
 };

@@ -26,6 +26,7 @@ Workers::Workers(Surroundings surroundings)
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i].config = &in_.config.workers[i];
     workers_[i].index = i;
+    reader_of_.push_back(i);
     // From the beginning, so that mail can be sent to actors that are still to be started.
     in_.directory.set_participant(workers_[i].participant(), shm::ParticipantKind::kWorker, 0, 0, workers_[i].config->name);
   }
@@ -129,6 +130,10 @@ void Workers::acquire(Worker& worker) {
   worker.message.clear();
   worker.next_chance.reset();
   in_.supervision.worker_changed(worker.index);
+  if (fetch_home(worker)) ask_for_process(worker);
+}
+
+void Workers::ask_for_process(Worker& worker) {
   worker.ticket = in_.spares.acquire(worker.config->group, [this, index = worker.index](Parked parked) {
     workers_[index].ticket = 0;
     workers_[index].arrived = std::move(parked);
@@ -211,31 +216,34 @@ void Workers::report_ready(Worker& worker) {
   if (!worker.death_noticed_ns) {
     log::info("worker ready",
               {{"worker", worker.config->name}, {"pid", worker.pid()}, {"start_ms", (now - worker.assigned_ns) / 1'000'000}});
-    return;
+    return call_stranded();
   }
   worker.last_restart_ns = now - *worker.death_noticed_ns;
   worker.death_noticed_ns.reset();
   double ms = static_cast<double>(worker.last_restart_ns) / 1e6;
   log::info("worker ready",
             {{"worker", worker.config->name}, {"pid", worker.pid()}, {"incarnation", worker.incarnation}, {"restart_ms", ms}});
+  call_stranded();
 }
 
 void Workers::report_stopped(Worker& worker) {
   worker.death_noticed_ns.reset();
   worker.message.clear();
   in_.supervision.worker_changed(worker.index);
+  worker.comes_home = false;
   log::info("worker stopped", {{"worker", worker.config->name}});
 }
 
 void Workers::report_failed(Worker& worker) {
   worker.death_noticed_ns.reset();
-  in_.supervision.worker_changed(worker.index);
-  if (worker.config->probation > 0ns) {
+  log::error("worker given up",
+             {{"worker", worker.config->name}, {"cause", worker.message}, {"next", "tensorctl restart " + worker.config->name}});
+  move_away(worker);
+  // Those that live elsewhere are not called back to a worker that may fail again: an administrator may do that.
+  if (worker.config->probation > 0ns && reader_of_[worker.index] == worker.index) {
     auto wait = wait_after_failure(worker.probation, worker.config->probation, monotonic_ns());
     worker.next_chance = in_.loop.after(wait, [this, index = worker.index] { give_chance(workers_[index]); });
   }
-  log::error("worker given up",
-             {{"worker", worker.config->name}, {"cause", worker.message}, {"next", "tensorctl restart " + worker.config->name}});
 }
 
 void Workers::give_chance(Worker& worker) {
@@ -291,18 +299,22 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   in_.directory.set_participant(worker.participant(), shm::ParticipantKind::kWorker, 0, worker.incarnation, worker.config->name);
   in_.recovery.clean_up(worker.participant(), in_.actors.of_worker(worker.index), worker.config->name, cause.text);
   in_.cleaned_up(worker.index);
+  auto home = bring_home_from(worker.index);
 
   if (winding_down_) {
     raise(worker.index, WorkerEvent::kStop);
     return raise(worker.index, WorkerEvent::kDeathNow);
   }
   raise(worker.index, asked ? WorkerEvent::kDeathNow : decide_restart(worker, cause, verdict, healthy, noticed_ns));
+  for (auto index : home)
+    if (workers_[index].state == WorkerState::kForking && workers_[index].ticket == 0) ask_for_process(workers_[index]);
 }
 
 // The table of causes hits whoever is charged; the worker, where nobody is.
 Decision Workers::judge(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns) {
   const auto& backoff = worker.config->restart;
   auto seed = static_cast<std::uint64_t>(noticed_ns);
+  if (moves_away(worker.config->causes, cause)) return GiveUp{cause.text + " (causes: restart_elsewhere)"};
   if (verdict.given_up) {
     // What did this does not come back: neither this death nor its earlier ones count.
     absolve(worker.history, verdict.culprit);
@@ -340,6 +352,13 @@ void Workers::actor_ready(std::size_t index, ActorId actor, bool restored) {
       "actor ready",
       {{"actor", known.placed.name}, {"worker", workers_[index].config->name}, {"incarnation", known.incarnation}, {"restored", restored}});
   in_.changed();
+}
+
+bool Workers::ask_for_commit(ActorId actor) {
+  const Worker& worker = workers_[in_.actors[actor].host];
+  if (in_.actors[actor].state != shm::ActorState::kReady || !worker.child) return false;
+  in_.orders.commit_actor(worker.participant(), actor);
+  return true;
 }
 
 void Workers::commit_failed(ActorId actor, const std::string& why) { in_.actors.commit_failed(actor, why); }

@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "supervisor/actors.h"
+#include "supervisor/migration.h"
 #include "supervisor/oom_kills.h"
 #include "supervisor/recovery.h"
 #include "supervisor/spares.h"
@@ -51,6 +52,7 @@ struct Worker {
   Source last_word_timer;
   std::deque<WorkerEvent> events;
   std::optional<Parked> arrived;
+  bool comes_home = false;  // wanted, and waits for its mailbox, which is being read by the process of another worker
 
   ParticipantId participant() const { return static_cast<ParticipantId>(index) + 1; }
   pid_t pid() const { return child ? child->pid() : 0; }
@@ -80,6 +82,7 @@ class Workers final : public Hosts {
     std::function<void(ActorId, std::uint64_t)> actor_settled = [](ActorId, std::uint64_t) {};
     // The process has to be killed, since its grace is over; called before it is.
     std::function<void(std::size_t)> forced = [](std::size_t) {};
+    std::function<void(ActorId)> actor_committed = [](ActorId) {};  // as asked
   };
   explicit Workers(Surroundings surroundings);
 
@@ -107,6 +110,9 @@ class Workers final : public Hosts {
   void actor_settled(ActorId actor, std::uint64_t token) { in_.actor_settled(actor, token); }
   void commit_failed(ActorId actor, const std::string& why);
   void actor_health(ActorId actor, bool healthy, const std::string& reason);
+  void actor_committed(ActorId actor) { in_.actor_committed(actor); }
+  // The worker of an actor that is ready is asked for a commit. False: it has none to ask.
+  bool ask_for_commit(ActorId actor);
   void cannot_work(std::size_t index, const std::string& why);
 
   Hosting hosting(std::size_t index) const override;
@@ -114,6 +120,7 @@ class Workers final : public Hosts {
   void kill(std::size_t index, Cause cause) override;
 
   const std::vector<Worker>& all() const { return workers_; }
+  bool reads_own_mailbox(std::size_t index) const { return reader_of_[index] == index; }  // else its actors have moved
   bool none_active() const;  // every worker is stopped or failed
   std::uint64_t restarts() const { return restarts_; }
 
@@ -136,9 +143,21 @@ class Workers final : public Hosts {
   WorkerEvent decide_restart(Worker& worker, const Cause& cause, const Verdict& verdict, Nanoseconds healthy, std::int64_t noticed_ns);
   void give_chance(Worker& worker);
   void strike(Worker& worker, int signal, const std::string& why);
+  void ask_for_process(Worker& worker);
+
+  // migration, in worker_moves.cpp
+  void move_away(Worker& from);
+  void tell_moved(std::size_t mailbox, const Worker& from);
+  std::vector<Candidate> candidates_for(std::span<const ActorId> actors, std::size_t from) const;
+  bool has_room(const Worker& to, std::span<const ActorId> actors) const;
+  bool fetch_home(Worker& worker);
+  void come_home(Worker& worker);
+  std::vector<std::size_t> bring_home_from(std::size_t host);
+  void call_stranded();
 
   Surroundings in_;
   std::vector<Worker> workers_;
+  std::vector<std::size_t> reader_of_;  // by worker: whose process reads its mailbox; itself, until its actors are moved
   std::uint64_t restarts_ = 0;
   bool winding_down_ = false;
   OomKills oom_kills_ = OomKills::of_this_process();

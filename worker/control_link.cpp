@@ -142,6 +142,10 @@ void ControlLink::actor_settled(ActorId actor, std::uint64_t token) {
   });
 }
 
+void ControlLink::actor_committed(ActorId actor) {
+  post([&](wire::ToSupervisor::Builder message) { message.setActorCommitted(actor); });
+}
+
 void ControlLink::ready() {
   post([](wire::ToSupervisor::Builder message) { message.setReady(); });
 }
@@ -273,9 +277,13 @@ void ControlLink::take(std::span<const std::byte> bytes) {
         case wire::ToWorker::SETTLE_ACTOR:
           orders_.settle_actor(root.getSettleActor().getActor(), root.getSettleActor().getToken());
           break;
-        case wire::ToWorker::HOST_ACTOR: {
-          auto plan = std::make_shared<ActorPlan>(ActorPlan::from(root.getHostActor()));
-          orders_.host_actor(plan->id, plan);
+        case wire::ToWorker::COMMIT_ACTOR:
+          orders_.commit_actor(root.getCommitActor());
+          break;
+        case wire::ToWorker::HOST: {
+          std::vector<ActorPlan> plans;
+          for (auto spec : root.getHost()) plans.push_back(ActorPlan::from(spec));
+          orders_.host(std::move(plans));
           break;
         }
         case wire::ToWorker::DEAD_LETTER_TAKEN:

@@ -44,6 +44,7 @@ class ControlLink final : public ControlPort {
   void ready() override;
   void actor_stopped(ActorId actor) override;
   void actor_settled(ActorId actor, std::uint64_t token) override;
+  void actor_committed(ActorId actor) override;
   void stopping() override;
   void health(ActorId actor, const Health& health) override;
   // The worker leaves with exit code 78, for this reason.

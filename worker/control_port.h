@@ -38,6 +38,7 @@ class ControlPort : public ipc::NamePort {
   virtual void commit_failed(ActorId actor, const Error& why) = 0;
   virtual void ready() = 0;
   virtual void actor_stopped(ActorId actor) = 0;  // as ordered
+  virtual void actor_committed(ActorId actor) = 0;  // as ordered; commit_failed() came before if it failed
   virtual void stopping() = 0;
   virtual void health(ActorId actor, const Health& health) = 0;  // the first, or another than the one before
   virtual void actor_settled(ActorId, std::uint64_t /*token*/) {}  // as ordered

@@ -43,6 +43,7 @@ ActorPlan ActorPlan::from(wire::ActorSpec::Reader spec) {
                  Nanoseconds{static_cast<std::int64_t>(spec.getHealthTimeoutNs())}, spec.getHealthFailures()};
   plan.held = spec.getHeld();
   plan.failure = text(spec.getFailure());
+  plan.mailbox = spec.getMailbox() < limits::kMaxParticipants ? spec.getMailbox() : 0;
   // A copy of our own: reading a received message again and again would use up its traversal limit.
   plan.args->setRoot(spec.getArgs());
   return plan;
@@ -63,7 +64,8 @@ HostedActor::HostedActor(ActorPlan plan, const Services& services, AfterCommit a
       progress_(no_progress()) {}
 
 Progress HostedActor::no_progress() const {
-  return Progress({services_.store->arena()->header().created_realtime_ns, services_.store->self()});
+  auto mailbox = plan_.mailbox == 0 ? services_.store->self() : plan_.mailbox;
+  return Progress({services_.store->arena()->header().created_realtime_ns, mailbox});
 }
 
 Result<bool> HostedActor::start(const ActorType* type) {
@@ -72,7 +74,9 @@ Result<bool> HostedActor::start(const ActorType* type) {
   uncommitted_ = 0;
   last_commit_ = Deadline::in(0ns);
   progress_ = no_progress();
-  inherited_ = shm::unpack_at_hand(cell().at_hand.load(std::memory_order_relaxed));
+  inherited_.clear();
+  inherit(cell().at_hand.load(std::memory_order_relaxed));
+  inherit(cell().suspect.load(std::memory_order_relaxed));
   auto made = run_user_code([&] { actor_ = type_->make(context_); });
   if (!made) return Error{made.error().code, "cannot make it: " + made.error().message};
   if (!actor_) return Error{Errc::kActorError, "its type " + type_->name + " makes no actor"};
@@ -95,10 +99,45 @@ Result<bool> HostedActor::restore() {
   return false;
 }
 
-shm::AtHand HostedActor::at_hand_before(const ipc::MessagePlace& place) {
-  if (inherited_ && inherited_->from == place.from && inherited_->end48 == shm::at_hand_place(place.lane, place.end))
-    return *std::exchange(inherited_, std::nullopt);
+void HostedActor::inherit(std::uint64_t word) {
+  auto at = shm::unpack_at_hand(word);
+  if (!is_unread(at)) return;
+  for (auto& known : inherited_) {
+    if (known.from != at.from || known.end48 != at.end48) continue;
+    known.tries = std::max(known.tries, at.tries);
+    return;
+  }
+  inherited_.push_back(at);
+}
+
+// Of a message that the cursor has passed nothing needs to be known. What is compared is the low part of positions (at_hand_place).
+bool HostedActor::is_unread(shm::AtHand at) const {
+  if (shm::is_nothing(at) || at.from >= limits::kMaxParticipants) return false;
+  constexpr std::uint64_t kPosition = (std::uint64_t{1} << 47) - 1;
+  auto lane = static_cast<shm::Lane>((at.end48 >> 47) & 1);
+  auto head = services_.cursors->head(at.from, progress_.home().receiver, lane);
+  std::uint64_t ahead = (at.end48 - head) & kPosition;
+  return ahead != 0 && ahead < kPosition / 2;
+}
+
+shm::AtHand HostedActor::at_hand_before(const ipc::MessagePlace& place) const {
+  for (const auto& at : inherited_)
+    if (at.from == place.from && at.end48 == shm::at_hand_place(place.lane, place.end)) return at;
   return shm::unpack_at_hand(cell().at_hand.load(std::memory_order_relaxed));
+}
+
+// There is room for one besides the one at hand: the one that has killed most often, so that one of several gets to the end of its tries.
+void HostedActor::note_at_hand(shm::AtHand at) {
+  auto same = [&at](shm::AtHand other) { return other.from == at.from && other.end48 == at.end48; };
+  std::erase_if(inherited_, [&](shm::AtHand other) { return same(other) || !is_unread(other); });
+  auto worst = std::max_element(inherited_.begin(), inherited_.end(), [](auto a, auto b) { return a.tries < b.tries; });
+  auto suspect = worst == inherited_.end() ? std::uint64_t{0} : shm::pack(*worst);
+  auto& word = cell().suspect;
+  // The first store is the one that takes nothing away that is not yet written elsewhere.
+  bool later = suspect == 0 || same(shm::unpack_at_hand(word.load(std::memory_order_relaxed)));
+  if (!later) word.store(suspect, std::memory_order_seq_cst);
+  cell().at_hand.store(shm::pack(at), std::memory_order_seq_cst);
+  if (later && word.load(std::memory_order_relaxed) != suspect) word.store(suspect, std::memory_order_seq_cst);
 }
 
 void HostedActor::fail(Error why) {

@@ -37,6 +37,7 @@ struct ActorPlan {
   config::HealthCheck health;
   bool held = false;    // not started before an order says so
   std::string failure;  // of one that is held because it was given up; empty otherwise
+  ParticipantId mailbox = 0;  // in which its mail is; 0: its worker's own
   std::shared_ptr<capnp::MallocMessageBuilder> args = std::make_shared<capnp::MallocMessageBuilder>();  // a wire::Value
 };
 
@@ -78,7 +79,9 @@ class HostedActor {
 
   // The try at this message that is stored: in its cell, or, when other messages have been begun since its start, as it was then. Else the
   // count of a message that kills would begin anew with each incarnation that finds another one before it.
-  shm::AtHand at_hand_before(const ipc::MessagePlace& place);
+  shm::AtHand at_hand_before(const ipc::MessagePlace& place) const;
+  // Before the message is begun: it is at hand, and what else has killed stays known (ActorCell::suspect).
+  void note_at_hand(shm::AtHand at);
 
   // REQUIRES kRunning. The result of the method is written; counts the message, commits nothing.
   Outcome handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder);
@@ -128,6 +131,8 @@ class HostedActor {
 
  private:
   Result<bool> restore();
+  void inherit(std::uint64_t word);
+  bool is_unread(shm::AtHand at) const;
   Progress no_progress() const;
   bool too_early_to_retry() const;
   void note_commit(const Result<void>& committed);
@@ -142,7 +147,7 @@ class HostedActor {
   Progress progress_;
   bool waits_ = false;
   bool put_back_ = false;
-  std::optional<shm::AtHand> inherited_;  // at hand when the last process ended, until it is begun again
+  std::vector<shm::AtHand> inherited_;  // at hand when earlier processes ended, until they are begun again; two at most
   std::unique_ptr<Actor> actor_;
   Phase phase_ = Phase::kStopped;
   Error failure_;

@@ -55,11 +55,12 @@ Result<void> Runtime::read_identity(const HostedActor& actor, const ipc::Mail& m
     auto envelope = mail.envelope();
     if (!envelope.hasCause()) return {};
     auto cause = envelope.getCause();
-    ipc::CallIdentity call{mail.from(),
+    ParticipantId worker = cause.getWorker() == 0 ? mail.from() : cause.getWorker();
+    ipc::CallIdentity call{worker,
                            envelope.getSource(),
                            {cause.getFrom(), static_cast<shm::Lane>(cause.getLane()), cause.getEnd()},
                            cause.getNumber()};
-    bool possible = call.source < limits::kMaxActors && call.cause.from < limits::kMaxParticipants && cause.getLane() < shm::kLanes &&
+    bool possible = worker < limits::kMaxParticipants && (shm::readers_of(arena, worker) & bit(mail.from())) != 0 && call.source < limits::kMaxActors && call.cause.from < limits::kMaxParticipants && cause.getLane() < shm::kLanes &&
                     call.number > 0 && call.cause.end > 0 && call.cause.end <= cursors_.tail(call.cause.from, call.worker, call.cause.lane);
     if (!possible) return Error{Errc::kProtocol, request.method + ": it says that it was caused by a message that cannot be"};
     request.identity = call;

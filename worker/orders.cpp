@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "worker/hosted_actor.h"
+
 namespace tv::worker {
 
 void Orders::stop() {
@@ -23,10 +25,14 @@ void Orders::start_actor(ActorId actor) { add({Order::Kind::kStartActor, actor})
 
 void Orders::settle_actor(ActorId actor, std::uint64_t token) { add({Order::Kind::kSettleActor, actor, token}); }
 
-void Orders::host_actor(ActorId actor, std::shared_ptr<ActorPlan> plan) { add({Order::Kind::kHostActor, actor, 0, std::move(plan)}); }
-
 bool Orders::stop_requested(ActorId actor) const {
   return stopping() || (actor < actor_stopping_.size() && actor_stopping_[actor].load(std::memory_order_acquire));
+}
+
+void Orders::commit_actor(ActorId actor) { add({Order::Kind::kCommitActor, actor}); }
+
+void Orders::host(std::vector<ActorPlan> plans) {
+  add({Order::Kind::kHost, kNoActor, 0, std::make_shared<std::vector<ActorPlan>>(std::move(plans))});
 }
 
 std::vector<Order> Orders::take() {

@@ -16,11 +16,11 @@ namespace tv::worker {
 struct ActorPlan;  // hosted_actor.h
 
 struct Order {
-  enum class Kind { kStopActor, kStartActor, kSettleActor, kHostActor };
+  enum class Kind { kStopActor, kStartActor, kSettleActor, kHost, kCommitActor };
   Kind kind;
-  ActorId actor;
-  std::uint64_t token = 0;  // of kSettleActor
-  std::shared_ptr<ActorPlan> plan = nullptr;  // of kHostActor
+  ActorId actor = kNoActor;
+  std::uint64_t token = 0;                                  // of kSettleActor
+  std::shared_ptr<std::vector<ActorPlan>> plans = nullptr;  // of kHost
 };
 
 class Orders {
@@ -33,7 +33,8 @@ class Orders {
   void stop_actor(ActorId actor);
   void start_actor(ActorId actor);
   void settle_actor(ActorId actor, std::uint64_t token);
-  void host_actor(ActorId actor, std::shared_ptr<ActorPlan> plan);
+  void commit_actor(ActorId actor);
+  void host(std::vector<ActorPlan> plans);  // more actors for this worker; nothing for those that are here
 
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
   bool supervisor_lost() const { return lost_.load(std::memory_order_acquire); }

@@ -94,16 +94,20 @@ std::shared_ptr<const GivenAnswer> Progress::answer_to(const ipc::CallIdentity& 
   return found == by_call_.end() ? nullptr : found->second;
 }
 
-// First the source's cursor, then what its worker has sent: a copy of the call was sent before the source had dealt with its message.
+// First the source's cursor, then what its hosts have sent: a copy of the call was sent before the source had dealt with its message.
 bool Progress::may_be_repeated(Entry& entry, const RingCursorView& rings) const {
   const auto& call = *entry.answer->call;
   ParticipantId us = home_.receiver;
   if (!entry.sent_until) {
     if (rings.head(call.cause.from, call.worker, call.cause.lane) < call.cause.end) return true;
-    entry.sent_until = {rings.tail(call.worker, us, shm::Lane::kMail), rings.tail(call.worker, us, shm::Lane::kPriority)};
+    entry.sent_until.emplace();
+    auto hosts = rings.readers(call.worker);
+    for (ParticipantId host = 0; host < limits::kMaxParticipants; ++host)
+      for (auto lane : shm::kEveryLane)
+        if ((hosts & bit(host)) != 0) entry.sent_until->push_back({host, lane, rings.tail(host, us, lane)});
   }
-  return rings.head(call.worker, us, shm::Lane::kMail) < entry.sent_until->first ||
-         rings.head(call.worker, us, shm::Lane::kPriority) < entry.sent_until->second;
+  return std::any_of(entry.sent_until->begin(), entry.sent_until->end(),
+                     [&](const auto& sent) { return rings.head(sent.from, us, sent.lane) < sent.end; });
 }
 
 bool Progress::is_needed(Entry& entry, const RingCursorView& rings) const {

@@ -34,6 +34,8 @@ class RingCursorView {
   virtual ~RingCursorView() = default;
   virtual shm::RingPosition head(ParticipantId from, ParticipantId to, shm::Lane lane) const = 0;
   virtual shm::RingPosition tail(ParticipantId from, ParticipantId to, shm::Lane lane) const = 0;
+  // Every process that reads that mailbox or has read it, by bits: any of them may have sent copies of a call of its actors.
+  virtual std::uint64_t readers(ParticipantId mailbox) const { return bit(mailbox); }
 };
 
 class Progress {
@@ -86,8 +88,13 @@ class Progress {
  private:
   struct Entry {
     std::shared_ptr<const GivenAnswer> answer;
-    // Once the call's source has dealt with its message: how far its worker had sent to us then, by lane. Copies of the call lie before.
-    std::optional<std::pair<shm::RingPosition, shm::RingPosition>> sent_until;
+    // Once the call's source has dealt with its message: how far those that have hosted it had sent to us then. Copies of the call lie before.
+    struct SentUntil {
+      ParticipantId from;
+      shm::Lane lane;
+      shm::RingPosition end;
+    };
+    std::optional<std::vector<SentUntil>> sent_until;
   };
   using ByPlace = std::map<ipc::MessagePlace, Entry>;
   bool is_needed(Entry& entry, const RingCursorView& rings) const;

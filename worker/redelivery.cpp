@@ -21,13 +21,12 @@ std::string in_deaths(std::uint32_t deaths) { return std::to_string(deaths) + (d
 
 // Notes the message as the one at hand. False when it must not be begun: it has been dealt with then.
 bool Runtime::take_up(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request) {
-  auto& word = actor.cell().at_hand;
   MessagePlace place{mail->from(), mail->lane(), mail->end()};
   auto decision = decide_delivery(actor.at_hand_before(place), place, actor.plan().delivery);
   switch (decision.step) {
     case DeliveryStep::kBegin:
       // Before anything of the message is done, and before its sender's wish to withdraw it is looked at.
-      word.store(shm::pack(decision.at_hand), std::memory_order_seq_cst);
+      actor.note_at_hand(decision.at_hand);
       return true;
     case DeliveryStep::kRefuse:
       refuse(request, Error{Errc::kOutcomeUnknown, full_name(actor.plan(), request.method) + ": its worker died while it ran: " +

@@ -38,23 +38,29 @@ Runtime::~Runtime() {
 }
 
 void Runtime::start(std::vector<ActorPlan> plans) {
-  for (auto& plan : plans) host(std::make_shared<ActorPlan>(std::move(plan)));
-  for (auto& actor : actors_) {
-    if (orders_.stopping()) return;
-    const auto& plan = actor->plan();
-    if (!plan.held) {
-      start_actor(*actor);
-    } else if (!plan.failure.empty()) {
-      actor->fail(Error{Errc::kUnavailable, plan.failure});
-    }
-  }
-  control_.ready();
+  host(std::move(plans));
+  if (!orders_.stopping()) control_.ready();
 }
 
-void Runtime::host(std::shared_ptr<ActorPlan> plan) {
-  if (find(plan->id)) return;
+// Their mailboxes are read from now on: what lies there waits in its rings until the loop comes to it.
+void Runtime::host(std::vector<ActorPlan> plans) {
   auto after = [this](HostedActor& actor, const Result<void>& committed) { after_commit(actor, committed); };
-  actors_.push_back(std::make_unique<HostedActor>(std::move(*plan), services_, after));
+  std::size_t first = actors_.size();
+  for (auto& plan : plans) {
+    if (find(plan.id)) continue;
+    if (plan.mailbox == 0) plan.mailbox = services_.store->self();
+    channel_->take_up(plan.mailbox);
+    actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_, after));
+  }
+  for (std::size_t i = first; i < actors_.size(); ++i) {
+    if (orders_.stopping()) return;
+    auto& actor = *actors_[i];
+    if (!actor.plan().held) {
+      start_actor(actor);
+    } else if (!actor.plan().failure.empty()) {
+      actor.fail(Error{Errc::kUnavailable, actor.plan().failure});
+    }
+  }
 }
 
 void Runtime::start_actor(HostedActor& actor) {
@@ -134,8 +140,8 @@ void Runtime::sleep(Deadline latest) {
 
 void Runtime::follow_orders() {
   for (const auto& order : orders_.take()) {
-    if (order.kind == Order::Kind::kHostActor) {
-      host(order.plan);
+    if (order.kind == Order::Kind::kHost) {
+      host(std::move(*order.plans));
       continue;
     }
     HostedActor* actor = find(order.actor);
@@ -143,6 +149,12 @@ void Runtime::follow_orders() {
       log::warning("order for an actor of another worker", {{"actor", order.actor}});
     } else if (order.kind == Order::Kind::kSettleActor) {
       begin_to_settle(order.actor, order.token);
+    } else if (order.kind == Order::Kind::kCommitActor) {
+      if (actor->phase() == HostedActor::Phase::kRunning) {
+        HostedActor::Running running(*actor);
+        (void)actor->commit();  // it tells of a failure itself
+      }
+      control_.actor_committed(order.actor);
     } else if (order.kind == Order::Kind::kStopActor) {
       {
         HostedActor::Running running(*actor, shm::Doing::kStop);

@@ -19,6 +19,7 @@
 #include "ipc/caller.h"
 #include "ipc/ring_channel.h"
 #include "shm/heartbeat.h"
+#include "shm/mailbox.h"
 #include "worker/device.h"
 #include "worker/exit_codes.h"
 #include "worker/hosted_actor.h"
@@ -36,6 +37,7 @@ class ArenaCursors final : public RingCursorView {
   shm::RingPosition tail(ParticipantId from, ParticipantId to, shm::Lane lane) const override {
     return arena_->ring(from, to, lane).tail.load(std::memory_order_seq_cst);
   }
+  std::uint64_t readers(ParticipantId mailbox) const override { return shm::readers_of(*arena_, mailbox); }
 
  private:
   std::shared_ptr<shm::Arena> arena_;
@@ -74,16 +76,17 @@ class Runtime {
   const std::shared_ptr<ipc::Caller>& caller() const { return caller_; }
 
  private:
+  void host(std::vector<ActorPlan> plans);
   void start_actor(HostedActor& actor);
   void stop_actors();
   void follow_orders();
   void resume_mail(HostedActor& actor);
-  void host(std::shared_ptr<ActorPlan> plan);
 
   // settle.cpp
   struct Settling {
     ActorId actor;
     std::uint64_t token;
+    ParticipantId mailbox;
     std::array<std::array<shm::RingPosition, limits::kMaxParticipants>, shm::kLanes> marks;  // ends of the rings when it was ordered
   };
   void begin_to_settle(ActorId actor, std::uint64_t token);

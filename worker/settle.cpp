@@ -1,6 +1,6 @@
 // When an actor has dealt with all that lay in its mailbox: what a drain waits for. Part of Runtime.
 //
-// Rings belong to workers, not to actors. So where each ring ends is noted when the order comes; the actor has settled when all up to there
+// Rings belong to mailboxes of workers, not to actors. So where each ring of its mailbox ends is noted when the order comes; the actor has settled when all up to there
 // has been received and nothing for it is put aside, at hand or held until a commit. What comes later is not waited for.
 #include <algorithm>
 
@@ -17,10 +17,11 @@ bool is_for(const ipc::Mail& mail, ActorId actor) {
 }  // namespace
 
 void Runtime::begin_to_settle(ActorId actor, std::uint64_t token) {
-  Settling settling{actor, token, {}};
+  const HostedActor* hosted = find(actor);
+  Settling settling{actor, token, hosted ? hosted->plan().mailbox : channel_->store()->self(), {}};
   for (auto lane : shm::kEveryLane)
     for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from)
-      settling.marks[static_cast<std::size_t>(lane)][from] = cursors_.tail(from, channel_->store()->self(), lane);
+      settling.marks[static_cast<std::size_t>(lane)][from] = cursors_.tail(from, settling.mailbox, lane);
   std::erase_if(settling_, [actor](const Settling& other) { return other.actor == actor; });
   settling_.push_back(settling);
 }
@@ -33,7 +34,7 @@ bool Runtime::has_settled(const Settling& settling) {
     if (std::any_of(aside.begin(), aside.end(), [&](const auto& mail) { return is_for(*mail, settling.actor); })) return false;
     for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from) {
       auto end = settling.marks[static_cast<std::size_t>(lane)][from];
-      if (end != 0 && !channel_->has_received(from, lane, end)) return false;
+      if (end != 0 && !channel_->has_received(settling.mailbox, from, lane, end)) return false;
     }
   }
   actor->commit_held();

@@ -142,7 +142,7 @@ TEST_CASE("what is no exit code, signal or action is refused", "[supervision]") 
   check_only(kWorker + "[causes]\nexit = { 256 = \"restart\" }\n", 5, 16, "causes.exit.256", "no exit code");
   check_only(kWorker + "[causes]\nsignal = { SIGSEVG = \"restart\" }\n", 5, 22, "causes.signal.SIGSEVG", "did you mean SIGSEGV?");
   check_only(kWorker + "[causes]\nhang = \"giveup\"\n", 5, 8, "causes.hang", "did you mean \"give_up\"?");
-  check_only(kWorker + "[causes]\noom = \"restart_elsewhere\"\n", 5, 7, "causes.oom", "not possible yet");
+  check_only(kWorker + "[causes]\noom = \"elsewhere\"\n", 5, 7, "causes.oom", "\"restart_elsewhere\"");
 }
 
 TEST_CASE("exit code 78 is never restarted, and a table that says otherwise is told so", "[supervision]") {

@@ -99,3 +99,26 @@ TEST_CASE("more actors than the directory takes are refused", "[placement]") {
   REQUIRE_FALSE(placement);
   CHECK(placement.error().code == Errc::kLimit);
 }
+
+TEST_CASE("an actor may move to the other processes that its worker or device names, unless it says that it stays", "[placement]") {
+  config::Config config;
+  config.workers.resize(3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    config.workers[i].group = i < 2 ? "cpu" : "other";
+    config.workers[i].name = i < 2 ? "cpu/" + std::to_string(i) : "other";
+  }
+  for (const char* worker : {"cpu", "cpu/1", "", "cpu"}) {
+    config::Actor actor;
+    actor.name = "a" + std::to_string(config.actors.size());
+    actor.worker = worker;
+    if (actor.worker.empty()) actor.device = config::Device{};
+    actor.migrate = config.actors.size() < 3;
+    config.actors.push_back(actor);
+  }
+  auto placement = supervisor::place(config);
+  REQUIRE(placement.ok());
+  CHECK(placement->actors[0].may_live_on == std::vector<std::size_t>{1});
+  CHECK(placement->actors[1].may_live_on.empty());
+  CHECK(placement->actors[2].may_live_on == std::vector<std::size_t>{1, 2});
+  CHECK(placement->actors[3].may_live_on.empty());
+}

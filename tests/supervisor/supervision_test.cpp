@@ -13,6 +13,10 @@ struct Told : WorkerOrders {
   void stop(ParticipantId) override {}
   void stop_actor(ParticipantId, ActorId actor) override { orders.push_back("stop " + std::to_string(actor)); }
   void start_actor(ParticipantId, ActorId actor) override { orders.push_back("start " + std::to_string(actor)); }
+  void commit_actor(ParticipantId, ActorId actor) override { orders.push_back("commit " + std::to_string(actor)); }
+  void host(ParticipantId, const std::vector<AssignedActor>& actors) override {
+    for (const auto& each : actors) orders.push_back("host " + std::to_string(each.id) + (each.held ? " held" : ""));
+  }
   void forget(ParticipantId) override {}
   std::vector<std::string> take() { return std::exchange(orders, {}); }
   std::vector<std::string> orders;

@@ -117,6 +117,9 @@ class Worker {
       return 0;
     }
     if (root.isStartActor()) begin(root.getStartActor());
+    // As one that has nothing new.
+    if (ActorId actor = root.isCommitActor() ? root.getCommitActor() : kNoActor; actor != kNoActor)
+      send([&](wire::ToSupervisor::Builder out) { out.setActorCommitted(actor); });
     if (root.isStopActor()) {
       if (has("slow-actor")) return std::nullopt;
       ActorId actor = root.getStopActor();

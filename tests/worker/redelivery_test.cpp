@@ -117,6 +117,29 @@ TEST_CASE("a message that kills is counted, though each incarnation finds other 
   CHECK(f.control.letters.front().tries == 3);
 }
 
+TEST_CASE("two messages that kill in turn are both counted to their end, whichever is begun first", "[runtime]") {
+  Mortal f;
+  auto first = f.a().call(Counter::fail, "first");
+  f.die();
+  // Of another sender, which may be read before the first one, and kills as well.
+  auto other = f.actor<Counter>("a");
+  std::vector<Future<void>> killers;
+  for (int i = 0; i < 3; ++i) killers.push_back(other.call_with(CallOptions{.priority = true}, Counter::fail, "urgent"));
+  // Each of the urgent ones is begun before the first one, and kills three times: the first one is not begun meanwhile, and keeps its one try.
+  for (int death = 0; death < 9; ++death) {
+    f.die();
+    bool stands = shm::unpack_at_hand(f.cell().suspect.load()).tries == 1;
+    CHECK(stands);
+  }
+  f.die();
+  f.die();
+  // Now it has been begun three times: it is given up without a fourth.
+  auto outcome = first.get();
+  REQUIRE_FALSE(outcome);
+  CHECK(outcome.error().message.find("given up after 3 deaths") != std::string::npos);
+  CHECK(f.control.letters.size() == 4);
+}
+
 TEST_CASE("a message that cannot be kept is given up all the same, and its caller learns that", "[runtime]") {
   Mortal f({config::DeliveryMode::kAtLeastOnce, 1});
   f.control.letter_refusal = Error{Errc::kArenaFull, "no room"};

@@ -24,6 +24,7 @@ class FakeControl : public worker::ControlPort {
   void commit_failed(ActorId actor, const Error& why) override { uncommitted[actor].push_back(why.message); }
   void ready() override { is_ready = true; }
   void actor_stopped(ActorId actor) override { stopped.push_back(actor); }
+  void actor_committed(ActorId actor) override { committed.push_back(actor); }
   void stopping() override { is_stopping = true; }
   void health(ActorId actor, const Health& health) override { healths[actor].push_back(health.healthy ? "healthy" : health.reason); }
   void actor_settled(ActorId actor, std::uint64_t token) override { settled[actor] = token; }
@@ -50,6 +51,7 @@ class FakeControl : public worker::ControlPort {
   std::map<ActorId, std::vector<std::string>> healths;
   std::vector<ActorId> stopped;
   std::map<ActorId, std::uint64_t> settled;
+  std::vector<ActorId> committed;
   std::map<ActorId, std::string> failed;
   std::map<ActorId, std::vector<std::string>> uncommitted;
   std::map<std::string, shm::Handle> published;

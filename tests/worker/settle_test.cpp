@@ -56,15 +56,15 @@ TEST_CASE("an actor that comes to a worker that runs is held until it is started
   RuntimeFixture f;
   f.plan("a", "test.counter");
   f.start();
-  auto guest = std::make_shared<worker::ActorPlan>(f.plan("guest", "test.counter"));
-  guest->held = true;
-  f.orders->host_actor(guest->id, guest);
+  auto guest = f.plan("guest", "test.counter");
+  guest.held = true;
+  f.orders->host({guest});
   auto early = f.actor<Counter>("guest").call(Counter::add, 5);
   f.step();
   f.step();
   CHECK_FALSE(early.ready());
-  f.orders->host_actor(guest->id, std::make_shared<worker::ActorPlan>(f.plans.back()));
-  f.orders->start_actor(guest->id);
+  f.orders->host({f.plans.back()});
+  f.orders->start_actor(guest.id);
   CHECK(f.must(early.get()) == 5);
 }
 

@@ -37,6 +37,7 @@ struct NoControl : worker::ControlPort {
   void ready() override {}
   void actor_stopped(ActorId) override {}
   void health(ActorId, const Health&) override {}
+  void actor_committed(ActorId) override {}
   void stopping() override {}
   Result<std::uint64_t> ask(const ipc::NameOrder&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }
   Result<std::uint64_t> dead_letter(const worker::DeadLetter&, Deadline) override { return Error{Errc::kUnavailable, "none"}; }

@@ -67,6 +67,7 @@ class NoControl : public worker::ControlPort {
   void ready() override {}
   void actor_stopped(ActorId) override {}
   void health(ActorId, const Health&) override {}
+  void actor_committed(ActorId) override {}
   void stopping() override {}
   Result<std::uint64_t> ask(const ipc::NameOrder&, Deadline) override { return Error{Errc::kUnsupported, "no supervisor"}; }
   Result<std::uint64_t> dead_letter(const worker::DeadLetter&, Deadline) override { return Error{Errc::kUnsupported, "no supervisor"}; }

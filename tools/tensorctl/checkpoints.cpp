@@ -165,11 +165,16 @@ Outcome list(const Options& options, const View& view) {
   return outcome;
 }
 
+// So long before the end of the wait what is there has to do.
+constexpr Nanoseconds kLastLook = 500ms;
+
 // What is being waited for, of one actor.
 struct Wanted {
   std::string actor;
   std::uint64_t commit = 0;
   std::uint64_t failures = 0;
+  bool committing = false;  // the commit that was ordered is not there yet; `commit` is the one before
+  bool failed = false;      // it has been tried, and did not come about
 };
 
 Json checkpoint_json(wire::CheckpointInfo::Reader r) {
@@ -182,8 +187,19 @@ Json checkpoint_json(wire::CheckpointInfo::Reader r) {
           {"skipped", r.getSkipped()}};
 }
 
-// Durable: the text; not yet: empty. An attempt that failed since is an error.
-Result<std::string> durable(const std::vector<Wanted>& wanted, capnp::List<wire::CheckpointInfo>::Reader actors, const View& view) {
+// The number of a commit that was ordered is known when it has been made.
+void note_commits(std::vector<Wanted>& wanted, capnp::List<wire::CheckpointInfo>::Reader actors) {
+  for (auto& want : wanted)
+    for (auto info : actors) {
+      if (!want.committing || info.getCommitting() || str(info.getActor()) != want.actor) continue;
+      want.committing = false;
+      want.failed = info.getCommits() == want.commit;
+      want.commit = info.getCommits();
+    }
+}
+
+// Durable: the text; not yet: empty. An attempt that failed since is an error. `late`: what was ordered and has not been made is done without.
+Result<std::string> durable(const std::vector<Wanted>& wanted, bool late, capnp::List<wire::CheckpointInfo>::Reader actors, const View& view) {
   Json list = Json::array();
   std::string text;
   for (const auto& want : wanted) {
@@ -193,8 +209,12 @@ Result<std::string> durable(const std::vector<Wanted>& wanted, capnp::List<wire:
       bool there = info.getCommit() >= want.commit && (want.commit > 0 || !info.getPending());
       if (!there && info.getFailures() > want.failures)
         return Error{Errc::kSystem, "actor " + in_quotes(want.actor) + ": " + str(info.getError())};
-      if (!there) return std::string();
+      if (!there || (want.committing && !late)) return std::string();
       list.push_back(checkpoint_json(info));
+      list.back()["last_commit_only"] = want.committing || want.failed;
+      if (want.failed) text += want.actor + ": it could not commit (tensorctl describe actor says why); this is its last commit:\n";
+      if (want.committing)
+        text += want.actor + ": in the middle of a message, no new commit was made in time; this is its last one (--timeout waits longer):\n";
       text += want.actor + ": " + (info.getGeneration() == 0 ? "no commit yet"
                                                               : "generation " + std::to_string(info.getGeneration()) + ", " +
                                                                     config::format_size(info.getBytes()) + ", is on disk") + "\n";
@@ -210,14 +230,18 @@ Outcome checkpoint(const Options& options, const View& view) {
       Which::CHECKPOINTS, [&](Request r) { r.setCheckpoint(options.name); },
       [](Reply r) -> Result<std::vector<Wanted>> {
         std::vector<Wanted> all;
-        for (auto info : r.getCheckpoints().getActors()) all.push_back({str(info.getActor()), info.getCommits(), info.getFailures()});
+        for (auto info : r.getCheckpoints().getActors()) all.push_back({str(info.getActor()), info.getCommits(), info.getFailures(), info.getCommitting()});
         return all;
       });
   if (!wanted) return failed(wanted.error());
   for (;;) {
     auto text = daemon->ask(
         Which::CHECKPOINTS, [](Request r) { r.setListCheckpoints(); },
-        [&](Reply r) { return durable(*wanted, r.getCheckpoints().getActors(), view); });
+        [&](Reply r) {
+          auto actors = r.getCheckpoints().getActors();
+          note_commits(*wanted, actors);
+          return durable(*wanted, daemon->deadline().left() < kLastLook, actors, view);
+        });
     if (!text) return failed(text.error());
     if (!text->empty()) return {kDone, std::move(*text), ""};
     if (daemon->deadline().passed()) return failed({Errc::kDeadlineExceeded, "not on disk in time; tensorctl status says more, and --timeout waits longer"});

@@ -306,7 +306,7 @@ class Definition {
   }
 
   void add_checkpoints() {
-    auto* now = verb(app_, "checkpoint", "Carry an actor's last commit to disk now, and wait until it is there", help::kCheckpoint, Verb::kCheckpoint);
+    auto* now = verb(app_, "checkpoint", "Commit an actor now, and wait until the commit is on disk", help::kCheckpoint, Verb::kCheckpoint);
     now->add_option("name", options_.name, "Of the actor or pool")->type_name("NAME");
     now->add_flag("--all", all_, "Of all actors whose commits go to disk");
     checkpoints_ = app_.add_subcommand("checkpoints", "Actors' commits on disk");

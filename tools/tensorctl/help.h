@@ -158,11 +158,12 @@ Published tensors stay until they are removed. Cached ones make room when the li
 used first; what is pinned, or held by somebody, stays. Where [arena] spill is set they go to files, and come back when they are asked for.)";
 
 inline constexpr std::string_view kCheckpoint = R"(Examples:
-  tensorctl checkpoint trainer                    its last commit is on disk when this ends
+  tensorctl checkpoint trainer                    commits, and the commit is on disk when this ends
   tensorctl checkpoint classifier                 of every member of a pool
   tensorctl checkpoint --all --timeout 10min      before the machine is switched off
 
-What an actor has done since its last commit ([actor.checkpoint]) is not in it. Exit code 1 when the disk does not take it.)";
+The actor commits between two messages. One whose message takes longer than --timeout does not come to it: its last commit is written then, and
+the answer says so. Exit code 1 when the disk does not take it.)";
 
 inline constexpr std::string_view kCheckpoints = R"(Examples:
   tensorctl checkpoints list                      generations of all actors, with their times and sizes

@@ -18,7 +18,7 @@ Json on_disk(A r, Value value) {
 }
 using C = wire::CheckpointInfo::Reader;
 
-const std::array<Field<A>, 30> kActorFields = {{
+const std::array<Field<A>, 31> kActorFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getName())); }},
     {"type", "TYPE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getType())); }},
     {"worker", "WORKER", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getWorker())); }},
@@ -84,6 +84,7 @@ const std::array<Field<A>, 30> kActorFields = {{
      }},
     {"health_reason", "HEALTH-REASON", Show::kDetail, Align::kLeft,
      [](A r, const Now&) { return r.getHealthReason().size() ? Json(str(r.getHealthReason())) : Json(); }},
+    {"moved", "MOVED", Show::kDetail, Align::kLeft, [](A r, const Now&) { return r.getMoved().size() ? Json(str(r.getMoved())) : Json(); }},
 }};
 
 const std::array<Field<P>, 5> kPoolFields = {{

@@ -18,7 +18,11 @@ constexpr Nanoseconds kAnswerPatience = 5s;  // for health, which does not wait
 constexpr Nanoseconds kPause = 50ms;  // between two looks: what a person does not notice, and what costs a daemon nothing
 
 // The states of all that has a name; of a worker's group of processes and of a pool, all of them.
-using States = std::map<std::string, std::vector<std::string>>;
+struct State {
+  std::string state;
+  std::string message;  // why
+};
+using States = std::map<std::string, std::vector<State>>;
 
 Result<void> look(ipc::AdminClient& client, Deadline deadline, void (*fill)(wire::AdminRequest::Builder), wire::AdminReply::Which expected,
                   const std::function<void(wire::AdminReply::Reader)>& use) {
@@ -38,19 +42,19 @@ Result<States> states_of(ipc::AdminClient& client, Deadline deadline, bool with_
   TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListWorkers(); }, Which::WORKERS, [&](wire::AdminReply::Reader r) {
     for (auto worker : r.getWorkers()) {
       std::string name = str(worker.getName());
-      workers[name].push_back(str(worker.getState()));
-      if (auto slash = name.rfind('/'); slash != std::string::npos) workers[name.substr(0, slash)].push_back(str(worker.getState()));
+      workers[name].push_back({str(worker.getState()), str(worker.getMessage())});
+      if (auto slash = name.rfind('/'); slash != std::string::npos) workers[name.substr(0, slash)].push_back({str(worker.getState()), str(worker.getMessage())});
     }
   }));
   TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListActors(); }, Which::ACTORS, [&](wire::AdminReply::Reader r) {
     for (auto actor : r.getActors()) {
       std::string state = with_health && str(actor.getHealth()) == "unhealthy" ? "unhealthy" : str(actor.getState());
-      others[str(actor.getName())].push_back(state);
-      if (actor.getPool().size() != 0) others[str(actor.getPool())].push_back(state);
+      others[str(actor.getName())].push_back({state, str(actor.getMessage())});
+      if (actor.getPool().size() != 0) others[str(actor.getPool())].push_back({state, str(actor.getMessage())});
     }
   }));
   TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListGroups(); }, Which::GROUPS, [&](wire::AdminReply::Reader r) {
-    for (auto group : r.getGroups()) others[str(group.getName())].push_back(str(group.getState()));
+    for (auto group : r.getGroups()) others[str(group.getName())].push_back({str(group.getState()), str(group.getMessage())});
   }));
   workers.insert(others.begin(), others.end());
   return workers;
@@ -64,19 +68,22 @@ Error unknown_name(const States& states, const std::string& name) {
                "no worker, actor, pool or group is called \"" + printable(name) + "\"" + (near.empty() ? "" : "; did you mean \"" + near + "\"?")};
 }
 
-// The first that is not yet as it should be: its name and state.
+// The first that is not yet as it should be: its name and state. One that has failed will not be ready by itself, and comes first.
 struct Lagging {
   std::string name;
   std::string state;
+  std::string message;
+  bool hopeless = false;
 };
 Result<std::optional<Lagging>> lagging(const States& states, const Options& options) {
   std::optional<Lagging> first;
   for (const auto& name : options.names) {
     auto found = states.find(name);
     if (found == states.end()) return unknown_name(states, name);
-    for (const auto& state : found->second) {
+    for (const auto& [state, message] : found->second) {
       bool there = options.wait_stopped ? state == "stopped" || state == "failed" : state == "ready";
-      if (!there && !first) first = Lagging{name, state};
+      bool hopeless = !there && state == "failed";
+      if (!there && (!first || (hopeless && !first->hopeless))) first = Lagging{name, state, message, hopeless};
     }
   }
   return first;
@@ -102,8 +109,8 @@ Result<Words> health_of_names(ipc::AdminClient& client, Deadline deadline, const
   for (const auto& name : names) {
     auto found = states.find(name);
     if (found == states.end()) return unknown_name(states, name);
-    auto worst = std::find_if(found->second.begin(), found->second.end(), [](const std::string& state) { return state != "ready"; });
-    words.said.emplace_back(name, worst == found->second.end() ? "ready" : *worst);
+    auto worst = std::find_if(found->second.begin(), found->second.end(), [](const State& state) { return state.state != "ready"; });
+    words.said.emplace_back(name, worst == found->second.end() ? "ready" : worst->state);
     words.good = words.good && worst == found->second.end();
   }
   return words;
@@ -141,7 +148,8 @@ Outcome run_wait(const Options& options, const View& view) {
     auto late = lagging(*states, options);
     if (!late) return failed(late.error());
     if (!*late) return {kDone, render_done(std::string("all ") + wanted, view), ""};
-    last = "\"" + (*late)->name + "\" is " + (*late)->state;
+    last = "\"" + (*late)->name + "\" is " + (*late)->state + ((*late)->message.empty() ? "" : ": " + (*late)->message);
+    if ((*late)->hopeless) return {kFailed, "", last + "; see tensorctl describe and reset-failed"};
     if (deadline.left() <= kPause) return {kFailed, "", "not " + std::string(wanted) + " within " + config::format_duration(patience) + ": " + last};
     timespec pause{0, kPause.count()};
     ::nanosleep(&pause, nullptr);

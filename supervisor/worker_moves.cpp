@@ -1,0 +1,123 @@
+// How actors of a worker that was given up come to another one, and back. Part of Workers; README.md, "Migration", has the steps and what a
+// death at each means.
+#include <capnp/message.h>
+
+#include <algorithm>
+
+#include "config/log.h"
+#include "ipc/seqpacket.h"
+#include "shm/mailbox.h"
+#include "supervisor/workers.h"
+
+namespace tv::supervisor {
+namespace {
+
+// Of a packet with an assignment: for its frame, and for what may become longer, such as the cause of the last death.
+constexpr std::size_t kSlackBytes = 8192;
+
+bool goes_on(WorkerState state) {
+  return state == WorkerState::kForking || state == WorkerState::kStarting || state == WorkerState::kReady || state == WorkerState::kBackoff;
+}
+
+}  // namespace
+
+// The mailboxes that its process has read: its own, and those of workers that were given up before it. All have gone before anything is said
+// of their actors: callers give up those of whom the directory says that they failed.
+void Workers::move_away(Worker& from) {
+  std::vector<std::size_t> moved;
+  for (std::size_t mailbox = 0; mailbox < workers_.size(); ++mailbox) {
+    if (reader_of_[mailbox] != from.index) continue;
+    auto actors = in_.actors.of_mailbox(mailbox);
+    std::vector<const PlacedActor*> placed;
+    for (ActorId id : actors) placed.push_back(&in_.actors[id].placed);
+    auto to = choose_host(placed, candidates_for(actors, from.index));
+    if (!to) continue;
+    shm::set_reader(in_.arena, workers_[mailbox].participant(), workers_[*to].participant());
+    reader_of_[mailbox] = *to;
+    for (ActorId id : actors) in_.actors.move(id, *to, "worker \"" + from.config->name + "\" was given up: " + from.message);
+    moved.push_back(mailbox);
+  }
+  in_.supervision.moved();
+  for (auto mailbox : moved) tell_moved(mailbox, from);
+}
+
+std::vector<Candidate> Workers::candidates_for(std::span<const ActorId> actors, std::size_t from) const {
+  std::vector<Candidate> candidates;
+  for (const auto& worker : workers_) {
+    if (worker.index == from || !goes_on(worker.state)) continue;
+    candidates.push_back({worker.index, worker.state == WorkerState::kReady, has_room(worker, actors), in_.actors.of_worker(worker.index).size()});
+  }
+  return candidates;
+}
+
+// What a worker is to host has to fit the packet of its next assignment.
+bool Workers::has_room(const Worker& to, std::span<const ActorId> actors) const {
+  std::vector<AssignedActor> all;
+  for (ActorId id : in_.actors.of_worker(to.index)) all.push_back({id, 0, &in_.actors[id].placed, false, {}});
+  for (ActorId id : actors) all.push_back({id, 0, &in_.actors[id].placed, false, {}});
+  capnp::MallocMessageBuilder message;
+  write_assignment({to.config, to.participant(), 0, in_.control_endpoint, in_.config.supervisor.log_level, std::move(all), to.last_death},
+                   message.initRoot<wire::Assignment>());
+  return message.sizeInWords() * sizeof(capnp::word) + kSlackBytes <= ipc::kMaxPacketBytes;
+}
+
+void Workers::tell_moved(std::size_t mailbox, const Worker& from) {
+  auto actors = in_.actors.of_mailbox(mailbox);
+  const Worker& to = workers_[reader_of_[mailbox]];
+  for (ActorId id : actors) {
+    const auto& placed = in_.actors[id].placed;
+    if (may_live(placed, to.index))
+      log::notice("actor moved", {{"actor", placed.name}, {"from", from.config->name}, {"to", to.config->name}, {"cause", from.message}});
+    else
+      log::error("actor not moved", {{"actor", placed.name}, {"worker", from.config->name}, {"cause", in_.actors[id].message}});
+  }
+  // To a process that is there; the next one finds them in its assignment.
+  if (to.child) in_.orders.host(to.participant(), in_.supervision.assign_moved(actors));
+}
+
+// A worker is ready that was not there when others were given up.
+void Workers::call_stranded() {
+  for (auto& worker : workers_)
+    if (worker.state == WorkerState::kFailed) move_away(worker);
+}
+
+// True: its mailbox is its own. Else the process that reads it is asked to end in order, so that all that it has in work is committed; then
+// both start, each with its own.
+bool Workers::fetch_home(Worker& worker) {
+  if (reader_of_[worker.index] == worker.index) return true;
+  Worker& host = workers_[reader_of_[worker.index]];
+  if (!host.child) {
+    come_home(worker);
+    return true;
+  }
+  worker.comes_home = true;
+  worker.message = "waits for its actors, which worker \"" + host.config->name + "\" gives back";
+  if (goes_on(host.state)) raise(host.index, WorkerEvent::kRestart);
+  return false;
+}
+
+void Workers::come_home(Worker& worker) {
+  worker.comes_home = false;
+  const auto& host = workers_[reader_of_[worker.index]].config->name;
+  shm::set_reader(in_.arena, worker.participant(), worker.participant());
+  reader_of_[worker.index] = worker.index;
+  for (ActorId id : in_.actors.of_mailbox(worker.index)) {
+    in_.actors.move(id, worker.index, {});
+    log::notice("actor moved", {{"actor", in_.actors[id].placed.name}, {"from", host}, {"to", worker.config->name}, {"cause", "its worker was restarted"}});
+  }
+  in_.supervision.moved();
+}
+
+// The host's process has ended, and has been cleaned up after. Who has got its mailbox back.
+std::vector<std::size_t> Workers::bring_home_from(std::size_t host) {
+  std::vector<std::size_t> home;
+  for (auto& worker : workers_) {
+    if (!worker.comes_home || reader_of_[worker.index] != host) continue;
+    come_home(worker);
+    worker.message.clear();
+    home.push_back(worker.index);
+  }
+  return home;
+}
+
+}  // namespace tv::supervisor
