@@ -101,6 +101,10 @@ class FakeSupervisor {
                std::string(root.getActorFailed().getFailure().getMessage());
       case wire::ToSupervisor::ACTOR_STOPPED:
         return "actorStopped " + std::to_string(root.getActorStopped());
+      case wire::ToSupervisor::ACTOR_SETTLED:
+        return "actorSettled " + std::to_string(root.getActorSettled().getActor());
+      case wire::ToSupervisor::ACTOR_COMMITTED:
+        return "actorCommitted " + std::to_string(root.getActorCommitted());
       case wire::ToSupervisor::COMMIT_FAILED:
         return "commitFailed " + std::to_string(root.getCommitFailed().getActor()) + " " +
                std::string(root.getCommitFailed().getFailure().getMessage());
