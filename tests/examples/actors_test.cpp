@@ -78,6 +78,7 @@ class FakeContext final : public tv::Context {
   }
   bool stop_requested() const override { return stop_after_commits > 0 && commits >= stop_after_commits; }
   bool cancelled() const override { return false; }
+  void extend_watchdog(tv::Nanoseconds) override {}
   void log(tv::log::Level, std::string_view, std::initializer_list<tv::log::Field>) override {}
 
  protected:
