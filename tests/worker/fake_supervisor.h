@@ -111,8 +111,6 @@ class FakeSupervisor {
       case wire::ToSupervisor::HEALTH:
         return "health " + std::to_string(root.getHealth().getActor()) + (root.getHealth().getHealthy() ? " healthy" : " ") +
                std::string(root.getHealth().getReason());
-      case wire::ToSupervisor::ACTOR_SETTLED:
-        return "actorSettled " + std::to_string(root.getActorSettled().getActor()) + " " + std::to_string(root.getActorSettled().getToken());
       case wire::ToSupervisor::READY:
         return "ready";
       case wire::ToSupervisor::BEAT:
