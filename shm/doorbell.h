@@ -9,7 +9,8 @@
 
 namespace tv::shm {
 
-// Sets bit `from` of the doorbell of whoever reads `to`'s mailbox (mailbox.h) and wakes it if it sleeps. REQUIRES that the store that it announces was sequentially consistent.
+// Sets bit `from` of the doorbell of whoever reads `to`'s mailbox (mailbox.h) and wakes it if it sleeps. REQUIRES that the store that it
+// announces was sequentially consistent.
 void ring_doorbell(const Arena& arena, ParticipantId to, ParticipantId from);
 
 // The same, and wakes it even if the bit is set already: the supervisor, for one that may have died between the bit and the wake.

@@ -15,7 +15,7 @@
 namespace tv::shm {
 
 inline constexpr std::uint64_t kArenaMagic = 0x3141'414e'4552'4154;  // "TARENA1" and more, little-endian
-inline constexpr std::uint32_t kArenaVersion = 3;
+inline constexpr std::uint32_t kArenaVersion = 4;
 
 using Word = std::atomic<std::uint64_t>;
 using HalfWord = std::atomic<std::uint32_t>;

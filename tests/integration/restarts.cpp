@@ -1,5 +1,8 @@
 #include <signal.h>
 
+#include <algorithm>
+
+#include "config/process_names.h"
 #include "tests/integration/bank_config.h"
 
 using namespace tv;
@@ -128,6 +131,11 @@ TEST_CASE("a spare takes the place of a killed worker, and another one is parked
   auto counter = *client->actor<Counter>("counter");
   REQUIRE(*counter.call(Counter::add, 5).get(10s) == 5);
   daemon.wait_until("a spare is parked", [&] { return spares() == 1; });
+  daemon.wait_until("the memory of worker and spare is held", [&] {
+    auto pids = processes_of(daemon.runtime_dir());
+    std::string holder = kMemoryHolderName + std::string("\n");
+    return std::count_if(pids.begin(), pids.end(), [&](int pid) { return read_text("/proc/" + std::to_string(pid) + "/comm") == holder; }) == 2;
+  });
   daemon.kill_and_wait("cpu");
   CHECK(parked(daemon.worker("cpu").pid));  // it was there already
   CHECK(*counter.call(Counter::value).get(10s) == 5);
