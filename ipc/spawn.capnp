@@ -42,6 +42,12 @@ struct Assignment {
   lastDeath @10 :Text;      # how this worker's last process ended ("killed by SIGKILL"); empty: there was none
 }
 
+struct Renewal {
+  # A supervisor that has taken over to a running worker, on the socket of its assignment: what the worker has to the one before leads nowhere.
+  # It connects anew, and says hello with all that it has to report (control.capnp).
+  version @0 :UInt16;
+}
+
 struct Variable {
   name @0 :Text;
   value @1 :Text;

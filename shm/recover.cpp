@@ -32,6 +32,28 @@ void clear_bits(const Arena& arena, ParticipantId dead, Custody::Report& report)
   }
 }
 
+// The same for bits of our own number that an earlier process has set: those that this one does not hold for a reason.
+void clear_bits(Store& store, Custody::Report& report) {
+  const Arena& arena = *store.arena();
+  const std::uint64_t mask = bit(store.self());
+  for (std::uint32_t index = 0; index < arena.geometry().slots(); ++index) {
+    if (arena.chunk(index / limits::kSlotsPerChunk).owner.load(std::memory_order_acquire) == 0) {
+      index += limits::kSlotsPerChunk - 1;
+      continue;
+    }
+    if (store.holds(index)) continue;
+    ObjectSlot& slot = arena.slot(index);
+    std::uint64_t before = slot.holders.load(std::memory_order_acquire);
+    if ((before & mask) != 0) {
+      before = slot.holders.fetch_and(~mask, std::memory_order_acq_rel);
+      ++report.bits_cleared;
+    }
+    if ((before & ~mask) != 0 || tag_state(slot.tag.load(std::memory_order_acquire)) == SlotState::kFree) continue;
+    mark_freed(arena, index);
+    ++report.objects_freed;
+  }
+}
+
 // Blocks in which objects of the dead one's chunks lie.
 std::vector<bool> blocks_in_use(const Arena& arena, std::uint64_t owner) {
   std::vector<bool> used(arena.geometry().blocks);
@@ -144,6 +166,28 @@ Custody::Report Custody::recover(ParticipantId dead, std::span<const ActorId> ac
   arena.header().wanted_bytes.store(0, std::memory_order_relaxed);
   announce_room(arena);
   arena.header().restarts.fetch_add(1, std::memory_order_relaxed);
+  return report;
+}
+
+// Unread mail of the living is held as well: whose it is does not matter to those that read it, and it is let go when it has been read.
+Custody::Report Custody::take_over(std::span<const ActorId> actors) {
+  const Arena& arena = *store_->arena();
+  Report report;
+  for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from) keep_mail(from);
+  for (ActorId actor : actors) keep_state(actor);
+  report.mail_kept = mail_.size();
+  clear_bits(*store_, report);
+  settle_blocks(arena, kSupervisor, report);
+  for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
+    if (arena.chunk(c).owner.load(std::memory_order_acquire) != kSupervisorOwner) continue;
+    end_waits(*store_, c, kSupervisor, Error{Errc::kUnavailable, "the supervisor died while it wrote it"});
+    store_->adopt(c);
+  }
+  mark_chunks(arena);
+  arena.participant(kSupervisor).freed.store(1, std::memory_order_seq_cst);
+  store_->collect();
+  announce_for(arena, kSupervisor);
+  announce_room(arena);
   return report;
 }
 

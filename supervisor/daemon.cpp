@@ -30,13 +30,20 @@ void raise_file_limit() {
     log::warning("limit of open files not raised", {{"cause", system_error("setrlimit", errno).message}});
 }
 
-Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config) {
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config)));
+Daemon::Daemon(config::Config config, Beginning beginning)
+    : config_(std::move(config)),
+      source_(std::move(beginning.source)),
+      store_(std::move(beginning.store)),
+      before_(std::move(beginning.before)),
+      estate_(std::move(beginning.estate)) {}
+
+Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning beginning) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(beginning)));
   raise_file_limit();
   daemon->loop_ = TV_TRY(EventLoop::create());
   TV_TRY(daemon->catch_signals());
   auto program = TV_TRY(worker_program());
-  daemon->runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(daemon->config_.supervisor.runtime_dir)));
+  daemon->runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(daemon->config_.supervisor.runtime_dir, daemon->before_.has_value())));
   TV_TRY(daemon->open_arena());
 
   // The zygote loads while the rest is made; it must not inherit our sockets, and does not: all are close-on-exec.
@@ -61,7 +68,7 @@ Result<bool> Daemon::want_huge_pages() const {
   return false;
 }
 
-Result<void> Daemon::open_arena() {
+Result<std::shared_ptr<shm::Arena>> Daemon::make_arena() {
   shm::ArenaOptions options;
   options.bytes = config_.arena.size_bytes;
   options.ring_bytes = config_.arena.ring_bytes;
@@ -69,28 +76,50 @@ Result<void> Daemon::open_arena() {
   options.client_bytes = config_.arena.client_bytes;
   options.huge_pages = TV_TRY(want_huge_pages());
   options.patience = config_.arena.patience;
-  arena_ = TV_TRY(shm::Arena::create(options));
-  memory_.emplace(arena_, config_.arena.prefault_bytes);
+  return shm::Arena::create(options);
+}
+
+// The next supervisor finds the arena even when this one dies right after it has made it.
+Result<void> Daemon::open_arena() {
+  arena_ = TV_TRY(before_ ? take_arena() : make_arena());
+  if (!before_) {
+    auto fds = TV_TRY(arena_->share(shm::Arena::Access::kWorker));
+    for (std::size_t i = 0; auto* fd : {&fds.control, &fds.blocks, &fds.client_blocks}) {
+      const char* name = kArenaNames[i++];
+      if (!*fd) continue;
+      store_.keep(name, fd->get());
+      estate_[name] = std::move(*fd);
+    }
+  }
   directory_.emplace(arena_);
   directory_view_.emplace(arena_);
-  directory_->set_participant(kSupervisor, shm::ParticipantKind::kSupervisor, ::getpid(), 1, "supervisor");
-  actors_.emplace(TV_TRY(Actors::create(config_, *directory_)));
+  if (before_) directory_->take_over();
+  Incarnation mine = arena_->participant(kSupervisor).incarnation.load(std::memory_order_relaxed) + 1;
+  directory_->set_participant(kSupervisor, shm::ParticipantKind::kSupervisor, ::getpid(), mine, "supervisor");
+  actors_.emplace(TV_TRY(before_ ? Actors::go_on(config_, *directory_, before_->handover.actors) : Actors::create(config_, *directory_)));
   auto store = TV_TRY(shm::Store::open(arena_, kSupervisor));
   recovery_.emplace(*loop_, store);
   dead_letters_.emplace(store);
   replay_.emplace(*loop_, store);
   bell_ = TV_TRY(Bell::create(*loop_, arena_));
-  return open_names(store);
+  TV_TRY(open_names(store));
+  if (before_) {
+    keep_letters();
+    recovery_->take_over(every_actor());
+  }
+  memory_.emplace(arena_, config_.arena.prefault_bytes);
+  return {};
 }
 
 Result<void> Daemon::open_names(const std::shared_ptr<shm::Store>& store) {
   const auto& arena = config_.arena;
   if (!arena.spill.empty()) {
-    spiller_ = TV_TRY(Spiller::create(*loop_, arena.spill));
-    TV_TRY(shm::set_spill_directory(*arena_, arena.spill));
+    spiller_ = TV_TRY(Spiller::create(*loop_, arena.spill, before_.has_value()));
+    if (!before_) TV_TRY(shm::set_spill_directory(*arena_, arena.spill));
   }
   names_.emplace(store, *directory_, shm::Cache::Limits{arena.cache_bytes, spiller_ ? arena.spill_bytes : 0}, spiller_.get(), loop_.get());
   if (spiller_) spiller_->on_written([this](shm::SpillKey key, const Result<void>& written) { names_->spill_ended(key, written.ok()); });
+  if (before_) names_->cache().take_over([this](shm::SpillKey key) { return spiller_ ? spiller_->file_bytes(key) : 0; });
   bell_->on_bell([this] { names_->make_room(); });
   return {};
 }
@@ -102,13 +131,15 @@ Result<void> Daemon::open_sockets() {
   control_.emplace(*loop_, std::move(control), *names_, *dead_letters_, *recovery_);
   auto admin = TV_TRY(ipc::Router::bind(*zmq_, ipc::admin_socket(dir), limits::kMaxControlMessageBytes));
   admin_.emplace(*loop_, std::move(admin));
-  auto listener = TV_TRY(ipc::seqpacket_listen(ipc::attach_socket(dir), kAttachBacklog));
+  auto listener = TV_TRY(attach_listener());
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
-  if (!config_.checkpoints.directory.empty())
-    checkpoints_ = TV_TRY(Checkpoints::create({*loop_, config_, *children_, *recovery_, *directory_, *arena_, *actors_,
+  if (!config_.checkpoints.directory.empty()) {
+    TV_TRY(end_writer(first_client));
+    checkpoints_ = TV_TRY(Checkpoints::create({*loop_, config_, *children_, *recovery_, *directory_, *arena_, *actors_, store_,
                                                 [this](ActorId actor, const std::string& why) { supervision_->withhold(actor, why); }},
                                                first_client++));
-  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_);
+  }
+  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_, store_);
   return {};
 }
 
@@ -131,7 +162,7 @@ Result<void> Daemon::begin() {
                                          [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); },
                                          [this](ActorId actor, std::uint64_t token) { maintenance_->settled(actor, token); },
                                          [this](std::size_t worker) { if (stopping_) supervision_->note_forced(worker, "its process did not end in time, its actors were down"); },
-                                         [this](ActorId actor) { if (checkpoints_) checkpoints_->committed(actor); }});
+                                         [this](ActorId actor) { if (checkpoints_) checkpoints_->committed(actor); }, &store_});
   operations_.emplace(config_, *workers_, *actors_, *supervision_, *dead_letters_, *replay_, *names_, checkpoints_.get());
   maintenance_.emplace(Maintenance::Surroundings{*loop_, config_, *workers_, *actors_, *supervision_, *control_,
                                                   [this](const Unit& unit) { return operations_->restart_unit(unit); }});
@@ -151,7 +182,9 @@ Result<void> Daemon::begin() {
   std::map<std::string, std::size_t> spares;
   for (const auto& worker : config_.workers) spares[worker.group] = worker.spares;
   for (const auto& [group, count] : spares) spares_->keep(group, count);
-  if (checkpoints_)
+  if (before_)
+    go_on();
+  else if (checkpoints_)
     checkpoints_->start([this] { start_workers(); });
   else
     start_workers();
@@ -188,6 +221,9 @@ void Daemon::stop(const std::string& why) {
   if (std::exchange(stopping_, true)) return;
   log::info("daemon stopping", {{"cause", why}, {"grace", config::format_duration(config_.supervisor.stop_grace)}});
   systemd::notify_stopping("stopping workers");
+  // Whoever starts after this is to start anew.
+  store_.drop(kLedgerName);
+  ledger_.reset();
   attach_->close();
   // Nothing runs before begun_, and the supervision does not know the workers yet.
   workers_->wind_down();
@@ -238,6 +274,7 @@ void Daemon::look() {
     return;
   }
   if (begun_) maintenance_->look();
+  note_state();
   tell_manager();
 }
 
@@ -283,6 +320,7 @@ void Daemon::finish() {
 
 void Daemon::end() {
   children_->kill_strangers();
+  store_.drop_all();
   loop_->quit();
 }
 

@@ -9,6 +9,7 @@
 #include "supervisor/bell.h"
 #include "supervisor/checkpoints.h"
 #include "supervisor/control_server.h"
+#include "supervisor/inheritance.h"
 #include "supervisor/memory_keeper.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/spiller.h"
@@ -17,18 +18,34 @@ namespace tv::supervisor {
 
 class Daemon {
  public:
+  // What it begins with besides its configuration.
+  struct Beginning {
+    ConfigSource source;
+    systemd::FdStore store = {};
+    std::optional<Inheritance> before;  // an earlier supervisor's state: everything goes on where it was
+    systemd::Estate estate;             // descriptors that were passed to us
+  };
   // Everything up to workers being asked for. On an error nothing is left behind.
-  static Result<std::unique_ptr<Daemon>> create(config::Config config);
+  static Result<std::unique_ptr<Daemon>> create(config::Config config, Beginning beginning);
 
   // Until it has been stopped: by SIGTERM, SIGINT or an administrator.
   Result<void> run();
 
  private:
-  explicit Daemon(config::Config config) : config_(std::move(config)) {}
+  Daemon(config::Config config, Beginning beginning);
 
   Result<bool> want_huge_pages() const;
   Result<void> open_arena();
+  Result<std::shared_ptr<shm::Arena>> make_arena();
+  Result<std::shared_ptr<shm::Arena>> take_arena();
   Result<void> open_names(const std::shared_ptr<shm::Store>& store);
+  Result<Fd> attach_listener();
+  Result<void> end_writer(ParticipantId participant);
+  std::vector<ActorId> every_actor() const;
+  void keep_letters();
+  void go_on();
+  Handover handover() const;
+  void note_state();
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
@@ -51,7 +68,13 @@ class Daemon {
 
   // In the order in which they are made; taken down in reverse.
   const config::Config config_;
-  const std::int64_t started_ns_ = realtime_ns();
+  const ConfigSource source_;
+  systemd::FdStore store_;
+  std::optional<Inheritance> before_;
+  systemd::Estate estate_;
+  std::optional<Ledger> ledger_;
+  std::uint32_t takeovers_ = 0;
+  std::int64_t started_ns_ = realtime_ns();
   std::unique_ptr<EventLoop> loop_;
   std::optional<RuntimeDir> runtime_dir_;
   std::shared_ptr<shm::Arena> arena_;
@@ -79,6 +102,7 @@ class Daemon {
   std::optional<Maintenance> maintenance_;
   std::vector<Source> signals_;
   Source deadline_;
+  Source told_later_;  // the service manager, what it has not taken yet
 
   bool look_soon_ = false;
   bool begun_ = false;  // what was on disk is in the arena, and workers have been started

@@ -53,19 +53,39 @@ int fail(const std::string& event, const Error& why) {
   return kFailed;
 }
 
+// Of a supervisor that goes on in the place of another one what that one had, whatever the file says by now.
+config::Loaded load(const std::string& path, supervisor::Daemon::Beginning& beginning) {
+  if (!beginning.before) {
+    auto loaded = config::load_file(path);
+    auto absolute = std::filesystem::absolute(path).lexically_normal();
+    beginning.source = {loaded.text, absolute.string(), absolute.parent_path().string()};
+    return loaded;
+  }
+  beginning.source = beginning.before->handover.config;
+  auto loaded = config::load_text(beginning.source.text, beginning.source.name, beginning.source.directory, config::Machine::local());
+  loaded.config.path = beginning.source.name;
+  loaded.config.supervisor.runtime_dir = beginning.before->handover.runtime_dir;
+  loaded.warnings.clear();
+  return loaded;
+}
+
 int serve(const std::string& path, const std::string& runtime_dir) {
-  auto loaded = config::load_file(path);
+  auto estate = systemd::take_passed();
+  auto store = systemd::FdStore::of_manager();
+  auto before = supervisor::inherit(estate, store);
+  supervisor::Daemon::Beginning beginning{.source = {}, .store = std::move(store), .before = std::move(before), .estate = std::move(estate)};
+  auto loaded = load(path, beginning);
   if (!loaded.ok()) {
     print_problems(loaded);
     return kFailed;
   }
   auto& config = loaded.config;
-  if (!runtime_dir.empty()) config.supervisor.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal().string();
+  if (!beginning.before && !runtime_dir.empty()) config.supervisor.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal().string();
   if (systemd::stderr_is_journal()) log::set_sink(systemd::make_journal_sink());
   log::set_level(config.supervisor.log_level);
   for (const auto& warning : loaded.warnings) log::warning("configuration", {{"cause", config::to_string(warning)}});
 
-  auto daemon = supervisor::Daemon::create(std::move(config));
+  auto daemon = supervisor::Daemon::create(std::move(config), std::move(beginning));
   if (!daemon) return fail("daemon not started", daemon.error());
   if (auto ran = (*daemon)->run(); !ran) return fail("daemon failed", ran.error());
   return kDone;

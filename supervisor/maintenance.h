@@ -36,6 +36,7 @@ class Maintenance {
   void settled(ActorId actor, std::uint64_t token);
 
   const Upkeep& upkeep() const { return upkeep_; }
+  void go_on(Upkeep::Kept kept) { upkeep_.go_on(std::move(kept)); }
 
  private:
   Seen see(ActorId actor) const;

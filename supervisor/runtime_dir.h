@@ -13,7 +13,8 @@ class RuntimeDir {
  public:
   // Creates `path` (and missing parents) with mode 0700, takes the lock, removes stale sockets. Errors: kAlreadyExists when a daemon runs
   // there (its pid is named), kPermission, kInvalidArgument (a file or a symbolic link in the way, too long).
-  static Result<RuntimeDir> claim(const std::string& path);
+  // `take_over`: the socket for clients is an earlier daemon's, whom we follow, and stays.
+  static Result<RuntimeDir> claim(const std::string& path, bool take_over = false);
   // Removes our files and the directory if we made it. Leaves a directory alone that holds files of others.
   ~RuntimeDir();
   RuntimeDir(RuntimeDir&&) noexcept = default;

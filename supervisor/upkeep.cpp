@@ -38,8 +38,13 @@ const Unit* Upkeep::Task::at() const {
   return nullptr;
 }
 
+void Upkeep::go_on(Kept kept) {
+  kept_ = std::move(kept);
+  std::erase_if(kept_.asked, [](const auto& each) { return !each.second.answered; });
+}
+
 Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
-  for (const auto& [id, other] : tasks_) {
+  for (const auto& [id, other] : kept_.tasks) {
     if (other.state != State::kGoing) continue;
     for (const auto& theirs : other.units)
       for (const auto& ours : units)
@@ -50,27 +55,27 @@ Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<
                                                  " done); try again when it has ended"};
   }
   Task task;
-  task.id = ++last_id_;
+  task.id = ++kept_.last_id;
   task.chore = chore;
   task.name = name;
   task.steps.assign(units.size(), Step::kQueued);
   task.units = std::move(units);
   if (chore == Chore::kDrain || chore == Chore::kShrink)
     for (const auto& unit : task.units) {
-      drained_.insert(unit.actors.begin(), unit.actors.end());
-      for (ActorId actor : unit.actors) asked_.erase(actor);
+      kept_.drained.insert(unit.actors.begin(), unit.actors.end());
+      for (ActorId actor : unit.actors) kept_.asked.erase(actor);
     }
-  tasks_.emplace(task.id, std::move(task));
-  while (tasks_.size() > kRemembered) {
-    auto oldest = std::find_if(tasks_.begin(), tasks_.end(), [](const auto& each) { return each.second.state != State::kGoing; });
-    if (oldest == tasks_.end()) break;
-    tasks_.erase(oldest);
+  kept_.tasks.emplace(task.id, std::move(task));
+  while (kept_.tasks.size() > kRemembered) {
+    auto oldest = std::find_if(kept_.tasks.begin(), kept_.tasks.end(), [](const auto& each) { return each.second.state != State::kGoing; });
+    if (oldest == kept_.tasks.end()) break;
+    kept_.tasks.erase(oldest);
   }
-  return last_id_;
+  return kept_.last_id;
 }
 
 bool Upkeep::is_going_away(ActorId actor) const {
-  for (const auto& [id, task] : tasks_) {
+  for (const auto& [id, task] : kept_.tasks) {
     if (task.state != State::kGoing || task.chore != Chore::kShrink) continue;
     for (const auto& unit : task.units)
       if (std::find(unit.actors.begin(), unit.actors.end(), actor) != unit.actors.end()) return true;
@@ -81,19 +86,19 @@ bool Upkeep::is_going_away(ActorId actor) const {
 void Upkeep::undrain(const std::vector<ActorId>& actors) {
   for (ActorId actor : actors) {
     if (is_going_away(actor)) continue;
-    drained_.erase(actor);
-    asked_.erase(actor);
+    kept_.drained.erase(actor);
+    kept_.asked.erase(actor);
   }
-  for (auto& [id, task] : tasks_) {
+  for (auto& [id, task] : kept_.tasks) {
     if (task.state != State::kGoing || task.chore != Chore::kDrain) continue;
-    for (auto& unit : task.units) std::erase_if(unit.actors, [this](ActorId actor) { return !drained_.contains(actor); });
+    for (auto& unit : task.units) std::erase_if(unit.actors, [this](ActorId actor) { return !kept_.drained.contains(actor); });
     if (std::all_of(task.units.begin(), task.units.end(), [](const Unit& unit) { return unit.actors.empty(); }))
       end(task, State::kCancelled, "undrained");
   }
 }
 
 void Upkeep::cancel_scaling(const std::string& pool) {
-  for (auto& [id, task] : tasks_)
+  for (auto& [id, task] : kept_.tasks)
     if (task.state == State::kGoing && task.name == pool && (task.chore == Chore::kGrow || task.chore == Chore::kShrink)) give_up_scaling(task);
 }
 
@@ -101,7 +106,7 @@ void Upkeep::give_up_scaling(Task& task) {
   for (std::size_t i = 0; i < task.units.size(); ++i) {
     if (task.chore != Chore::kShrink || task.steps[i] == Step::kDone) continue;
     for (ActorId actor : task.units[i].actors) {
-      drained_.erase(actor);
+      kept_.drained.erase(actor);
       if (task.steps[i] == Step::kTurning) add(Deed::Kind::kStart, task, actor);
     }
   }
@@ -109,7 +114,7 @@ void Upkeep::give_up_scaling(Task& task) {
 }
 
 void Upkeep::refused(ChoreId id, const std::string& why) {
-  if (auto task = tasks_.find(id); task != tasks_.end() && task->second.state == State::kGoing) end(task->second, State::kFailed, why);
+  if (auto task = kept_.tasks.find(id); task != kept_.tasks.end() && task->second.state == State::kGoing) end(task->second, State::kFailed, why);
 }
 
 void Upkeep::end(Task& task, State state, const std::string& why) {
@@ -123,7 +128,7 @@ void Upkeep::add(Deed::Kind kind, const Task& task, ActorId actor, std::uint64_t
 }
 
 std::vector<Deed> Upkeep::advance(const Look& look) {
-  for (auto& [id, task] : tasks_)
+  for (auto& [id, task] : kept_.tasks)
     if (task.state == State::kGoing) advance(task, look);
   return std::exchange(deeds_, {});
 }
@@ -142,7 +147,7 @@ bool Upkeep::advance_unit(Task& task, std::size_t i, const Look& look) {
   if (task.steps[i] == Step::kQueued) {
     task.steps[i] = settles(task.chore) ? Step::kSettling : Step::kTurning;
     if (task.chore == Chore::kRoll) {
-      for (ActorId actor : unit.actors) asked_.erase(actor);
+      for (ActorId actor : unit.actors) kept_.asked.erase(actor);
       add(Deed::Kind::kTell, task, kNoActor);
       return false;  // its flags are shown before it is asked
     }
@@ -163,7 +168,7 @@ bool Upkeep::advance_unit(Task& task, std::size_t i, const Look& look) {
   if (task.chore == Chore::kShrink)
     for (ActorId actor : unit.actors) {
       add(Deed::Kind::kDismiss, task, actor);
-      drained_.erase(actor);
+      kept_.drained.erase(actor);
     }
   return true;
 }
@@ -176,19 +181,19 @@ bool Upkeep::settle(Task& task, const Unit& unit, const Look& look) {
     if (seen.life == Life::kDown || seen.life == Life::kFailed) continue;
     // A restart leaves mail where it is; so one that is not there has nothing to finish first.
     if (task.chore == Chore::kRoll && seen.life == Life::kComing) continue;
-    auto asked = asked_.find(actor);
-    bool same = asked != asked_.end() && asked->second.readies == seen.readies;
+    auto asked = kept_.asked.find(actor);
+    bool same = asked != kept_.asked.end() && asked->second.readies == seen.readies;
     if (same && asked->second.answered && seen.life == Life::kReady) continue;
     all = false;
     if (same || seen.life != Life::kReady) continue;
-    asked_[actor] = {++last_token_, seen.readies, false};
-    add(Deed::Kind::kAskSettled, task, actor, last_token_);
+    kept_.asked[actor] = {++kept_.last_token, seen.readies, false};
+    add(Deed::Kind::kAskSettled, task, actor, kept_.last_token);
   }
   return all;
 }
 
 void Upkeep::settled(ActorId actor, std::uint64_t token) {
-  if (auto asked = asked_.find(actor); asked != asked_.end() && asked->second.token == token) asked->second.answered = true;
+  if (auto asked = kept_.asked.find(actor); asked != kept_.asked.end() && asked->second.token == token) asked->second.answered = true;
 }
 
 void Upkeep::turn(Task& task, std::size_t i, const Look& look) {
@@ -241,13 +246,13 @@ bool Upkeep::turned(Task& task, std::size_t i, const Look& look) {
 }
 
 bool Upkeep::busy(ActorId actor) const {
-  auto asked = asked_.find(actor);
-  return drained(actor) && (asked == asked_.end() || !asked->second.answered);
+  auto asked = kept_.asked.find(actor);
+  return drained(actor) && (asked == kept_.asked.end() || !asked->second.answered);
 }
 
 std::uint16_t Upkeep::flags(ActorId actor) const {
   if (drained(actor)) return shm::kActorDrained;
-  for (const auto& [id, task] : tasks_) {
+  for (const auto& [id, task] : kept_.tasks) {
     if (task.state != State::kGoing || task.chore != Chore::kRoll) continue;
     for (std::size_t i = 0; i < task.units.size(); ++i) {
       bool now = task.steps[i] == Step::kSettling || task.steps[i] == Step::kTurning;
@@ -259,8 +264,8 @@ std::uint16_t Upkeep::flags(ActorId actor) const {
 }
 
 const Upkeep::Task* Upkeep::find(ChoreId id) const {
-  auto task = tasks_.find(id);
-  return task == tasks_.end() ? nullptr : &task->second;
+  auto task = kept_.tasks.find(id);
+  return task == kept_.tasks.end() ? nullptr : &task->second;
 }
 
 }  // namespace tv::supervisor

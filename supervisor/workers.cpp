@@ -7,6 +7,7 @@
 #include "config/log.h"
 #include "config/units.h"
 #include "ipc/seqpacket.h"
+#include "shm/exit_note.h"
 #include "supervisor/fault_report.h"
 
 namespace tv::supervisor {
@@ -27,8 +28,9 @@ Workers::Workers(Surroundings surroundings)
     workers_[i].config = &in_.config.workers[i];
     workers_[i].index = i;
     reader_of_.push_back(i);
-    // From the beginning, so that mail can be sent to actors that are still to be started.
-    in_.directory.set_participant(workers_[i].participant(), shm::ParticipantKind::kWorker, 0, 0, workers_[i].config->name);
+    // From the beginning, so that mail can be sent to actors that are still to be started. An arena that was taken over knows them.
+    if (in_.directory_view.participant_name(workers_[i].participant()).empty())
+      in_.directory.set_participant(workers_[i].participant(), shm::ParticipantKind::kWorker, 0, 0, workers_[i].config->name);
   }
 }
 
@@ -164,6 +166,11 @@ void Workers::assign(Worker& worker) {
   write_assignment({worker.config, worker.participant(), worker.incarnation, in_.control_endpoint, in_.config.supervisor.log_level,
                     in_.supervision.assign(worker.index), worker.last_death},
                    message.initRoot<wire::Assignment>());
+  // Before the process becomes a worker: one that is not in the store when we die ends with us.
+  if (in_.store) {
+    in_.store->keep(process_name(worker.index, worker.incarnation), worker.child->pidfd());
+    in_.store->keep(socket_name(worker.index, worker.incarnation), worker.socket.get());
+  }
   auto arena = in_.arena.share(shm::Arena::Access::kWorker);
   auto sent = arena ? ipc::send_packet(worker.socket.get(), message, arena->numbers()) : Result<void>(arena.error());
   log::info("worker starting", {{"worker", worker.config->name}, {"pid", worker.pid()}, {"incarnation", worker.incarnation}});
@@ -268,6 +275,8 @@ void Workers::have_last_word(Worker& worker) {
 void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   pid_t pid = worker.last_pid;  // the child has forgotten it
   bool asked = worker.state == WorkerState::kStopping || worker.state == WorkerState::kCycling;
+  if (cause.unseen)
+    if (auto code = shm::exit_note(in_.arena, worker.participant())) cause = cause_of_exit(*code);
   std::string fault = take_fault_report(in_.directory_view, worker.participant());
   watchdogs_.end(worker.index);
   if (worker.known_cause) {
@@ -286,6 +295,10 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   worker.ready_realtime_ns = 0;
   worker.child.reset();
   worker.socket.reset();
+  if (in_.store) {
+    in_.store->drop(process_name(worker.index, worker.incarnation));
+    in_.store->drop(socket_name(worker.index, worker.incarnation));
+  }
   if (!asked || cause.abnormal) {
     worker.last_death = cause.text;
     worker.last_death_ns = realtime_ns();

@@ -18,6 +18,7 @@ struct Spawn {
   std::map<std::string, std::string> environment;
   std::string output_file;             // stdout and stderr; empty: captured in memory by run()
   std::optional<unsigned> max_open_files;
+  std::map<std::string, int> passed;   // descriptors, as a service manager passes them ($LISTEN_FDS)
 };
 
 // Exit code, or 128 + signal.

@@ -1,0 +1,176 @@
+// How the daemon goes on in the place of an earlier one, and what it leaves to the next. Part of Daemon; README.md, "Handing over".
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <numeric>
+
+#include "config/log.h"
+#include "ipc/admin_client.h"
+#include "ipc/seqpacket.h"
+#include "supervisor/daemon.h"
+
+namespace tv::supervisor {
+namespace {
+
+constexpr int kAttachBacklog = 128;
+constexpr Nanoseconds kTellAgain = 50ms;
+constexpr Nanoseconds kWriterPatience = 5s;  // it may be in the middle of a sync
+
+// Whether the socket's file is there, and leads to this socket.
+bool is_named(const Fd& socket, const std::string& path) {
+  struct stat there {};
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  bool listening = ::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens == 1;
+  return listening && ::lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<shm::Arena>> Daemon::take_arena() {
+  shm::ArenaFds fds;
+  for (std::size_t i = 0; auto* fd : {&fds.control, &fds.blocks, &fds.client_blocks}) {
+    auto kept = estate_.find(kArenaNames[i++]);
+    if (kept != estate_.end()) *fd = TV_TRY(kept->second.duplicate());
+  }
+  return shm::Arena::attach(std::move(fds));
+}
+
+// Connections that were made while nobody was there wait in the socket of the one before.
+Result<Fd> Daemon::attach_listener() {
+  auto path = ipc::attach_socket(runtime_dir_->path());
+  Fd listener = systemd::take(estate_, kAttachName);
+  if (listener && is_named(listener, path)) {
+    store_.note(kAttachName, listener.get());
+    return listener;
+  }
+  ::unlink(path.c_str());
+  listener = TV_TRY(ipc::seqpacket_listen(path, kAttachBacklog));
+  store_.keep(kAttachName, listener.get());
+  return listener;
+}
+
+// The writer of the one before has nobody to tell what it has written. Its number becomes our writer's.
+Result<void> Daemon::end_writer(ParticipantId participant) {
+  Fd process = systemd::take(estate_, WriterProcess::kStoreName);
+  if (!before_) return {};
+  if (process) {
+    (void)::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);  // one that has ended needs none
+    auto ended = wait_readable(process.get(), Deadline::in(kWriterPatience));
+    if (!ended || !*ended) return Error{Errc::kUnavailable, "the checkpoint writer of the supervisor before does not end; is the disk stuck?"};
+    store_.drop(WriterProcess::kStoreName);
+  }
+  recovery_->clean_up(participant, {}, "the checkpoint writer before", "it was ended with its supervisor");
+  return {};
+}
+
+std::vector<ActorId> Daemon::every_actor() const {
+  std::vector<ActorId> all(actors_->all().size());
+  std::iota(all.begin(), all.end(), ActorId{0});
+  return all;
+}
+
+// Before the arena is taken over: what nobody holds then is freed. A letter whose envelope is gone is none any more.
+void Daemon::keep_letters() {
+  auto& store = recovery_->store();
+  std::vector<DeadLetter> letters;
+  for (auto& kept : before_->handover.letters) {
+    auto envelope = store.get(kept.envelope);
+    if (!envelope) continue;
+    DeadLetter letter{kept.id, kept.taken_ns, kept.actor, kept.method, kept.from, kept.from_name, kept.position, kept.tries, kept.cause, std::move(*envelope), {}};
+    for (auto handle : kept.tensors)
+      if (auto tensor = store.get(handle)) letter.tensors.push_back(*std::move(tensor));
+    letters.push_back(std::move(letter));
+  }
+  dead_letters_->go_on(std::move(letters), before_->handover.next_letter, before_->handover.letters_dropped);
+}
+
+void Daemon::go_on() {
+  const auto& before = before_->handover;
+  started_ns_ = before.started_ns;
+  takeovers_ = before.takeovers + 1;
+  ledger_.emplace(std::move(before_->ledger));
+  std::map<ActorId, std::string> withheld;
+  for (ActorId id = 0; id < before.actors.size(); ++id)
+    if (before.actors[id].withheld) withheld[id] = *before.actors[id].withheld;
+  maintenance_->go_on(before.upkeep);
+  workers_->go_on(before, estate_);
+  supervision_->go_on(*workers_, before);
+  attach_->go_on(estate_);
+  if (checkpoints_) checkpoints_->go_on(std::move(withheld));
+  // What is left belongs to processes that had ended by the time of the state, or had not begun: without us they end.
+  std::vector<std::string> left;
+  for (const auto& [name, fd] : estate_)
+    if (name.starts_with("worker-") || name.starts_with("client-")) left.push_back(name);
+  for (const auto& name : left) {
+    estate_.erase(name);
+    store_.drop(name);
+  }
+  begun_ = true;
+  log::notice("supervisor taken over", {{"before", before.program}, {"takeovers", takeovers_}, {"workers", workers_->all().size()}, {"clients", attach_->clients().size()}});
+  before_.reset();
+  look_soon();
+}
+
+Handover Daemon::handover() const {
+  Handover state;
+  state.program = "tensorvisord " TV_VERSION " (pid " + std::to_string(::getpid()) + ")";
+  state.config = source_;
+  state.runtime_dir = runtime_dir_->path();
+  state.started_ns = started_ns_;
+  state.takeovers = takeovers_;
+  workers_->keep(state.workers);
+  for (const auto& actor : actors_->all())
+    state.actors.push_back({.name = actor.placed.name,
+                            .state = actor.state,
+                            .incarnation = actor.incarnation,
+                            .message = actor.message,
+                            .flags = actor.flags,
+                            .commit_error = actor.commit_error,
+                            .healthy = actor.healthy,
+                            .health_reason = actor.health_reason,
+                            .host = actor.host,
+                            .moved = actor.moved,
+                            .worker = actor.placed.worker,
+                            .present = actor.placed.present,
+                            .settled = actor.placed.settled});
+  supervision_->keep(state.actors);
+  const auto& tree = supervision_->tree();
+  for (NodeId node = 0; node < tree.size(); ++node) state.nodes.push_back(tree.spec(node).name);
+  state.tree = supervision_->tree_life();
+  state.upkeep = maintenance_->upkeep().kept();
+  for (const auto& [id, letter] : dead_letters_->all()) {
+    KeptLetter kept{letter.id, letter.taken_ns, letter.actor, letter.method, letter.from, letter.from_name, letter.position, letter.tries, letter.cause, letter.envelope.handle(), {}};
+    for (const auto& tensor : letter.tensors) kept.tensors.push_back(tensor.handle());
+    state.letters.push_back(std::move(kept));
+  }
+  state.next_letter = dead_letters_->next_id();
+  state.letters_dropped = dead_letters_->dropped();
+  state.restarts = workers_->restarts();
+  return state;
+}
+
+// After each turn of the loop in which something has changed, where somebody keeps the ledger when we die.
+void Daemon::note_state() {
+  store_.flush();
+  if (store_.waiting() && !told_later_)
+    told_later_ = loop_->after(kTellAgain, [this] {
+      told_later_.reset();
+      look_soon();
+    });
+  if (!begun_ || stopping_ || !store_.durable()) return;
+  if (!ledger_) {
+    auto made = Ledger::create();
+    if (!made) return log::error("state not noted", {{"cause", made.error().message}, {"next", "if this supervisor dies its workers end"}});
+    ledger_.emplace(std::move(*made));
+  }
+  if (auto written = ledger_->write(encode(handover())); !written)
+    return log::error("state not noted", {{"cause", written.error().message}, {"next", "a supervisor that takes over goes on with an older state"}});
+  if (!store_.kept().contains(kLedgerName)) store_.keep(kLedgerName, ledger_->fd());
+}
+
+}  // namespace tv::supervisor

@@ -1,0 +1,55 @@
+#include "supervisor/inheritance.h"
+
+#include <algorithm>
+
+#include "config/log.h"
+#include "supervisor/writer_process.h"
+
+namespace tv::supervisor {
+namespace {
+
+// Whether a descriptor is an earlier supervisor's. The others are sockets that the service manager listens on for us.
+bool is_ours(const std::string& name) {
+  bool fixed = name == kLedgerName || name == kAttachName || name == WriterProcess::kStoreName ||
+               std::find(std::begin(kArenaNames), std::end(kArenaNames), name) != std::end(kArenaNames);
+  return fixed || name.starts_with("worker-") || name.starts_with("client-");
+}
+
+Result<Inheritance> read(Fd file) {
+  auto ledger = TV_TRY(Ledger::adopt(std::move(file)));
+  auto bytes = TV_TRY(ledger.read());
+  auto handover = TV_TRY(decode_handover(bytes));
+  return Inheritance{std::move(handover), std::move(ledger)};
+}
+
+}  // namespace
+
+std::optional<Inheritance> inherit(systemd::Estate& estate, systemd::FdStore& store) {
+  for (const auto& [name, fd] : estate)
+    if (is_ours(name)) store.note(name, fd.get());
+  auto inheritance = [&]() -> Result<Inheritance> {
+    Fd file = systemd::take(estate, kLedgerName);
+    if (!file) return Error{Errc::kNotFound, ""};
+    if (!estate.contains(kArenaNames[0]) || !estate.contains(kArenaNames[1])) return Error{Errc::kCorrupt, "the arena was not handed over"};
+    return read(std::move(file));
+  }();
+  if (inheritance) {
+    store.note(kLedgerName, inheritance->ledger.fd());
+    return std::move(*inheritance);
+  }
+  bool any = std::any_of(estate.begin(), estate.end(), [](const auto& entry) { return is_ours(entry.first); });
+  if (any || inheritance.error().code != Errc::kNotFound)
+    log::error("nothing taken over", {{"cause", inheritance.error().code == Errc::kNotFound ? "the supervisor before had not got far" : inheritance.error().message},
+                                      {"next", "its workers end, and everything starts anew"}});
+  std::erase_if(estate, [](const auto& entry) { return is_ours(entry.first); });
+  store.drop_all();
+  return std::nullopt;
+}
+
+Result<void> check_ledger(Fd file) {
+  auto inheritance = TV_TRY(read(std::move(file)));
+  (void)inheritance;
+  return {};
+}
+
+}  // namespace tv::supervisor
