@@ -65,7 +65,6 @@ struct WorkerLife {
   probation @14 :Probation;
   delayNs @15 :Int64;
   comesHome @16 :Bool;
-  reader @17 :UInt32;          # index of the worker whose process reads its mailbox
 }
 
 struct ActorLife {
@@ -77,17 +76,16 @@ struct ActorLife {
   commitError @5 :Text;
   healthy @6 :UInt8;           # 0: not asked; 1: no; 2: yes
   healthReason @7 :Text;
-  host @8 :UInt32;
-  moved @9 :Text;
-  worker @10 :UInt32;
-  present @11 :Bool;
-  settled @12 :Bool;
-  wasUp @13 :Bool;
-  readies @14 :UInt64;
-  withheld @15 :Bool;
-  withheldWhy @16 :Text;
-  restoring @17 :Bool;
-  suspended @18 :Bool;
+  moved @8 :Text;
+  worker @9 :UInt32;           # in whose mailbox its mail is; who reads that stands in the arena
+  present @10 :Bool;
+  settled @11 :Bool;
+  wasUp @12 :Bool;
+  readies @13 :UInt64;
+  withheld @14 :Bool;
+  withheldWhy @15 :Text;
+  restoring @16 :Bool;
+  suspended @17 :Bool;
 }
 
 struct NodeLife {

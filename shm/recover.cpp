@@ -88,13 +88,14 @@ void settle_blocks(const Arena& arena, ParticipantId dead, Custody::Report& repo
   }
 }
 
-// Those who wait for what the dead one was to write, or has written without waking them.
+// Those who wait for what the dead one was to write, or has written without waking them. kNoParticipant: in a chunk of the supervisor's, whose
+// objects nobody writes any more, whoever made them.
 void end_waits(Store& store, std::uint32_t chunk, ParticipantId dead, const Error& why) {
   const Arena& arena = *store.arena();
   for (std::uint32_t i = 0; i < limits::kSlotsPerChunk; ++i) {
     std::uint32_t index = chunk * limits::kSlotsPerChunk + i;
     ObjectSlot& slot = arena.slot(index);
-    if (slot.creator != dead) continue;
+    if (dead != kNoParticipant && slot.creator != dead) continue;
     if (tag_state(slot.tag.load(std::memory_order_acquire)) == SlotState::kUnsealed) {
       store.fail_for(index, why);
     } else if (slot.waiters.load(std::memory_order_seq_cst) != 0) {
@@ -180,7 +181,7 @@ Custody::Report Custody::take_over(std::span<const ActorId> actors) {
   settle_blocks(arena, kSupervisor, report);
   for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
     if (arena.chunk(c).owner.load(std::memory_order_acquire) != kSupervisorOwner) continue;
-    end_waits(*store_, c, kSupervisor, Error{Errc::kUnavailable, "the supervisor died while it wrote it"});
+    end_waits(*store_, c, kNoParticipant, Error{Errc::kUnavailable, "its producer died, and the supervisor with it"});
     store_->adopt(c);
   }
   mark_chunks(arena);

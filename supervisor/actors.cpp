@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "shm/mailbox.h"
 #include "supervisor/handover.h"
 
 namespace tv::supervisor {
@@ -39,7 +40,8 @@ Result<Actors> Actors::create(const config::Config& config, shm::DirectoryWriter
   return actors;
 }
 
-Result<Actors> Actors::go_on(const config::Config& config, shm::DirectoryWriter& directory, const std::vector<KeptActor>& kept) {
+Result<Actors> Actors::go_on(const config::Config& config, shm::DirectoryWriter& directory, const shm::Arena& arena,
+                             const std::vector<KeptActor>& kept) {
   Placement placement = TV_TRY(place(config));
   bool same = placement.actors.size() == kept.size();
   Actors actors(directory);
@@ -57,8 +59,8 @@ Result<Actors> Actors::go_on(const config::Config& config, shm::DirectoryWriter&
     actor.commit_error = was.commit_error;
     actor.healthy = was.healthy;
     actor.health_reason = was.health_reason;
-    actor.host = was.host;
-    actor.moved = was.moved;
+    actor.host = shm::reader_of(arena, participant_of(actor.placed.worker)) - 1;
+    if (actor.host != actor.placed.worker) actor.moved = was.moved.empty() ? "its worker was given up" : was.moved;
   }
   if (!same) return Error{Errc::kCorrupt, "the actors that are handed over are not those of the configuration that is handed over"};
   // What the one before was writing when it died may be of a moment before or after what it has handed over.

@@ -33,7 +33,8 @@ class Actors {
   static Result<Actors> create(const config::Config& config, shm::DirectoryWriter& directory);
 
   // The same actors as an earlier supervisor left them, in a directory that has been taken over. kCorrupt when they are not those of `config`.
-  static Result<Actors> go_on(const config::Config& config, shm::DirectoryWriter& directory, const std::vector<KeptActor>& kept);
+  // Where each lives is what the arena says: who reads its mailbox.
+  static Result<Actors> go_on(const config::Config& config, shm::DirectoryWriter& directory, const shm::Arena& arena, const std::vector<KeptActor>& kept);
 
   const std::vector<Actor>& all() const { return actors_; }
   const Actor& operator[](ActorId id) const { return actors_[id]; }

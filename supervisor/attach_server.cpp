@@ -79,6 +79,14 @@ void AttachServer::go_on(systemd::Estate& estate) {
     out.initRoot<wire::NameReply>().setAgain(true);
     (void)ipc::send_packet(client.socket.get(), out);
   }
+  // Connections of numbers that are not used any more.
+  std::vector<std::string> left;
+  for (const auto& [name, fd] : estate)
+    if (name.starts_with("client-")) left.push_back(name);
+  for (const auto& name : left) {
+    estate.erase(name);
+    store_.drop(name);
+  }
 }
 
 void AttachServer::close() {

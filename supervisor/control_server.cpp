@@ -180,6 +180,7 @@ void ControlServer::take_dead_letter(const std::string& identity, std::size_t wo
                                        {"tries", letter.tries},
                                        {"cause", letter.cause},
                                        {"next", "tensorctl dead-letters show " + std::to_string(letter.id)}});
+  dead_letter_taken_();
   send(identity, [&](wire::ToWorker::Builder out) {
     auto answer = out.initDeadLetterTaken();
     answer.setRequest(request.getRequest());

@@ -26,6 +26,9 @@ class ControlServer final : public WorkerOrders {
   // Begins to listen; the workers outlive this.
   Result<void> start(Workers& workers, const Actors& actors);
 
+  // Called before a worker is told that a message is a dead letter, which it then forgets.
+  void on_dead_letter(std::function<void()> taken) { dead_letter_taken_ = std::move(taken); }
+
   void stop(ParticipantId worker) override;
   void stop_actor(ParticipantId worker, ActorId actor) override;
   void start_actor(ParticipantId worker, ActorId actor) override;
@@ -65,6 +68,7 @@ class ControlServer final : public WorkerOrders {
   Workers* workers_ = nullptr;
   const Actors* actors_ = nullptr;
   std::array<Peer, limits::kMaxParticipants> peers_;
+  std::function<void()> dead_letter_taken_ = [] {};
   std::uint64_t malformed_ = 0;
 };
 

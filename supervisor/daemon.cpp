@@ -35,7 +35,9 @@ Daemon::Daemon(config::Config config, Beginning beginning)
       source_(std::move(beginning.source)),
       store_(std::move(beginning.store)),
       before_(std::move(beginning.before)),
-      estate_(std::move(beginning.estate)) {}
+      estate_(std::move(beginning.estate)),
+      program_(std::move(beginning.program)),
+      arguments_(std::move(beginning.arguments)) {}
 
 Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning beginning) {
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(beginning)));
@@ -81,6 +83,7 @@ Result<std::shared_ptr<shm::Arena>> Daemon::make_arena() {
 
 // The next supervisor finds the arena even when this one dies right after it has made it.
 Result<void> Daemon::open_arena() {
+  if (before_) TV_TRY(end_unknown_workers());
   arena_ = TV_TRY(before_ ? take_arena() : make_arena());
   if (!before_) {
     auto fds = TV_TRY(arena_->share(shm::Arena::Access::kWorker));
@@ -96,7 +99,7 @@ Result<void> Daemon::open_arena() {
   if (before_) directory_->take_over();
   Incarnation mine = arena_->participant(kSupervisor).incarnation.load(std::memory_order_relaxed) + 1;
   directory_->set_participant(kSupervisor, shm::ParticipantKind::kSupervisor, ::getpid(), mine, "supervisor");
-  actors_.emplace(TV_TRY(before_ ? Actors::go_on(config_, *directory_, before_->handover.actors) : Actors::create(config_, *directory_)));
+  actors_.emplace(TV_TRY(before_ ? Actors::go_on(config_, *directory_, *arena_, before_->handover.actors) : Actors::create(config_, *directory_)));
   auto store = TV_TRY(shm::Store::open(arena_, kSupervisor));
   recovery_.emplace(*loop_, store);
   dead_letters_.emplace(store);
@@ -167,11 +170,16 @@ Result<void> Daemon::begin() {
   maintenance_.emplace(Maintenance::Surroundings{*loop_, config_, *workers_, *actors_, *supervision_, *control_,
                                                   [this](const Unit& unit) { return operations_->restart_unit(unit); }});
   operations_->use(*maintenance_);
+  upgrade_.emplace(*loop_, *children_, [this](const std::string& program) {
+    replacement_ = program;
+    loop_->quit();
+  });
+  control_->on_dead_letter([this] { note_state(); });
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep()},
-                       *operations_, [this] { stop("ordered by an administrator"); }));
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_},
+                       *operations_, {[this] { stop("ordered by an administrator"); }, [this](const std::string& program) { return begin_upgrade(program); }}));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},
                                {"pid", ::getpid()},
@@ -203,6 +211,7 @@ void Daemon::start_workers() {
 
 Result<void> Daemon::run() {
   TV_TRY(loop_->run());
+  if (!replacement_.empty()) return replace();
   log::info("daemon stopped", {{"pid", ::getpid()}});
   return {};
 }

@@ -13,6 +13,7 @@
 #include "supervisor/memory_keeper.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/spiller.h"
+#include "supervisor/upgrade.h"
 
 namespace tv::supervisor {
 
@@ -24,11 +25,13 @@ class Daemon {
     systemd::FdStore store = {};
     std::optional<Inheritance> before;  // an earlier supervisor's state: everything goes on where it was
     systemd::Estate estate;             // descriptors that were passed to us
+    std::string program;                // by whose path this process was started, and with which arguments: for an upgrade
+    std::vector<std::string> arguments;
   };
   // Everything up to workers being asked for. On an error nothing is left behind.
   static Result<std::unique_ptr<Daemon>> create(config::Config config, Beginning beginning);
 
-  // Until it has been stopped: by SIGTERM, SIGINT or an administrator.
+  // Until it has been stopped: by SIGTERM, SIGINT or an administrator. Does not return when another program takes the place of this one.
   Result<void> run();
 
  private:
@@ -40,12 +43,16 @@ class Daemon {
   Result<std::shared_ptr<shm::Arena>> take_arena();
   Result<void> open_names(const std::shared_ptr<shm::Store>& store);
   Result<Fd> attach_listener();
+  Result<void> end_unknown_workers();
   Result<void> end_writer(ParticipantId participant);
   std::vector<ActorId> every_actor() const;
   void keep_letters();
   void go_on();
   Handover handover() const;
   void note_state();
+  bool write_state();
+  Result<void> begin_upgrade(const std::string& program);
+  Error replace();
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
@@ -74,6 +81,9 @@ class Daemon {
   systemd::Estate estate_;
   std::optional<Ledger> ledger_;
   std::uint32_t takeovers_ = 0;
+  const std::string program_;
+  const std::vector<std::string> arguments_;
+  std::string replacement_;  // the program that is to take our place now
   std::int64_t started_ns_ = realtime_ns();
   std::unique_ptr<EventLoop> loop_;
   std::optional<RuntimeDir> runtime_dir_;
@@ -100,6 +110,7 @@ class Daemon {
   std::optional<Workers> workers_;
   std::optional<Operations> operations_;
   std::optional<Maintenance> maintenance_;
+  std::optional<Upgrade> upgrade_;
   std::vector<Source> signals_;
   Source deadline_;
   Source told_later_;  // the service manager, what it has not taken yet

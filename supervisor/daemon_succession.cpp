@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <numeric>
+#include <set>
 
 #include "config/log.h"
 #include "ipc/admin_client.h"
@@ -18,7 +19,7 @@ namespace {
 
 constexpr int kAttachBacklog = 128;
 constexpr Nanoseconds kTellAgain = 50ms;
-constexpr Nanoseconds kWriterPatience = 5s;  // it may be in the middle of a sync
+constexpr Nanoseconds kDeathPatience = 5s;  // a writer may be in the middle of a sync
 
 // Whether the socket's file is there, and leads to this socket.
 bool is_named(const Fd& socket, const std::string& path) {
@@ -38,6 +39,29 @@ Result<std::shared_ptr<shm::Arena>> Daemon::take_arena() {
     if (kept != estate_.end()) *fd = TV_TRY(kept->second.duplicate());
   }
   return shm::Arena::attach(std::move(fds));
+}
+
+// Processes that were made workers after the state was written: nobody knows what they have been told, and their numbers in the arena are those of
+// the workers before them. They are to be gone before anybody cleans up after those.
+Result<void> Daemon::end_unknown_workers() {
+  std::set<std::string> known;
+  const auto& workers = before_->handover.workers;
+  for (std::size_t i = 0; i < workers.size(); ++i)
+    if (has_process(workers[i].life.state))
+      for (const auto& name : {process_name(i, workers[i].life.incarnation), socket_name(i, workers[i].life.incarnation)}) known.insert(name);
+  std::vector<std::string> left;
+  for (const auto& [name, fd] : estate_)
+    if (name.starts_with("worker-") && !known.contains(name)) left.push_back(name);
+  for (const auto& name : left) {
+    Fd fd = systemd::take(estate_, name);
+    if (name.ends_with(".process")) {
+      (void)::syscall(SYS_pidfd_send_signal, fd.get(), SIGKILL, nullptr, 0);  // one that has ended needs none
+      auto ended = wait_readable(fd.get(), Deadline::in(kDeathPatience));
+      if (!ended || !*ended) return Error{Errc::kUnavailable, "a worker of the supervisor before does not die: " + name};
+    }
+    store_.drop(name);
+  }
+  return {};
 }
 
 // Connections that were made while nobody was there wait in the socket of the one before.
@@ -60,7 +84,7 @@ Result<void> Daemon::end_writer(ParticipantId participant) {
   if (!before_) return {};
   if (process) {
     (void)::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);  // one that has ended needs none
-    auto ended = wait_readable(process.get(), Deadline::in(kWriterPatience));
+    auto ended = wait_readable(process.get(), Deadline::in(kDeathPatience));
     if (!ended || !*ended) return Error{Errc::kUnavailable, "the checkpoint writer of the supervisor before does not end; is the disk stuck?"};
     store_.drop(WriterProcess::kStoreName);
   }
@@ -102,14 +126,6 @@ void Daemon::go_on() {
   supervision_->go_on(*workers_, before);
   attach_->go_on(estate_);
   if (checkpoints_) checkpoints_->go_on(std::move(withheld));
-  // What is left belongs to processes that had ended by the time of the state, or had not begun: without us they end.
-  std::vector<std::string> left;
-  for (const auto& [name, fd] : estate_)
-    if (name.starts_with("worker-") || name.starts_with("client-")) left.push_back(name);
-  for (const auto& name : left) {
-    estate_.erase(name);
-    store_.drop(name);
-  }
   begun_ = true;
   log::notice("supervisor taken over", {{"before", before.program}, {"takeovers", takeovers_}, {"workers", workers_->all().size()}, {"clients", attach_->clients().size()}});
   before_.reset();
@@ -133,7 +149,6 @@ Handover Daemon::handover() const {
                             .commit_error = actor.commit_error,
                             .healthy = actor.healthy,
                             .health_reason = actor.health_reason,
-                            .host = actor.host,
                             .moved = actor.moved,
                             .worker = actor.placed.worker,
                             .present = actor.placed.present,
@@ -163,14 +178,32 @@ void Daemon::note_state() {
       look_soon();
     });
   if (!begun_ || stopping_ || !store_.durable()) return;
-  if (!ledger_) {
-    auto made = Ledger::create();
-    if (!made) return log::error("state not noted", {{"cause", made.error().message}, {"next", "if this supervisor dies its workers end"}});
-    ledger_.emplace(std::move(*made));
-  }
-  if (auto written = ledger_->write(encode(handover())); !written)
-    return log::error("state not noted", {{"cause", written.error().message}, {"next", "a supervisor that takes over goes on with an older state"}});
-  if (!store_.kept().contains(kLedgerName)) store_.keep(kLedgerName, ledger_->fd());
+  if (write_state() && !store_.kept().contains(kLedgerName)) store_.keep(kLedgerName, ledger_->fd());
+}
+
+// False: the state before stands, if there is one.
+bool Daemon::write_state() {
+  auto write = [this]() -> Result<void> {
+    if (!ledger_) ledger_.emplace(TV_TRY(Ledger::create()));
+    return ledger_->write(encode(handover()));
+  };
+  auto written = write();
+  if (!written) log::error("state not noted", {{"cause", written.error().message}, {"next", "a supervisor that takes over from this one goes on with an older state, or begins anew"}});
+  return written.ok();
+}
+
+Result<void> Daemon::begin_upgrade(const std::string& program) {
+  if (stopping_ || !begun_) return Error{Errc::kUnavailable, stopping_ ? "the daemon is stopping" : "the daemon is still starting; try again when it is ready"};
+  if (!write_state()) return Error{Errc::kUnavailable, "the state cannot be written down; the log says why"};
+  return upgrade_->begin(program.empty() ? program_ : program, ledger_->fd());
+}
+
+// Whatever has a number below those that are passed on is closed by it: there is no way back from here, which is why the program was asked before.
+Error Daemon::replace() {
+  if (stopping_ || !write_state()) return Error{Errc::kUnavailable, "not upgraded: the state cannot be handed over"};
+  store_.note(kLedgerName, ledger_->fd());
+  log::notice("another program takes over", {{"program", replacement_}});
+  return systemd::execute_with(replacement_, arguments_, store_.kept());
 }
 
 }  // namespace tv::supervisor

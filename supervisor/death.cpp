@@ -28,7 +28,7 @@ std::string signal_name(int number) {
   return "signal " + std::to_string(number);
 }
 
-Cause cause_of_exit(int code) {
+Cause exited(int code) {
   auto kind = code == kExitDeviceError ? CauseKind::kDeviceError : CauseKind::kExit;
   return {"exit code " + std::to_string(code) + meaning_of(code), code != 0, code == kExitCannotWork, false, kind, code};
 }
@@ -41,7 +41,7 @@ Cause unseen() {
 }
 
 Cause cause_of(const siginfo_t& info) {
-  if (info.si_code == CLD_EXITED) return cause_of_exit(info.si_status);
+  if (info.si_code == CLD_EXITED) return exited(info.si_status);
   std::string text = "killed by " + signal_name(info.si_status);
   if (info.si_code == CLD_DUMPED) text += " (core dumped)";
   return {text, true, false, info.si_status == SIGSEGV || info.si_status == SIGBUS, CauseKind::kSignal, info.si_status};

@@ -37,7 +37,7 @@ struct Cause {
 
 // `info` as waitid() fills it.
 Cause cause_of(const siginfo_t& info);
-Cause cause_of_exit(int code);
+Cause exited(int code);  // by itself
 // Of a process that has another parent, or had one: how it ended is not known.
 Cause unseen();
 // Of a process that nobody had asked to end: exit code 0 says nothing by itself then.

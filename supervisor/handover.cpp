@@ -74,7 +74,6 @@ void write(const KeptWorker& worker, wire::WorkerLife::Builder out) {
   write(life.probation, out.initProbation());
   out.setDelayNs(life.delay.count());
   out.setComesHome(life.comes_home);
-  out.setReader(number(worker.reader));
 }
 
 KeptWorker read(wire::WorkerLife::Reader in) {
@@ -97,7 +96,6 @@ KeptWorker read(wire::WorkerLife::Reader in) {
   life.probation = read(in.getProbation());
   life.delay = Nanoseconds{in.getDelayNs()};
   life.comes_home = in.getComesHome();
-  worker.reader = in.getReader();
   return worker;
 }
 
@@ -112,7 +110,6 @@ void write(const KeptActor& actor, wire::ActorLife::Builder out) {
   out.setCommitError(words(actor.commit_error));
   out.setHealthy(static_cast<std::uint8_t>(actor.healthy ? (*actor.healthy ? 2 : 1) : 0));
   out.setHealthReason(words(actor.health_reason));
-  out.setHost(number(actor.host));
   out.setMoved(words(actor.moved));
   out.setWorker(number(actor.worker));
   out.setPresent(actor.present);
@@ -135,7 +132,6 @@ KeptActor read(wire::ActorLife::Reader in) {
   actor.commit_error = text(in.getCommitError());
   if (in.getHealthy() != 0) actor.healthy = in.getHealthy() == 2;
   actor.health_reason = text(in.getHealthReason());
-  actor.host = in.getHost();
   actor.moved = text(in.getMoved());
   actor.worker = in.getWorker();
   actor.present = in.getPresent();
@@ -308,10 +304,8 @@ Result<void> check(wire::Handover::Reader in) {
 Result<void> check(const Handover& handover) {
   const auto workers = handover.workers.size();
   if (handover.tree.nodes.size() != handover.nodes.size()) return contradicts("nodes");
-  for (const auto& worker : handover.workers)
-    if (worker.reader >= workers) return contradicts("a mailbox that nobody reads");
   for (const auto& actor : handover.actors)
-    if (actor.host >= workers || actor.worker >= workers) return contradicts("an actor of no worker");
+    if (actor.worker >= workers) return contradicts("an actor of no worker");
   auto known = [&](ActorId actor) { return actor < handover.actors.size(); };
   for (const auto& [id, task] : handover.upkeep.tasks)
     for (const auto& unit : task.units) {

@@ -27,7 +27,6 @@ struct ConfigSource {
 struct KeptWorker {
   std::string name;
   WorkerLife life;
-  std::size_t reader = 0;  // whose process reads its mailbox
 };
 
 struct KeptActor {
@@ -39,7 +38,6 @@ struct KeptActor {
   std::string commit_error;
   std::optional<bool> healthy;
   std::string health_reason;
-  std::size_t host = 0;
   std::string moved;
   std::size_t worker = 0;
   bool present = true;

@@ -8,6 +8,7 @@
 #include "supervisor/checkpoint_writer.h"
 #include "supervisor/daemon.h"
 #include "supervisor/preflight.h"
+#include "supervisor/upgrade.h"
 #include "systemd/journal.h"
 #include "systemd/notify.h"
 
@@ -69,11 +70,27 @@ config::Loaded load(const std::string& path, supervisor::Daemon::Beginning& begi
   return loaded;
 }
 
-int serve(const std::string& path, const std::string& runtime_dir) {
+// For whoever is asked to take the place of a running daemon: the answer goes to the descriptor behind the ledger's.
+int check_handover(int ledger) {
+  Fd answer(ledger + 1);
+  auto can = supervisor::check_ledger(Fd(ledger));
+  std::string text = can ? supervisor::kCanGoOn : can.error().message;
+  auto written = write_all(answer.get(), std::as_bytes(std::span(text)));
+  return can && written ? kDone : kFailed;
+}
+
+// Where this program lies, also when a newer one lies there by the time that it is asked for.
+std::string own_path() {
+  std::error_code unknown;
+  auto path = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  return unknown ? "" : path.string();
+}
+
+int serve(const std::string& path, const std::string& runtime_dir, std::vector<std::string> arguments) {
   auto estate = systemd::take_passed();
   auto store = systemd::FdStore::of_manager();
   auto before = supervisor::inherit(estate, store);
-  supervisor::Daemon::Beginning beginning{.source = {}, .store = std::move(store), .before = std::move(before), .estate = std::move(estate)};
+  supervisor::Daemon::Beginning beginning{.source = {}, .store = std::move(store), .before = std::move(before), .estate = std::move(estate), .program = own_path(), .arguments = std::move(arguments)};
   auto loaded = load(path, beginning);
   if (!loaded.ok()) {
     print_problems(loaded);
@@ -104,6 +121,8 @@ int main(int argc, char** argv) {
   // Not for people: the daemon executes itself so.
   int writer_fd = -1;
   auto* writer_option = app.add_option(supervisor::kWriterOption, writer_fd)->group("");
+  int handover_fd = -1;
+  auto* handover_option = app.add_option(supervisor::kCheckHandoverOption, handover_fd)->group("");
   app.set_version_flag("--version", std::string("tensorvisord ") + TV_VERSION);
   app.footer(kExamples);
   try {
@@ -114,7 +133,8 @@ int main(int argc, char** argv) {
   try {
     if (*writer_option) return supervisor::run_checkpoint_writer(writer_fd);
     if (*check_option) return check(check_path);
-    return serve(config_path.empty() ? config::default_config_path() : config_path, runtime_dir);
+    if (*handover_option) return check_handover(handover_fd);
+    return serve(config_path.empty() ? config::default_config_path() : config_path, runtime_dir, {argv + 1, argv + argc});
   } catch (const std::exception& e) {
     return fail("daemon failed", Error{Errc::kInternal, e.what()});
   }

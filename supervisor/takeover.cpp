@@ -2,6 +2,8 @@
 // "Handing over", has what is where, and what a death at each point means.
 #include <capnp/message.h>
 
+#include <algorithm>
+
 #include "config/log.h"
 #include "ipc/seqpacket.h"
 #include "ipc/spawn.capnp.h"
@@ -25,7 +27,7 @@ std::string process_name(std::size_t worker, Incarnation incarnation) { return o
 std::string socket_name(std::size_t worker, Incarnation incarnation) { return of_worker(worker, incarnation, "socket"); }
 
 void Workers::keep(std::vector<KeptWorker>& kept) const {
-  for (const auto& worker : workers_) kept.push_back({worker.config->name, worker, reader_of_[worker.index]});
+  for (const auto& worker : workers_) kept.push_back({worker.config->name, worker});
 }
 
 // The arena's word is what senders and readers go by.
@@ -36,6 +38,9 @@ void Workers::go_on(const Handover& handover, systemd::Estate& estate) {
     reader_of_[worker.index] = shm::reader_of(in_.arena, worker.participant()) - 1;
   }
   for (auto& worker : workers_) go_on(worker, estate);
+  // The next process is another one than any that the arena has known.
+  for (auto& worker : workers_)
+    if (!worker.child) worker.incarnation = std::max<Incarnation>(worker.incarnation, in_.arena.participant(worker.participant()).incarnation.load(std::memory_order_relaxed));
 }
 
 void Workers::go_on(Worker& worker, systemd::Estate& estate) {
@@ -95,6 +100,8 @@ void Workers::met_again(std::size_t index, ActorId actor, ActorReport report, bo
   if (state == NodeState::kStarting && report == ActorReport::kRunning) return actor_ready(index, actor, restored);
   if (state == NodeState::kStarting && report == ActorReport::kFailed) return actor_failed(actor, why);
   if (state == NodeState::kStopping && report != ActorReport::kRunning) return actor_stopped(actor);
+  // It may have come here without its worker having heard of it.
+  if (report == ActorReport::kUnknown) in_.orders.host(workers_[index].participant(), in_.supervision.assign_moved({&actor, 1}));
   in_.supervision.met_again(actor, report == ActorReport::kRunning);
 }
 

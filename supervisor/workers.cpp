@@ -276,7 +276,7 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   pid_t pid = worker.last_pid;  // the child has forgotten it
   bool asked = worker.state == WorkerState::kStopping || worker.state == WorkerState::kCycling;
   if (cause.unseen)
-    if (auto code = shm::exit_note(in_.arena, worker.participant())) cause = cause_of_exit(*code);
+    if (auto code = shm::exit_note(in_.arena, worker.participant())) cause = exited(*code);
   std::string fault = take_fault_report(in_.directory_view, worker.participant());
   watchdogs_.end(worker.index);
   if (worker.known_cause) {

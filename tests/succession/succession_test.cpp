@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "tests/chaos/upkeep_fixture.h"
@@ -88,7 +90,9 @@ TEST_CASE("workers end by themselves when the supervisor dies and nobody keeps i
   client.reset();
   daemon.restart();
   CHECK(add(*daemon.connect(), "a", 1) == 1);
-  CHECK(daemon.stop() == 0);
+  daemon.process().signal(SIGTERM);
+  CHECK(daemon.process().wait(Deadline::in(30s)) == 0);
+  CHECK(processes_of(daemon.runtime_dir()).empty());
 }
 
 TEST_CASE("what administrators have ordered outlives the supervisor", "[succession]") {
@@ -114,7 +118,7 @@ TEST_CASE("what administrators have ordered outlives the supervisor", "[successi
 }
 
 TEST_CASE("an actor that was given up stays so, and its deaths still count", "[succession]") {
-  Daemon daemon = start(base_config(1, "restart = { min = \"1ms\", max = \"2ms\", intensity = 2 }") + counter("a", 0));
+  Daemon daemon = start(base_config(2, "restart = { min = \"1ms\", max = \"2ms\", intensity = 2 }") + counter("a", 0));
   daemon.kill_and_wait("cpu/0");
   daemon.kill_and_wait("cpu/0");
   daemon.kill_and_restart();
@@ -130,7 +134,7 @@ TEST_CASE("an actor that was given up stays so, and its deaths still count", "[s
 }
 
 TEST_CASE("named tensors outlive the supervisor, and what was asked of it while it was away is done by the next one", "[succession]") {
-  Daemon daemon = start(workers(1) + counter("a", 0));
+  Daemon daemon = start(workers(2) + counter("a", 0));
   auto client = daemon.connect();
   auto put = [&](const std::string& name, std::uint8_t value) {
     std::vector<std::byte> bytes(100'000, std::byte{value});
@@ -171,7 +175,6 @@ TEST_CASE("a supervisor that is killed again and again under load loses no messa
   if (const char* given = std::getenv("TV_SUCCESSION_KILLS")) kills = std::stoi(given);
   Daemon daemon = start(workers(2) + pool(4));
   auto before = pids_of_workers(daemon, 2);
-  auto objects = daemon.objects();
   Traffic traffic(daemon);
   for (int i = 0; i < kills; ++i) {
     traffic.wait_for(daemon, 1 + static_cast<int>(random() % 50));
@@ -187,6 +190,61 @@ TEST_CASE("a supervisor that is killed again and again under load loses no messa
   CHECK(balances(daemon, 4) == traffic.paid());
   CHECK(daemon.fsck().empty());
   std::printf("succession: %d kills of the supervisor, %lld calls, %d lost, %d workers restarted\n", kills, static_cast<long long>(traffic.paid()), 0, 0);
-  (void)objects;
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("another program takes the daemon's place, again and again under load, with its number and its workers", "[succession]") {
+  int upgrades = 6;
+  if (const char* given = std::getenv("TV_SUCCESSION_UPGRADES")) upgrades = std::stoi(given);
+  Daemon daemon = start(workers(2) + pool(4));
+  auto before = pids_of_workers(daemon, 2);
+  Traffic traffic(daemon);
+  for (int i = 0; i < upgrades; ++i) {
+    traffic.wait_for(daemon, 20);
+    require_done(daemon.tensorctl({"upgrade"}));
+  }
+  traffic.wait_for(daemon, 100);
+  traffic.stop();
+  CHECK(traffic.complaint().empty());
+  CHECK(daemon.process().running());
+  CHECK(pids_of_workers(daemon, 2) == before);
+  CHECK(balances(daemon, 4) == traffic.paid());
+  CHECK(daemon.fsck().empty());
+  std::printf("succession: %d upgrades, %lld calls, 0 failed\n", upgrades, static_cast<long long>(traffic.paid()));
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a worker that dies after an upgrade comes back, and how it died is known", "[succession]") {
+  Daemon daemon = start(workers(2) + counter("a", 0, kOnce));
+  auto client = daemon.connect();
+  CHECK(add(*client, "a", 5) == 5);
+  require_done(daemon.tensorctl({"upgrade"}));
+  daemon.kill_and_wait("cpu/0");
+  CHECK(add(*client, "a", 1) == 6);
+  CHECK(daemon.worker("cpu/0").last_death == "killed by SIGKILL");
+  client.reset();
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a program that cannot go on with the state is refused, and nothing has changed", "[succession]") {
+  Daemon daemon = start(workers(2) + counter("a", 0, kOnce));
+  auto client = daemon.connect();
+  CHECK(add(*client, "a", 5) == 5);
+  auto pid = daemon.process().pid();
+  auto other = daemon.tensorctl({"upgrade", "/bin/true"});
+  CHECK(other.status == 1);
+  CHECK(has(other.err, "is it tensorvisord?"));
+  CHECK(daemon.tensorctl({"upgrade", "/no/such/program"}).status == 4);
+  CHECK(daemon.tensorctl({"upgrade", "relative"}).status == 1);
+  std::string newer = daemon.dir() + "/newer";
+  std::ofstream(newer) << "#!/bin/sh\nprintf 'its state is of version 1, this program knows 2' >&4\nexit 1\n";
+  std::filesystem::permissions(newer, std::filesystem::perms::owner_all);
+  auto refused = daemon.tensorctl({"upgrade", newer});
+  CHECK(refused.status == 1);
+  CHECK(has(refused.err, "its state is of version 1, this program knows 2"));
+  CHECK(daemon.process().pid() == pid);
+  CHECK(daemon.process().running());
+  CHECK(add(*client, "a", 1) == 6);
+  client.reset();
   CHECK(daemon.stop() == 0);
 }
