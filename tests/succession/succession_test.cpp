@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <numeric>
 #include <random>
 
 #include "tests/chaos/upkeep_fixture.h"
@@ -189,7 +191,10 @@ TEST_CASE("a supervisor that is killed again and again under load loses no messa
   CHECK(pids_of_workers(daemon, 2) == before);
   CHECK(balances(daemon, 4) == traffic.paid());
   CHECK(daemon.fsck().empty());
-  std::printf("succession: %d kills of the supervisor, %lld calls, %d lost, %d workers restarted\n", kills, static_cast<long long>(traffic.paid()), 0, 0);
+  auto now = pids_of_workers(daemon, 2);
+  auto restarted = std::inner_product(now.begin(), now.end(), before.begin(), 0, std::plus<>(), std::not_equal_to<>());
+  std::printf("succession: %d kills of the supervisor, %lld calls, %lld lost, %d workers restarted, %zu problems of the arena\n", kills,
+              static_cast<long long>(traffic.paid()), static_cast<long long>(traffic.paid() - balances(daemon, 4)), restarted, daemon.fsck().size());
   CHECK(daemon.stop() == 0);
 }
 
@@ -210,7 +215,8 @@ TEST_CASE("another program takes the daemon's place, again and again under load,
   CHECK(pids_of_workers(daemon, 2) == before);
   CHECK(balances(daemon, 4) == traffic.paid());
   CHECK(daemon.fsck().empty());
-  std::printf("succession: %d upgrades, %lld calls, 0 failed\n", upgrades, static_cast<long long>(traffic.paid()));
+  std::printf("succession: %d upgrades, %lld calls, %lld lost\n", upgrades, static_cast<long long>(traffic.paid()),
+              static_cast<long long>(traffic.paid() - balances(daemon, 4)));
   CHECK(daemon.stop() == 0);
 }
 
@@ -246,5 +252,68 @@ TEST_CASE("a program that cannot go on with the state is refused, and nothing ha
   CHECK(daemon.process().running());
   CHECK(add(*client, "a", 1) == 6);
   client.reset();
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("calls from worker to worker do not pause while the supervisor dies and another one takes over", "[succession]") {
+  std::string accounts;
+  for (int i = 0; i < 2; ++i)
+    accounts += "[[actor]]\nname = \"account" + std::to_string(i) + "\"\ntype = \"test.account\"\nplugin = \"" + plugin("ledger") + "\"\nworker = \"cpu/1\"\nargs = { start = 1000000 }\n" + kOnce + "\n";
+  Daemon daemon = start(workers(2) + accounts + "[[actor]]\nname = \"teller\"\ntype = \"test.teller\"\nplugin = \"" + plugin("ledger") + "\"\nworker = \"cpu/0\"\n" + kOnce + "\n");
+  auto client = daemon.connect();
+  auto teller = *client->actor<Teller>("teller");
+  std::atomic<bool> stop{false};
+  std::atomic<std::int64_t> transfers{0}, longest_ns{0};
+  std::atomic<int> failed{0};
+  std::thread stream([&] {
+    auto last = monotonic_ns();
+    while (!stop) {
+      if (!teller.call_with(kPatient, Teller::transfer, std::string("account0"), std::string("account1"), std::int64_t{1}).get()) ++failed;
+      ++transfers;
+      auto now = monotonic_ns();
+      longest_ns = std::max(longest_ns.load(), now - last);
+      last = now;
+    }
+  });
+  auto more = [&](std::int64_t count) {
+    auto goal = transfers + count;
+    daemon.wait_until("transfers go on", [&] { return transfers >= goal; });
+  };
+  more(200);
+  auto undisturbed = longest_ns.exchange(0);
+  for (int i = 0; i < 10; ++i) {
+    daemon.process().signal(SIGKILL);
+    REQUIRE(daemon.process().wait(Deadline::in(30s)));
+    more(10);
+    daemon.restart();
+    more(10);
+  }
+  stop = true;
+  stream.join();
+  std::printf("succession: longest pause between two answers %.1f ms over 10 kills of the supervisor, %.1f ms before; %d failed\n",
+              static_cast<double>(longest_ns) / 1e6, static_cast<double>(undisturbed) / 1e6, failed.load());
+  CHECK(failed == 0);
+  CHECK(balance(*client, "account0") == 1'000'000 - transfers);
+  CHECK(balance(*client, "account1") == 1'000'000 + transfers);
+  client.reset();
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a dead letter outlives the supervisor, with its arguments", "[succession]") {
+  Daemon daemon = start(workers(2) + "[[actor]]\nname = \"saboteur\"\ntype = \"test.saboteur\"\nplugin = \"" + plugin("ledger") + "\"\nworker = \"cpu/0\"\nmax_deliveries = 1\n" + counter("a", 1));
+  auto client = daemon.connect();
+  auto saboteur = *client->actor<Saboteur>("saboteur");
+  std::string once = daemon.dir() + "/once";
+  CHECK_FALSE(saboteur.call_with(kPatient, Saboteur::crash_once, std::string("kill"), once).get().ok());
+  daemon.kill_and_restart();
+  auto listed = daemon.tensorctl({"dead-letters", "list"});
+  INFO(listed.out << listed.err << daemon.log());
+  CHECK(has(listed.out, "crash_once"));
+  auto shown = daemon.tensorctl({"dead-letters", "show", "1"});
+  CHECK(has(shown.out, once));
+  require_done(daemon.tensorctl({"dead-letters", "replay", "1"}));
+  daemon.wait_until("it has been handled", [&] { return daemon.actor("saboteur").handled == 1; });
+  client.reset();
+  CHECK(daemon.fsck().empty());
   CHECK(daemon.stop() == 0);
 }
