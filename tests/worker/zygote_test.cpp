@@ -1,8 +1,11 @@
 #include "worker/zygote.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "tests/worker/zygote_client.h"
@@ -73,6 +76,44 @@ TEST_CASE("a request without a descriptor or of another version is answered with
   auto worker = fork_one(zygote.socket.get());
   worker.socket.reset();
   CHECK(wait_for_exit(worker.pid) == 7);
+  zygote.socket.reset();
+  CHECK(wait_for_exit(zygote.pid) == 0);
+}
+
+TEST_CASE("workers that are asked for at once are each other's equals: one number and one socket each", "[zygote]") {
+  constexpr int kMany = 11;
+  ZygoteProcess zygote;
+  std::map<std::uint64_t, Fd> sockets;
+  for (std::uint64_t token = 0; token < kMany; ++token) {
+    auto pair = ipc::seqpacket_pair();
+    REQUIRE(pair);
+    capnp::MallocMessageBuilder message;
+    message.initRoot<wire::ForkRequest>().setVersion(wire::SPAWN_VERSION);
+    message.getRoot<wire::ForkRequest>().setToken(token);
+    int fd = pair->second.get();
+    // One in the middle is refused, and keeps no other from its answer.
+    REQUIRE(ipc::send_packet(zygote.socket.get(), message, token == 5 ? std::span<const int>() : std::span<const int>(&fd, 1)));
+    sockets[token] = std::move(pair->first);
+  }
+  std::map<std::uint64_t, int> pids;
+  std::set<int> distinct;
+  for (int i = 0; i < kMany; ++i) {
+    auto packet = ipc::receive_packet(zygote.socket.get(), Deadline::in(60s));
+    REQUIRE(packet);
+    auto reply = packet->message.root<wire::ForkReply>();
+    CHECK(reply.isPid() == (reply.getToken() != 5));
+    if (!reply.isPid()) continue;
+    pids[reply.getToken()] = reply.getPid();
+    distinct.insert(reply.getPid());
+  }
+  CHECK(distinct.size() == kMany - 1);
+  // A worker whose socket ends leaves, and none of the others with it: nobody else has its end.
+  for (const auto& [token, pid] : pids) {
+    sockets[token].reset();
+    CHECK(wait_for_exit(pid) == 7);
+    for (const auto& [later, other] : pids)
+      if (later > token) CHECK(::kill(other, 0) == 0);
+  }
   zygote.socket.reset();
   CHECK(wait_for_exit(zygote.pid) == 0);
 }
