@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "shm/doorbell.h"
@@ -212,11 +213,14 @@ void Custody::keep_mail(ParticipantId from, ParticipantId to, Lane lane) {
 
 void Custody::keep_state(ActorId actor) {
   KeptState kept{actor, {}};
+  // Held until all are: ours may be the only bit, which a supervisor before has set.
+  std::optional<Tensor> read;
   if (Handle manifest = committed(*store_->arena(), actor)) {
     if (auto tensor = store_->get(manifest)) {
       auto handles = manifest_handles(*tensor);
       if (handles) kept.handles = *handles;
       kept.handles.push_back(manifest);
+      read = std::move(*tensor);
     }
   }
   std::erase_if(kept.handles, [this](Handle handle) { return !store_->hold(handle); });

@@ -18,7 +18,7 @@ namespace tv::supervisor {
 namespace {
 
 constexpr int kAttachBacklog = 128;
-constexpr Nanoseconds kTellAgain = 50ms;
+constexpr Nanoseconds kTellAgain = 200ms;
 constexpr Nanoseconds kDeathPatience = 5s;  // a writer may be in the middle of a sync
 
 // Whether the socket's file is there, and leads to this socket.

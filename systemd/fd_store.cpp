@@ -1,36 +1,17 @@
 #include "systemd/fd_store.h"
 
 #include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
 #include "config/log.h"
+#include "systemd/manager_socket.h"
 
 namespace tv::systemd {
-namespace {
-
-// As sd_notify(3) has it: a path, or a name in the abstract namespace after '@'.
-Result<Fd> connect_to(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return Error{Errc::kInvalidArgument, "$NOTIFY_SOCKET is too long"};
-  std::memcpy(address.sun_path, path.data(), path.size());
-  if (address.sun_path[0] == '@') address.sun_path[0] = 0;
-  auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-  Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket || ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) return system_error("$NOTIFY_SOCKET " + path, errno);
-  return socket;
-}
-
-}  // namespace
-
 Fd take(Estate& estate, const std::string& name) {
   auto found = estate.find(name);
   if (found == estate.end()) return {};
@@ -79,13 +60,12 @@ Error execute_with(const std::string& program, const std::vector<std::string>& a
 
 FdStore FdStore::of_manager() {
   FdStore store;
-  const char* path = std::getenv("NOTIFY_SOCKET");
-  if (path == nullptr || *path == 0) return store;
-  auto socket = connect_to(path);
-  if (socket)
+  auto socket = connect_to_manager();
+  if (socket) {
     store.socket_ = std::move(*socket);
-  else
+  } else if (socket.error().code != Errc::kNotFound) {
     log::warning("descriptors are not kept", {{"cause", socket.error().message}, {"next", "if this supervisor dies its workers end"}});
+  }
   return store;
 }
 
@@ -120,27 +100,8 @@ void FdStore::flush() {
 
 // False: the manager does not take it now.
 bool FdStore::send(const Word& word) {
-  iovec text{const_cast<char*>(word.text.data()), word.text.size()};
-  msghdr message{};
-  message.msg_iov = &text;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (word.fd) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    int fd = word.fd.get();
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  ssize_t n;
-  do {
-    n = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
-  } while (n < 0 && errno == EINTR);
-  if (n >= 0) return true;
-  if (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS) return false;
+  auto sent = send_to_manager(socket_.get(), word.text, word.fd.get());
+  if (sent != Sent::kNever) return sent == Sent::kYes;
   log::warning("descriptors are not kept any more", {{"cause", system_error("the service manager", errno).message},
                                                      {"next", "if this supervisor dies its workers end"}});
   socket_.reset();

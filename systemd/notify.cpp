@@ -1,7 +1,7 @@
 #include "systemd/notify.h"
 
+#include <poll.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +10,9 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "config/clock.h"
 #include "config/log.h"
+#include "systemd/manager_socket.h"
 
 namespace tv::systemd {
 namespace {
@@ -22,9 +24,23 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
+constexpr Nanoseconds kPatience = 2s;  // for a word that must not be lost
+
+bool may_be_lost(const std::string& state) { return state.starts_with("STATUS="); }
+
 void notify(const std::string& state) {
-  int rc = sd_notify(0, state.c_str());
-  if (rc < 0) log::debug("service manager not told", {{"cause", std::strerror(-rc)}});
+  auto socket = connect_to_manager();
+  if (!socket) {
+    if (socket.error().code != Errc::kNotFound) log::debug("service manager not told", {{"cause", socket.error().message}});
+    return;
+  }
+  auto deadline = Deadline::in(may_be_lost(state) ? 0ns : kPatience);
+  Sent sent;
+  while ((sent = send_to_manager(socket->get(), state)) == Sent::kLater && !deadline.passed()) {
+    pollfd entry{socket->get(), POLLOUT, 0};
+    ::poll(&entry, 1, deadline.left_ms());
+  }
+  if (sent != Sent::kYes) log::debug("service manager not told", {{"cause", sent == Sent::kLater ? "it does not read" : std::strerror(errno)}});
 }
 
 }  // namespace

@@ -107,6 +107,8 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
     case Which::LIST_GROUPS:
       reply.initGroups(0);
       return;
+    case Which::UPGRADE:
+      return fail(reply, Errc::kUnavailable, "an upgrade is under way already");
     case Which::RESET_FAILED:
       return order(request.getResetFailed().cStr(), "reset");
     case Which::LIST_OBJECTS: {
