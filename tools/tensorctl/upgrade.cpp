@@ -12,6 +12,7 @@ namespace tv::ctl {
 namespace {
 
 constexpr Nanoseconds kPatience = 60s;
+constexpr Nanoseconds kBeginPatience = 10s;
 constexpr Nanoseconds kAnswerPatience = 2s;  // the one who was asked may be gone: then the next one is asked again
 constexpr Nanoseconds kPause = 20ms;
 
@@ -21,9 +22,9 @@ struct Standing {
   int pid = 0;
 };
 
-Result<Standing> ask(const Options& options) {
+Result<Standing> ask(const Options& options, Nanoseconds patience) {
   auto client = TV_TRY(ipc::AdminClient::connect(runtime_dir_of(options)));
-  auto message = TV_TRY(client.request([](wire::AdminRequest::Builder request) { request.setStatus(); }, kAnswerPatience));
+  auto message = TV_TRY(client.request([](wire::AdminRequest::Builder request) { request.setStatus(); }, patience));
   return ipc::guard([&] {
     auto status = message.root<wire::AdminReply>().getStatus();
     return Standing{status.getTakeovers(), str(status.getDaemonVersion()), str(status.getUpgradeRefused()), status.getPid()};
@@ -62,17 +63,17 @@ std::string text_of(const Standing& now, const View& view) {
 Outcome run_upgrade(const Options& options, const View& view) {
   auto patience = options.timeout.value_or(kPatience);
   auto deadline = Deadline::in(patience);
-  auto before = ask(options);
+  auto before = ask(options, kBeginPatience);
   if (!before) return not_connected(before.error());
   {
     auto client = ipc::AdminClient::connect(runtime_dir_of(options));
     if (!client) return not_connected(client.error());
-    auto begun = client->request([&](wire::AdminRequest::Builder request) { request.setUpgrade(options.name); }, kAnswerPatience);
+    auto begun = client->request([&](wire::AdminRequest::Builder request) { request.setUpgrade(options.name); }, kBeginPatience);
     // The answer may have gone with the one that gave it.
     if (!begun && begun.error().code != Errc::kDeadlineExceeded) return failed(begun.error());
   }
   for (;;) {
-    auto now = ask(options);
+    auto now = ask(options, kAnswerPatience);
     if (now && now->takeovers > before->takeovers) {
       if (view.progress && options.roll) view.progress(text_of(*now, {}));
       if (auto rolled = options.roll ? roll(options, view) : Outcome(); rolled.exit_code != kDone) return rolled;
