@@ -80,7 +80,8 @@ Daemon::Daemon(const DaemonOptions& options) : runtime_dir_(dir_.path() + "/run"
   std::string config = dir_.write("tensorvisor.toml", options.config);
   std::string notify_path = dir_.path() + "/notify";
   NotifySocket notify(notify_path);
-  Spawn spawn{{program("tensorvisord"), "--config", config, "--runtime-dir", runtime_dir_}, options.environment, log_file_, options.max_open_files};
+  Spawn spawn{{program("tensorvisord"), "--config", config, "--runtime-dir", runtime_dir_}, options.environment, log_file_, options.max_open_files,
+              options.cgroup_procs};
   spawn.environment["NOTIFY_SOCKET"] = notify_path;
   spawn.environment["TV_TEST_MARK"] = runtime_dir_;
   spawn.environment["JOURNAL_STREAM"] = "";
