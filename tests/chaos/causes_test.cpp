@@ -15,7 +15,7 @@ using namespace tv::test;
 namespace {
 
 constexpr CallOptions kPatient{.timeout = 10min};
-constexpr std::uint64_t kMemory = std::uint64_t{768} << 20;
+constexpr std::uint64_t kMemory = std::uint64_t{256} << 20;
 
 std::string actor(const std::string& name, const std::string& type, const std::string& library, const std::string& more = "") {
   return "[[actor]]\nname = \"" + name + "\"\ntype = \"" + type + "\"\nplugin = \"" + plugin(library) + "\"\nworker = \"cpu\"\n" +

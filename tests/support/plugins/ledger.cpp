@@ -150,10 +150,12 @@ class ThrowerActor final : public Actor {
 
 class SaboteurActor final : public Actor {
  public:
+  explicit SaboteurActor(Context& context) : context_(context) {}
   void crash_once(std::string path, std::string how) {
     int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return;
     ::close(fd);
+    context_.extend_watchdog(std::chrono::minutes(1));  // taking memory takes time
     if (how == "abort") std::abort();
     if (how == "kill") ::raise(SIGKILL);
     if (how == "device") throw DeviceError("the board does not answer");
@@ -162,6 +164,9 @@ class SaboteurActor final : public Actor {
     if (how.starts_with("exit ")) ::_exit(std::stoi(how.substr(5)));
     throw ArgumentError("no way to crash is called \"" + how + "\"");
   }
+
+ private:
+  Context& context_;
 };
 
 }  // namespace
