@@ -151,6 +151,11 @@ class ThrowerActor final : public Actor {
 class SaboteurActor final : public Actor {
  public:
   explicit SaboteurActor(Context& context) : context_(context) {}
+  void on_start(Context& context) override {
+    auto hang = context.args().get<std::string>("hang", "");
+    if (!hang.empty() && ::unlink(hang.c_str()) == 0)
+      for (;;) ::pause();
+  }
   void crash_once(std::string path, std::string how) {
     int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return;
