@@ -286,7 +286,7 @@ class Troublemaker {
   void make_one_throw() {
     const auto names = flaky_actors();
     const auto& name = names[random_() % names.size()];
-    const std::string callback = kThrowingCallbacks[asked_to_throw_ % std::size(kThrowingCallbacks)];
+    const std::string callback = kThrowingCallbacks[turn_++ % std::size(kThrowingCallbacks)];
     bool odd = random_() % 2 == 0;
     auto file = trouble_file(trouble_, name, callback, odd);
     if (::access(file.c_str(), F_OK) == 0) return;  // asked before, and has not come to it
@@ -347,6 +347,7 @@ class Troublemaker {
   std::mt19937_64 random_;
   std::uint64_t faults_ = 0;
   std::uint64_t hogs_ = 0;
+  std::uint64_t turn_ = 0;
   std::uint64_t asked_to_throw_ = 0;
   std::uint64_t thrown_ = 0;  // less than asked: who has not come to it
   std::vector<Future<void>> sabotages_;
@@ -389,10 +390,12 @@ void warm_up(Client& client) {
   must("flaky counter", (*client.actor<FlakyAccount>("flaky-counter")).call(FlakyAccount::balance).get());
 }
 
-std::uint64_t leaked_bytes(Daemon& daemon) {
+std::uint64_t leaked_bytes(Daemon& daemon, std::vector<std::string>& complaints) {
   auto reply = daemon.admin().request([](wire::AdminRequest::Builder request) { request.initArenaLeaks().setOlderThanNs(1); }, 30s);
   if (!reply) FAIL("leaks: " << reply.error().message);
-  return reply->root<wire::AdminReply>().getLeaks().getBytes();
+  auto leaks = reply->root<wire::AdminReply>().getLeaks();
+  if (leaks.getBytes() > 0) complaints.push_back("leaks: " + daemon.tensorctl({"arena", "leaks", "--older-than", "1ns"}).out);
+  return leaks.getBytes();
 }
 
 std::uint64_t deaths(Daemon& daemon) {
@@ -470,7 +473,7 @@ TEST_CASE("whatever workers die of, no money is made or lost, everything is coun
   });
   auto oom_deaths = times(daemon.log(), ": out of memory, says the kernel");
   auto problems = daemon.fsck();
-  auto leaked = leaked_bytes(daemon);
+  auto leaked = leaked_bytes(daemon, ledger.complaints);
   daemon.process().signal(SIGTERM);
   auto code = daemon.process().wait(Deadline::in(60s));
   auto orphans = processes_of(daemon.runtime_dir()).size();
@@ -483,6 +486,12 @@ TEST_CASE("whatever workers die of, no money is made or lost, everything is coun
               static_cast<unsigned long long>(seed));
   for (const auto& complaint : ledger.complaints) std::printf("chaos: %s\n", complaint.c_str());
   for (const auto& problem : problems) std::printf("chaos: fsck: %s\n", problem.c_str());
+  if (!ledger.complaints.empty() || !problems.empty() || leaked + orphans > 0) {
+    const char* base = std::getenv("TMPDIR");
+    std::string kept = std::string(base && *base ? base : "/tmp") + "/tv-chaos-" + std::to_string(seed) + ".log";
+    std::ofstream(kept) << daemon.log();
+    std::printf("chaos: the daemon's log is kept as %s\n", kept.c_str());
+  }
   std::fflush(stdout);
   CHECK(ledger.lost == 0);
   CHECK(ledger.duplicated == 0);

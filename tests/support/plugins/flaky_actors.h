@@ -67,7 +67,8 @@ class FlakyAccountActor : public Flaky {
 
   bool move(std::string who, std::int64_t serial, std::int64_t attempt, std::int64_t n) {
     Work& last = last_[who];
-    if (serial == last.serial && attempt <= last.attempt) ++flaws_;
+    if (serial == last.serial && attempt <= last.attempt)
+      note_flaw(who + "'s try " + std::to_string(attempt) + " of " + std::to_string(serial) + " came again after " + std::to_string(last.attempt));
     if (serial == last.serial) {
       last.attempt = attempt;
       return last.done;
@@ -81,6 +82,11 @@ class FlakyAccountActor : public Flaky {
   std::int64_t flaws() { return flaws_; }
 
  protected:
+  void note_flaw(const std::string& what) {
+    ++flaws_;
+    context_.log(log::Level::kError, "flaw: " + what);
+  }
+
   std::int64_t balance_;
   std::int64_t flaws_ = 0;
 

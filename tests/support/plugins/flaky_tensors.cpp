@@ -17,12 +17,15 @@ class TensorAccountActor final : public FlakyAccountActor {
     FlakyAccountActor::load(state);
     shm::Tensor ledger, shadow;
     if (!state.get("ledger", ledger) || !state.get("shadow", shadow)) {
-      ++flaws_;
+      note_flaw("the state has no tensors");
       return;
     }
     ledger_ = to_torch(ledger).clone();  // what lies in the arena cannot be written
     bool whole = ledger_.eq(balance_).all().item<bool>() && to_torch(shadow).eq(static_cast<double>(balance_)).all().item<bool>();
-    if (!whole) ++flaws_;
+    if (!whole)
+      note_flaw("torn: " + std::to_string(balance_) + ", but ledger from " + std::to_string(ledger_.min().item<std::int64_t>()) + " to " +
+                std::to_string(ledger_.max().item<std::int64_t>()) + ", shadow from " + std::to_string(to_torch(shadow).min().item<double>()) + " to " +
+                std::to_string(to_torch(shadow).max().item<double>()));
   }
 
   bool move(std::string who, std::int64_t serial, std::int64_t attempt, std::int64_t n) {
