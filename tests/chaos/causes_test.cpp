@@ -34,7 +34,8 @@ struct Way {
 const Way kExit{"exit 3", "exit = { 3 = ACTION }", "exit code 3"};
 const Way kSignal{"abort", "signal = { SIGABRT = ACTION }", "killed by SIGABRT"};
 const Way kOom{"hog", "oom = ACTION", "killed by SIGKILL: out of memory, says the kernel"};
-const Way kHang{"stop", "hang = ACTION", "hang: no progress for 1s in no actor's code: its process was stopped (SIGSTOP); killed by SIGKILL", true};
+const Way kHang{"stop", "hang = ACTION",
+                "hang: no progress for 1s in no actor's code: its process was stopped (SIGSTOP); killed by SIGKILL", true};
 const Way kDevice{"device", "device_error = ACTION", "exit code 75 (sticky device error)", true};
 const Way kSlowStart{"slow start", "could_not_start = ACTION", "could not start: "};
 
@@ -79,14 +80,16 @@ class Patient {
     });
   }
   void wait_for(const std::string& name, const std::string& state) {
-    daemon_.wait_until(name + " is " + state, [&] { return (name.starts_with("cpu/") ? daemon_.worker(name).state : daemon_.actor(name).state) == state; });
+    daemon_.wait_until(name + " is " + state,
+                       [&] { return (name.starts_with("cpu/") ? daemon_.worker(name).state : daemon_.actor(name).state) == state; });
   }
   bool has_its_count() { return counter().call_with(kPatient, Counter::value).get().value_or(0) == 5; }
 
  private:
   std::string config(const std::string& action) const {
     return "[supervisor]\nstart_timeout = \"2s\"\n" + with(way_.entry, action) +
-           base_config(2, "watchdog = \"1s\"\nwatchdog_grace = \"100ms\"\nrestart = { min = \"1ms\", max = \"20ms\" }\n") + actor("counter", Counter::kType, "bank") +
+           base_config(2, "watchdog = \"1s\"\nwatchdog_grace = \"100ms\"\nrestart = { min = \"1ms\", max = \"20ms\" }\n") +
+           actor("counter", Counter::kType, "bank") +
            actor("saboteur", Saboteur::kType, "ledger", "args = { hang = \"" + dir_.path() + "/hang\" }");
   }
 

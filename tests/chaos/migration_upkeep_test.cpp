@@ -9,7 +9,9 @@ using namespace tv::test;
 
 namespace {
 
-std::string movable_counter(const std::string& more = "") { return movable("counter", Counter::kType, "worker = \"cpu\"", "max_deliveries = 255\n" + more); }
+std::string movable_counter(const std::string& more = "") {
+  return movable("counter", Counter::kType, "worker = \"cpu\"", "max_deliveries = 255\n" + more);
+}
 
 std::vector<Future<std::int64_t>> send(Ref<Counter>& counter, int messages) {
   std::vector<Future<std::int64_t>> calls;
@@ -83,7 +85,8 @@ TEST_CASE("a rolling restart ends well though members move in the middle of it, 
   wait_logged(daemon, "event=\"rolling restart goes on\" name=p unit=p/1");
   daemon.kill_worker("cpu/1");  // where the member is that is being settled, or was just now
   wait_logged(daemon, "event=\"rolling restart done\" name=p of=6");
-  daemon.wait_until("the member is ready elsewhere", [&] { return daemon.actor("p/1").state == "ready" && daemon.actor("p/1").worker != "cpu/1"; });
+  daemon.wait_until("the member is ready elsewhere",
+                    [&] { return daemon.actor("p/1").state == "ready" && daemon.actor("p/1").worker != "cpu/1"; });
   traffic.wait_for(daemon, 50);
   traffic.stop();
   CHECK(traffic.complaint() == "");
@@ -119,9 +122,11 @@ TEST_CASE("a pool grows and shrinks though its members move in the middle of it,
   CHECK(daemon.stop() == 0);
 }
 
-TEST_CASE("when the worker that an actor moves to hangs before it has read of it, the actor starts with its next process, or moves on", "[migration]") {
+TEST_CASE("when the worker that an actor moves to hangs before it has read of it, the actor starts with its next process, or moves on",
+          "[migration]") {
   bool moves_on = GENERATE(false, true);
-  Moving daemon(workers_that_move(3, "watchdog = \"1s\"\nwatchdog_grace = \"100ms\"" + std::string(moves_on ? "\ncauses = { hang = \"restart_elsewhere\" }" : "")) +
+  Moving daemon(workers_that_move(3, "watchdog = \"1s\"\nwatchdog_grace = \"100ms\"" +
+                                         std::string(moves_on ? "\ncauses = { hang = \"restart_elsewhere\" }" : "")) +
                 movable_counter());
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
@@ -166,7 +171,8 @@ TEST_CASE("when the worker that an actor moves to is killed at once, the actor m
 
 TEST_CASE("the daemon ends in order while a mailbox that has moved waits for its reader, and what was answered is on disk", "[migration]") {
   TempDir kept;
-  auto config = "[supervisor]\nstop_grace = \"500ms\"\n[checkpoints]\ndirectory = \"" + kept.path() + "/kept\"\n" + workers_that_move(2, "watchdog = \"0s\"");
+  auto config = "[supervisor]\nstop_grace = \"500ms\"\n[checkpoints]\ndirectory = \"" + kept.path() + "/kept\"\n" +
+                workers_that_move(2, "watchdog = \"0s\"");
   auto counters = movable("counter", Counter::kType, "worker = \"cpu\"", "max_deliveries = 255");
   auto on_disk = counters.replace(counters.find("every_messages = 1"), 18, "every_messages = 1, disk = true");
   {

@@ -1,7 +1,7 @@
 // The state of an actor of LibTorch as it lies on disk: anybody can read its tensors.
+#include <algorithm>
 #include <filesystem>
 
-#include "shm/files/generations.h"
 #include "tests/integration/bank_config.h"
 #include "tests/support/plugins/flaky.h"
 #include "tests/support/safetensors_reader.h"
@@ -11,19 +11,20 @@ using namespace tv::test;
 
 TEST_CASE("the tensors of a generation are read by Python, with the values that the actor had", "[integration]") {
   TempDir dir;
-  Daemon daemon({.config = base_config(1) + "[checkpoints]\ndirectory = \"" + dir.path() + "/kept\"\nmin_interval = \"0s\"\n[[actor]]\nname = \"account\"\ntype = \"" +
-                           FlakyAccount::kType + "\"\nplugin = \"" + plugin("flaky_tensors") +
-                           "\"\nargs = { start = 7 }\ndelivery = \"effectively_once\"\ncheckpoint = { disk = true, every_messages = 1 }\n"});
+  Daemon daemon(
+      {.config = base_config(1) + "[checkpoints]\ndirectory = \"" + dir.path() +
+                 "/kept\"\nmin_interval = \"0s\"\n[[actor]]\nname = \"account\"\ntype = \"" + FlakyAccount::kType + "\"\nplugin = \"" +
+                 plugin("flaky_tensors") +
+                 "\"\nargs = { start = 7 }\ndelivery = \"effectively_once\"\ncheckpoint = { disk = true, every_messages = 1 }\n"});
   auto client = daemon.connect();
   auto account = *client->actor<FlakyAccount>("account");
   REQUIRE(account.call(FlakyAccount::move, std::string("client"), std::int64_t{1}, std::int64_t{1}, std::int64_t{-3}).get(30s).ok());
   auto ordered = daemon.tensorctl({"checkpoint", "account"});
   INFO(ordered.out << ordered.err);
   REQUIRE(ordered.status == 0);
-  auto listing = files::list_generations(dir.path() + "/kept/account");
-  REQUIRE(listing.ok());
-  REQUIRE_FALSE(listing->generations.empty());
-  auto found = read_by_python(dir.path() + "/kept/account/" + files::generation_name(listing->generations.back()) + "/state.safetensors");
+  std::string newest;
+  for (const auto& entry : std::filesystem::directory_iterator(dir.path() + "/kept/account")) newest = std::max(newest, entry.path().string());
+  auto found = read_by_python(newest + "/state.safetensors");
   CHECK(daemon.stop() == 0);
   if (!found) return;
   REQUIRE(found->size() == 2);

@@ -13,15 +13,17 @@
 #include "ipc/value.capnp.h"
 #include "shm/files/generation.h"
 #include "shm/files/generations.h"
-#include "tests/support/catch.h"
 #include "tests/supervisor/daemon_process.h"
+#include "tests/support/catch.h"
 
 namespace tv::test::checkpoints {
 
-inline std::string config(const std::string& directory, const std::string& fake, const std::string& more = "", const std::string& actors = "") {
+inline std::string config(const std::string& directory, const std::string& fake, const std::string& more = "",
+                          const std::string& actors = "") {
   return "[supervisor]\nlog_level = \"debug\"\n[arena]\nsize = \"128MiB\"\n[checkpoints]\ndirectory = \"" + directory +
          "\"\nmin_interval = \"0s\"\n" + more + "\n[[worker]]\nname = \"w\"\nenv = { TV_FAKE = \"" + fake + "\" }\n" +
-         (actors.empty() ? "[[actor]]\nname = \"a\"\ntype = \"torchscript\"\n[[pool]]\nname = \"p\"\ntype = \"torchscript\"\nsize = 1\n" : actors);
+         (actors.empty() ? "[[actor]]\nname = \"a\"\ntype = \"torchscript\"\n[[pool]]\nname = \"p\"\ntype = \"torchscript\"\nsize = 1\n"
+                         : actors);
 }
 
 inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
@@ -45,7 +47,7 @@ inline Checkpoint checkpoint(DaemonProcess& daemon, const std::string& actor, in
   if (writer) *writer = list.getWriterPid();
   for (auto info : list.getActors())
     if (actor == info.getActor().cStr())
-      return {info.getPending(), info.getRestoring(), info.getCommits(),  info.getGeneration(), info.getCommit(),
+      return {info.getPending(), info.getRestoring(), info.getCommits(),  info.getGeneration(),  info.getCommit(),
               info.getWritten(), info.getSkipped(),   info.getFailures(), info.getError().cStr()};
   FAIL("no checkpoints of " + actor);
   return {};

@@ -1,5 +1,5 @@
-// A cgroup with a limit of memory, in which the kernel kills what takes more: of version 2 (memory.max) where that has the memory controller,
-// else of version 1 (memory.limit_in_bytes). Needs root, or a cgroup of one's own.
+// A cgroup with a limit of memory, in which the kernel kills what takes more: of version 2 (memory.max) where that has the memory
+// controller, else of version 1 (memory.limit_in_bytes). Needs root, or a cgroup of one's own.
 #pragma once
 
 #include <cstdint>

@@ -10,8 +10,8 @@
 
 namespace tv::test {
 
-// By name: dtype, shape, hex (the bytes), values (null for types that Python's struct does not know). Nothing, with a word about it, where there
-// is no python3; fails the test where the file is not as the format wants it.
+// By name: dtype, shape, hex (the bytes), values (null for types that Python's struct does not know). Nothing, with a word about it, where
+// there is no python3; fails the test where the file is not as the format wants it.
 inline std::optional<nlohmann::json> read_by_python(const std::string& file) {
   auto run = [](const std::string& command) {
     std::string out;
