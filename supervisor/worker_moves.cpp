@@ -45,13 +45,13 @@ std::vector<Candidate> Workers::candidates_for(std::span<const ActorId> actors, 
   std::vector<Candidate> candidates;
   for (const auto& worker : workers_) {
     if (worker.index == from || !goes_on(worker.state)) continue;
-    candidates.push_back({worker.index, worker.state == WorkerState::kReady, has_room(worker, actors), in_.actors.of_worker(worker.index).size()});
+    candidates.push_back({worker.index, worker.state == WorkerState::kReady, has_room(worker.index, actors), in_.actors.of_worker(worker.index).size()});
   }
   return candidates;
 }
 
-// What a worker is to host has to fit the packet of its next assignment.
-bool Workers::has_room(const Worker& to, std::span<const ActorId> actors) const {
+bool Workers::has_room(std::size_t index, std::span<const ActorId> actors) const {
+  const Worker& to = workers_[index];
   std::vector<AssignedActor> all;
   for (ActorId id : in_.actors.of_worker(to.index)) all.push_back({id, 0, &in_.actors[id].placed, false, {}});
   for (ActorId id : actors) all.push_back({id, 0, &in_.actors[id].placed, false, {}});

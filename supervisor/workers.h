@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -145,6 +146,8 @@ class Workers final : public Hosts {
 
   const std::vector<Worker>& all() const { return workers_; }
   bool reads_own_mailbox(std::size_t index) const { return reader_of_[index] == index; }  // else its actors have moved
+  // Can the worker be told of these actors as well? What it is to host has to fit the packet of its next assignment.
+  bool has_room(std::size_t index, std::span<const ActorId> actors) const;
   bool none_active() const;  // every worker is stopped or failed
   std::uint64_t restarts() const { return restarts_; }
 
@@ -175,7 +178,6 @@ class Workers final : public Hosts {
   void move_away(Worker& from);
   void tell_moved(std::size_t mailbox, const Worker& from);
   std::vector<Candidate> candidates_for(std::span<const ActorId> actors, std::size_t from) const;
-  bool has_room(const Worker& to, std::span<const ActorId> actors) const;
   bool fetch_home(Worker& worker);
   void come_home(Worker& worker);
   std::vector<std::size_t> bring_home_from(std::size_t host);
