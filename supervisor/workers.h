@@ -52,7 +52,6 @@ struct Worker {
   Source last_word_timer;
   std::deque<WorkerEvent> events;
   std::optional<Parked> arrived;
-  bool comes_home = false;  // wanted, and waits for its mailbox, which is being read by the process of another worker
 
   ParticipantId participant() const { return static_cast<ParticipantId>(index) + 1; }
   pid_t pid() const { return child ? child->pid() : 0; }
@@ -120,7 +119,7 @@ class Workers final : public Hosts {
   void kill(std::size_t index, Cause cause) override;
 
   const std::vector<Worker>& all() const { return workers_; }
-  bool reads_own_mailbox(std::size_t index) const { return reader_of_[index] == index; }  // else its actors have moved
+  bool reads_own_mailbox(std::size_t index) const { return mailboxes_.at_home(index); }  // else its actors have moved
   bool none_active() const;  // every worker is stopped or failed
   std::uint64_t restarts() const { return restarts_; }
 
@@ -151,13 +150,13 @@ class Workers final : public Hosts {
   std::vector<Candidate> candidates_for(std::span<const ActorId> actors, std::size_t from) const;
   bool has_room(const Worker& to, std::span<const ActorId> actors) const;
   bool fetch_home(Worker& worker);
-  void come_home(Worker& worker);
+  void come_home(const Worker& worker, const Worker& host);
   std::vector<std::size_t> bring_home_from(std::size_t host);
   void call_stranded();
 
   Surroundings in_;
   std::vector<Worker> workers_;
-  std::vector<std::size_t> reader_of_;  // by worker: whose process reads its mailbox; itself, until its actors are moved
+  Mailboxes mailboxes_;
   std::uint64_t restarts_ = 0;
   bool winding_down_ = false;
   OomKills oom_kills_ = OomKills::of_this_process();
