@@ -125,9 +125,13 @@ struct UpkeepLife {
     chore @1 :UInt8;
     name @2 :Text;
     units @3 :List(Unit);
-    before @4 :List(UInt64);
+    before @4 :List(Before);
     state @5 :UInt8;
     why @6 :Text;
+  }
+  struct Before {
+    actor @0 :UInt32;
+    readies @1 :UInt64;
   }
   struct Unit {
     name @0 :Text;

@@ -73,7 +73,7 @@ void write(const KeptWorker& worker, wire::WorkerLife::Builder out) {
   write(life.history, out.initHistory());
   write(life.probation, out.initProbation());
   out.setDelayNs(life.delay.count());
-  out.setComesHome(life.comes_home);
+  out.setComesHome(worker.comes_home);
 }
 
 KeptWorker read(wire::WorkerLife::Reader in) {
@@ -95,7 +95,7 @@ KeptWorker read(wire::WorkerLife::Reader in) {
   life.history = read(in.getHistory());
   life.probation = read(in.getProbation());
   life.delay = Nanoseconds{in.getDelayNs()};
-  life.comes_home = in.getComesHome();
+  worker.comes_home = in.getComesHome();
   return worker;
 }
 
@@ -207,7 +207,11 @@ void write(const Upkeep::Task& task, wire::UpkeepLife::Task::Builder out) {
     units[i].setStep(static_cast<std::uint8_t>(task.steps[i]));
   }
   auto before = out.initBefore(count(task.before));
-  for (unsigned i = 0; i < before.size(); ++i) before.set(i, task.before[i]);
+  unsigned at = 0;
+  for (const auto& [actor, readies] : task.before) {
+    before[at].setActor(actor);
+    before[at++].setReadies(readies);
+  }
   out.setState(static_cast<std::uint8_t>(task.state));
   out.setWhy(words(task.why));
 }
@@ -224,7 +228,7 @@ Upkeep::Task read(wire::UpkeepLife::Task::Reader in) {
     task.units.push_back(std::move(kept));
     task.steps.push_back(checked(unit.getStep(), Upkeep::Step::kDone, "a chore at no step"));
   }
-  for (auto number : in.getBefore()) task.before.push_back(number);
+  for (auto each : in.getBefore()) task.before[each.getActor()] = each.getReadies();
   task.state = checked(in.getState(), Upkeep::State::kCancelled, "a chore in no state");
   task.why = text(in.getWhy());
   return task;

@@ -27,6 +27,7 @@ struct ConfigSource {
 struct KeptWorker {
   std::string name;
   WorkerLife life;
+  bool comes_home = false;  // it is wanted, and waits for its mailbox
 };
 
 struct KeptActor {

@@ -94,7 +94,7 @@ void Maintenance::show_flags() {
 
 Seen Maintenance::see(ActorId id) const {
   const Actor& actor = in_.actors[id];
-  Seen seen{Life::kComing, in_.supervision.readies(id), actor.message};
+  Seen seen{Life::kComing, in_.supervision.readies(id), actor.message, actor.host};
   if (in_.supervision.tree().state(in_.supervision.node_of(id)) == NodeState::kStopping) {
     seen.life = Life::kLeaving;
     return seen;

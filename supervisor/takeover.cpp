@@ -27,7 +27,7 @@ std::string process_name(std::size_t worker, Incarnation incarnation) { return o
 std::string socket_name(std::size_t worker, Incarnation incarnation) { return of_worker(worker, incarnation, "socket"); }
 
 void Workers::keep(std::vector<KeptWorker>& kept) const {
-  for (const auto& worker : workers_) kept.push_back({worker.config->name, worker});
+  for (const auto& worker : workers_) kept.push_back({worker.config->name, worker, mailboxes_.is_waited_for(worker.index)});
 }
 
 // The arena's word is what senders and readers go by.
@@ -35,7 +35,7 @@ void Workers::go_on(const Handover& handover, systemd::Estate& estate) {
   restarts_ = handover.restarts;
   for (auto& worker : workers_) {
     static_cast<WorkerLife&>(worker) = handover.workers[worker.index].life;
-    reader_of_[worker.index] = shm::reader_of(in_.arena, worker.participant()) - 1;
+    mailboxes_.go_on(worker.index, shm::reader_of(in_.arena, worker.participant()) - 1, handover.workers[worker.index].comes_home);
   }
   for (auto& worker : workers_) go_on(worker, estate);
   // The next process is another one than any that the arena has known.
@@ -70,11 +70,11 @@ void Workers::go_on(Worker& worker, systemd::Estate& estate) {
       in_.orders.stop(worker.participant());
       return arm(worker, in_.config.supervisor.stop_grace, WorkerEvent::kGraceOver);
     case WorkerState::kForking:
-      if (!worker.comes_home) in_.loop.post([this, index = worker.index] { ask_for_process(workers_[index]); });
+      if (!mailboxes_.is_waited_for(worker.index)) in_.loop.post([this, index = worker.index] { ask_for_process(workers_[index]); });
       return;
     case WorkerState::kBackoff: return arm(worker, worker.delay, WorkerEvent::kBackoffOver);
     case WorkerState::kFailed:
-      if (worker.config->probation > 0ns && reader_of_[worker.index] == worker.index)
+      if (worker.config->probation > 0ns && mailboxes_.at_home(worker.index))
         worker.next_chance = in_.loop.after(worker.probation.wait, [this, index = worker.index] { give_chance(workers_[index]); });
       return;
     case WorkerState::kStopped: return;

@@ -22,12 +22,12 @@ std::string span(std::int64_t ns) { return config::format_duration(Nanoseconds{n
 Workers::Workers(Surroundings surroundings)
     : in_(std::move(surroundings)),
       workers_(in_.config.workers.size()),
+      mailboxes_(in_.config.workers.size()),
       watchdogs_(in_.loop, in_.config, in_.directory_view, in_.actors,
                  [this](std::size_t index, int signal, const std::string& why) { strike(workers_[index], signal, why); }) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i].config = &in_.config.workers[i];
     workers_[i].index = i;
-    reader_of_.push_back(i);
     // From the beginning, so that mail can be sent to actors that are still to be started. An arena that was taken over knows them.
     if (in_.directory_view.participant_name(workers_[i].participant()).empty())
       in_.directory.set_participant(workers_[i].participant(), shm::ParticipantKind::kWorker, 0, 0, workers_[i].config->name);
@@ -237,7 +237,7 @@ void Workers::report_stopped(Worker& worker) {
   worker.death_noticed_ns.reset();
   worker.message.clear();
   in_.supervision.worker_changed(worker.index);
-  worker.comes_home = false;
+  mailboxes_.not_wanted(worker.index);
   log::info("worker stopped", {{"worker", worker.config->name}});
 }
 
@@ -247,7 +247,7 @@ void Workers::report_failed(Worker& worker) {
              {{"worker", worker.config->name}, {"cause", worker.message}, {"next", "tensorctl restart " + worker.config->name}});
   move_away(worker);
   // Those that live elsewhere are not called back to a worker that may fail again: an administrator may do that.
-  if (worker.config->probation > 0ns && reader_of_[worker.index] == worker.index) {
+  if (worker.config->probation > 0ns && mailboxes_.at_home(worker.index)) {
     auto wait = wait_after_failure(worker.probation, worker.config->probation, monotonic_ns());
     worker.next_chance = in_.loop.after(wait, [this, index = worker.index] { give_chance(workers_[index]); });
   }

@@ -42,7 +42,6 @@ struct WorkerLife {
   DeathHistory history;
   Probation probation;
   Nanoseconds delay{0};    // before the next restart
-  bool comes_home = false;  // wanted, and waits for its mailbox, which is being read by the process of another worker
 };
 
 struct Worker : WorkerLife {
@@ -145,7 +144,7 @@ class Workers final : public Hosts {
   void kill(std::size_t index, Cause cause) override;
 
   const std::vector<Worker>& all() const { return workers_; }
-  bool reads_own_mailbox(std::size_t index) const { return reader_of_[index] == index; }  // else its actors have moved
+  bool reads_own_mailbox(std::size_t index) const { return mailboxes_.at_home(index); }  // else its actors have moved
   // Can the worker be told of these actors as well? What it is to host has to fit the packet of its next assignment.
   bool has_room(std::size_t index, std::span<const ActorId> actors) const;
   bool none_active() const;  // every worker is stopped or failed
@@ -179,13 +178,13 @@ class Workers final : public Hosts {
   void tell_moved(std::size_t mailbox, const Worker& from);
   std::vector<Candidate> candidates_for(std::span<const ActorId> actors, std::size_t from) const;
   bool fetch_home(Worker& worker);
-  void come_home(Worker& worker);
+  void come_home(const Worker& worker, const Worker& host);
   std::vector<std::size_t> bring_home_from(std::size_t host);
   void call_stranded();
 
   Surroundings in_;
   std::vector<Worker> workers_;
-  std::vector<std::size_t> reader_of_;  // by worker: whose process reads its mailbox; itself, until its actors are moved
+  Mailboxes mailboxes_;
   std::uint64_t restarts_ = 0;
   bool winding_down_ = false;
   OomKills oom_kills_ = OomKills::of_this_process();

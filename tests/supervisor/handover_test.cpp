@@ -18,7 +18,7 @@ Handover some() {
   state.runtime_dir = "/run/x";
   state.started_ns = 11;
   state.takeovers = 2;
-  KeptWorker worker{"cpu/0", {}};
+  KeptWorker worker{"cpu/0", {}, true};
   worker.life.state = WorkerState::kBackoff;
   worker.life.incarnation = 5;
   worker.life.last_pid = 77;
@@ -27,7 +27,6 @@ Handover some() {
   worker.life.history = {{{1, 2}, {3, kNobody}}, 4};
   worker.life.probation = {7ns, 8};
   worker.life.delay = 9ms;
-  worker.life.comes_home = true;
   state.workers.push_back(worker);
   KeptActor actor;
   actor.name = "a";
@@ -56,7 +55,7 @@ Handover some() {
   task.name = "p";
   task.units = {{"u", {0}, 0}, {"v", {0}, std::nullopt}};
   task.steps = {Upkeep::Step::kDone, Upkeep::Step::kTurning};
-  task.before = {1, 2};
+  task.before = {{0, 2}};
   state.upkeep.tasks[4] = task;
   state.upkeep.drained = {0};
   state.upkeep.asked[0] = {8, 9, true};
