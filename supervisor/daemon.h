@@ -29,11 +29,13 @@ class Daemon {
   Result<bool> want_huge_pages() const;
   Result<void> open_arena();
   Result<void> open_names(const std::shared_ptr<shm::Store>& store);
+  Result<void> take_sockets();
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
 
   void on_terminate(const char* signal);
+  void on_reload();
   void stop(const std::string& why);
   void stop_more();
   void report_forced() const;
@@ -53,6 +55,7 @@ class Daemon {
   const config::Config config_;
   const std::int64_t started_ns_ = realtime_ns();
   std::unique_ptr<EventLoop> loop_;
+  Fd admin_listener_;  // where the service manager passed one
   std::optional<RuntimeDir> runtime_dir_;
   std::shared_ptr<shm::Arena> arena_;
   std::optional<shm::DirectoryWriter> directory_;

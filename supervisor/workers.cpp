@@ -151,6 +151,8 @@ void Workers::discard(Worker& worker) {
 void Workers::assign(Worker& worker) {
   worker.child = std::move(worker.arrived->child);
   worker.socket = std::move(worker.arrived->socket);
+  worker.output = std::move(worker.arrived->output);
+  if (worker.output) worker.output->rename(worker.config->name);
   worker.arrived.reset();
   worker.last_pid = worker.pid();
   ++worker.incarnation;
@@ -286,6 +288,9 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   worker.ready_realtime_ns = 0;
   worker.child.reset();
   worker.socket.reset();
+  // What it said last comes before what is said of its end.
+  if (worker.output) worker.output->finish();
+  worker.output.reset();
   if (!asked || cause.abnormal) {
     worker.last_death = cause.text;
     worker.last_death_ns = realtime_ns();

@@ -40,6 +40,7 @@ struct Worker {
   std::unique_ptr<Child> child;
   pid_t last_pid = 0;  // of the present process, or of the last one
   Fd socket;           // its end is how the process learns that we are gone
+  std::unique_ptr<WorkerOutput> output;  // where it is carried
   Ticket ticket = 0;
   Source timer;
   DeathHistory history;

@@ -10,6 +10,7 @@
 #include <capnp/message.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -85,6 +86,15 @@ void reap(pid_t child) {
   ::_exit(n == sizeof report ? 0 : 1);
 }
 
+// Line by line also to a pipe, so that a line is not held back until there are many.
+void print_to(Fd output) {
+  for (int standard : {STDOUT_FILENO, STDERR_FILENO}) {
+    while (::dup2(output.get(), standard) < 0 && errno == EINTR) {
+    }
+  }
+  ::setvbuf(stdout, nullptr, _IOLBF, 0);
+}
+
 using FillReply = std::function<void(wire::ForkReply::Builder)>;
 
 Result<void> reply(int socket, const FillReply& fill) {
@@ -151,9 +161,9 @@ Result<void> Zygote::serve_one() {
     if (request.version != wire::SPAWN_VERSION)
       return Error{Errc::kProtocol, "fork request of protocol " + std::to_string(request.version) + ", the zygote speaks " +
                                         std::to_string(wire::SPAWN_VERSION)};
-    if (packet.fds.size() != 1) return Error{Errc::kProtocol, "a fork request comes with one descriptor"};
+    if (packet.fds.empty() || packet.fds.size() > 2) return Error{Errc::kProtocol, "a fork request comes with one descriptor, or two"};
     TV_TRY(check_forkable());
-    return fork_worker(std::move(packet.fds[0]));
+    return fork_worker(std::move(packet.fds[0]), packet.fds.size() > 1 ? std::move(packet.fds[1]) : Fd());
   }();
   return reply(socket_.get(), [&](wire::ForkReply::Builder message) {
     message.setToken(request.token);
@@ -164,7 +174,7 @@ Result<void> Zygote::serve_one() {
   });
 }
 
-Result<pid_t> Zygote::fork_worker(Fd socket) {
+Result<pid_t> Zygote::fork_worker(Fd socket, Fd output) {
   auto [read_end, write_end] = TV_TRY(make_pipe());
   pid_t child = ::fork();
   if (child < 0) return system_error("cannot fork", errno);
@@ -173,7 +183,7 @@ Result<pid_t> Zygote::fork_worker(Fd socket) {
     if (worker != 0) report_and_leave(write_end.get(), worker);
     read_end.reset();
     write_end.reset();
-    run_child(std::move(socket));
+    run_child(std::move(socket), std::move(output));
   }
   write_end.reset();
   auto pid = read_pid(read_end.get());
@@ -182,8 +192,9 @@ Result<pid_t> Zygote::fork_worker(Fd socket) {
   return pid;
 }
 
-void Zygote::run_child(Fd socket) {
+void Zygote::run_child(Fd socket, Fd output) {
   socket_.reset();
+  if (output) print_to(std::move(output));
   log::reset_after_fork();
   ::prctl(PR_SET_NAME, "tv:spare");
   int code = child_(std::move(socket));

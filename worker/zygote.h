@@ -24,8 +24,9 @@ class Zygote {
 
  private:
   Result<void> serve_one();
-  Result<pid_t> fork_worker(Fd socket);
-  [[noreturn]] void run_child(Fd socket);
+  // `output`: what the worker prints to; empty: where we do.
+  Result<pid_t> fork_worker(Fd socket, Fd output);
+  [[noreturn]] void run_child(Fd socket, Fd output);
 
   Fd socket_;
   Child child_;

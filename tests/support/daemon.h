@@ -17,6 +17,7 @@ struct DaemonOptions {
   std::optional<unsigned> max_open_files;
   std::map<std::string, std::string> environment;
   bool expect_ready = true;
+  bool may_lack_actors = false;       // a required actor that fails, so that it is not ready, is what the test is about
 };
 
 struct WorkerState {
