@@ -1,7 +1,7 @@
 // OutputLines: what a worker writes, byte by byte, as records for the log. Pure: no descriptor, a clock that is passed in.
 //
-// A record is a line; or the lines of a stack dump (worker/stack_dump.h) as one. Every size is bounded: a longer line comes in pieces, a longer
-// dump without its end. One who writes more than its share is cut, which is counted, and told of later.
+// A record is a line; or the lines of a stack dump (worker/stack_dump.h) as one. Every size is bounded: a longer line comes in pieces, a
+// longer dump without its end. One who writes more than its share is cut, which is counted, and told of later.
 #pragma once
 
 #include <cstdint>

@@ -37,14 +37,21 @@ Standing standing_of(std::span<const Worker> workers, const Actors& actors) {
   for (const auto& worker : workers) {
     ++standing.workers;
     switch (worker.state) {
-      case WorkerState::kReady: ++standing.workers_ready; break;
-      case WorkerState::kFailed: standing.failed.push_back({worker.config->name, worker.message}); break;
+      case WorkerState::kReady:
+        ++standing.workers_ready;
+        break;
+      case WorkerState::kFailed:
+        standing.failed.push_back({worker.config->name, worker.message});
+        break;
       case WorkerState::kForking:
       case WorkerState::kStarting:
       case WorkerState::kBackoff:
-      case WorkerState::kCycling: (worker.incarnation > 1 || worker.restarts > 0 ? standing.restarting : standing.starting).push_back(worker.config->name); break;
+      case WorkerState::kCycling:
+        (worker.incarnation > 1 || worker.restarts > 0 ? standing.restarting : standing.starting).push_back(worker.config->name);
+        break;
       case WorkerState::kStopping:
-      case WorkerState::kStopped: break;
+      case WorkerState::kStopped:
+        break;
     }
   }
   for (const auto& actor : actors.all()) {
@@ -60,7 +67,8 @@ Standing standing_of(std::span<const Worker> workers, const Actors& actors) {
 }
 
 std::string status_line(const Standing& standing) {
-  std::string line = portion(standing.workers_ready, standing.workers, "worker") + ", " + portion(standing.actors_ready, standing.actors, "actor") + " ready";
+  std::string line = portion(standing.workers_ready, standing.workers, "worker") + ", " +
+                     portion(standing.actors_ready, standing.actors, "actor") + " ready";
   append(line, "starting", standing.starting);
   append(line, "restarting", standing.restarting);
   append(line, "failed:", standing.failed);
@@ -69,7 +77,8 @@ std::string status_line(const Standing& standing) {
 }
 
 std::string not_ready_line(const Standing& standing) {
-  std::string line = "not ready: " + std::string(standing.missing.size() == 1 ? "required actor failed: " : "required actors failed: ") + listed(standing.missing);
+  std::string line = "not ready: " + std::string(standing.missing.size() == 1 ? "required actor failed: " : "required actors failed: ") +
+                     listed(standing.missing);
   if (!standing.missing.empty()) line += "; tensorctl reset-failed when it is mended";
   return line;
 }

@@ -27,7 +27,8 @@ struct Standing {
 
 Standing standing_of(std::span<const Worker> workers, const Actors& actors);
 
-// "3 workers, 5 of 6 actors ready; restarting cpu1". At most so many names of each kind are written out, and at most so many bytes of one's reason.
+// "3 workers, 5 of 6 actors ready; restarting cpu1". At most so many names of each kind are written out, and at most so many bytes of one's
+// reason.
 inline constexpr std::size_t kMostNamed = 3;
 inline constexpr std::size_t kMostReason = 120;
 std::string status_line(const Standing& standing);

@@ -16,7 +16,7 @@
 namespace tv::supervisor {
 namespace {
 
-constexpr int kPipeBytes = 256 << 10;        // a stack dump of many threads, while the loop is busy
+constexpr int kPipeBytes = 256 << 10;         // a stack dump of many threads, while the loop is busy
 constexpr std::size_t kReadBytes = 32 << 10;  // a turn; others have theirs in between
 constexpr Nanoseconds kReportAfter = 5s;
 

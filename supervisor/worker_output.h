@@ -1,8 +1,8 @@
-// WorkerOutput: carries what a worker's process writes to standard output and error to the log, line by line, with the worker's name. Only where
-// the log is the journal, which cannot tell the workers of one unit apart; on a terminal and in files they write by themselves.
+// WorkerOutput: carries what a worker's process writes to standard output and error to the log, line by line, with the worker's name. Only
+// where the log is the journal, which cannot tell the workers of one unit apart; on a terminal and in files they write by themselves.
 //
-// Owns the reading end of the process's pipe. One thread (the loop's), which is never kept waiting: a bounded number of bytes a turn. A process
-// that writes faster than we read waits at its full pipe; one that writes after we are gone gets EPIPE.
+// Owns the reading end of the process's pipe. One thread (the loop's), which is never kept waiting: a bounded number of bytes a turn. A
+// process that writes faster than we read waits at its full pipe; one that writes after we are gone gets EPIPE.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
-// The kinds of event that the daemon and the workers tell of, and the journal's MESSAGE_ID of each. tensorvisor.catalog explains them to people.
-// A kind keeps its number for ever; a new one takes a new number (`systemd-id128 new`). A test holds this list, the catalog and the source together.
+// The kinds of event that the daemon and the workers tell of, and the journal's MESSAGE_ID of each. tensorvisor.catalog explains them to
+// people. A kind keeps its number for ever; a new one takes a new number (`systemd-id128 new`). A test holds this list, the catalog and the
+// source together.
 #pragma once
 
 #include <span>
@@ -14,7 +15,8 @@ struct EventKind {
 
 std::span<const EventKind> event_kinds();
 
-// Empty for what is of no known kind. An order of an administrator that takes time ("drain begins", "scale up done") is known by its last word.
+// Empty for what is of no known kind. An order of an administrator that takes time ("drain begins", "scale up done") is known by its last
+// word.
 std::string_view message_id(std::string_view event);
 
 // Those that others have to name.

@@ -24,8 +24,8 @@
 namespace tv::systemd {
 namespace {
 
-constexpr std::size_t kMaxFieldName = 64;         // systemd.journal-fields(7)
-constexpr int kSendBuffer = 8 << 20;              // as sd_journal_send() has; the kernel gives less, perhaps
+constexpr std::size_t kMaxFieldName = 64;  // systemd.journal-fields(7)
+constexpr int kSendBuffer = 8 << 20;       // as sd_journal_send() has; the kernel gives less, perhaps
 constexpr std::size_t kMostWaitingBytes = std::size_t{4} << 20;
 constexpr timeval kSendPatience{0, 200'000};  // after which the thread looks whether it is wanted any more
 constexpr Nanoseconds kEndPatience = 2s;
@@ -33,11 +33,16 @@ constexpr const char* kProgram = "tensorvisord";  // SYSLOG_IDENTIFIER
 
 int priority_of(log::Level level) {
   switch (level) {
-    case log::Level::kDebug: return LOG_DEBUG;
-    case log::Level::kInfo: return LOG_INFO;
-    case log::Level::kNotice: return LOG_NOTICE;
-    case log::Level::kWarning: return LOG_WARNING;
-    case log::Level::kError: return LOG_ERR;
+    case log::Level::kDebug:
+      return LOG_DEBUG;
+    case log::Level::kInfo:
+      return LOG_INFO;
+    case log::Level::kNotice:
+      return LOG_NOTICE;
+    case log::Level::kWarning:
+      return LOG_WARNING;
+    case log::Level::kError:
+      return LOG_ERR;
   }
   return LOG_INFO;
 }

@@ -40,8 +40,8 @@ std::map<std::string, Fd> take_passed_sockets() {
 
 Result<void> check_listens_on(const Fd& fd, const std::string& path) {
   if (sd_is_socket_unix(fd.get(), SOCK_STREAM, 1, path.c_str(), path.size()) > 0) return {};
-  return Error{Errc::kInvalidArgument, "the socket that the service manager passed does not listen on " + path + "; write ListenStream=" + path +
-                                           " into the .socket unit, or set the runtime directory that it names"};
+  return Error{Errc::kInvalidArgument, "the socket that the service manager passed does not listen on " + path + "; write ListenStream=" +
+                                           path + " into the .socket unit, or set the runtime directory that it names"};
 }
 
 }  // namespace tv::systemd

@@ -29,7 +29,8 @@ TEST_CASE("the status names three of each kind and counts the others") {
 TEST_CASE("the status of a daemon that a required actor keeps from being ready says which one, why, and what to do") {
   Standing standing{.workers = 1, .workers_ready = 1, .actors = 2, .actors_ready = 1};
   standing.missing = {{"scorer", "it would\nnot start"}};
-  CHECK(not_ready_line(standing) == "not ready: required actor failed: scorer (it would?not start); tensorctl reset-failed when it is mended");
+  CHECK(not_ready_line(standing) ==
+        "not ready: required actor failed: scorer (it would?not start); tensorctl reset-failed when it is mended");
   standing.missing.push_back({"other", ""});
   CHECK(not_ready_line(standing).starts_with("not ready: required actors failed: scorer (it would?not start), other;"));
 }

@@ -22,7 +22,9 @@ struct Said {
 class Kept final : public log::Sink {
  public:
   explicit Kept(std::vector<Said>& said) : said_(said) {}
-  void write(log::Level level, std::string_view event, std::span<const log::Field> fields) override { write_text(level, event, "", fields); }
+  void write(log::Level level, std::string_view event, std::span<const log::Field> fields) override {
+    write_text(level, event, "", fields);
+  }
   void write_text(log::Level level, std::string_view event, std::string_view text, std::span<const log::Field> fields) override {
     said_.push_back({level, std::string(event), std::string(text), {}});
     for (const auto& field : fields) said_.back().fields.emplace(field.key, field.value);

@@ -24,6 +24,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ipc/control.capnp.h"
@@ -58,7 +59,7 @@ class Worker {
   int run() {
     if (has("mute")) return wait_for_ever();
     if (has("orphan") && ::fork() == 0) ::_exit(wait_for_ever());  // without ZeroMQ's destructors: its thread is not here
-    send([](wire::ToSupervisor::Builder out) { out.initHello().setPid(::getpid()); });
+    hello();
     for (;;) {
       arena_->participant(duty_.getParticipant()).beat.fetch_add(1, std::memory_order_relaxed);
       // Before each wait and after each send: ZeroMQ's descriptor tells of changes only.
@@ -71,6 +72,8 @@ class Worker {
       if (has("stray")) write_astray();
       if (has("committing"))
         for (auto& kept : kept_) commit(kept);
+      // On a busy machine ZeroMQ drops a connection before it stands, and what was sent on it, too.
+      if (n == 0 && !welcomed_) hello();
       if (n == 0 && !has("committing")) send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
     }
   }
@@ -90,6 +93,10 @@ class Worker {
     return 74;
   }
 
+  void hello() {
+    send([](wire::ToSupervisor::Builder out) { out.initHello().setPid(::getpid()); });
+  }
+
   template <class Fill>
   void send(Fill fill) {
     capnp::MallocMessageBuilder message;
@@ -103,6 +110,7 @@ class Worker {
 
   std::optional<int> obey(const ipc::Message& message) {
     auto root = message.root<wire::ToWorker>();
+    if (root.isWelcome() && std::exchange(welcomed_, true)) return std::nullopt;
     if (root.isWelcome()) return start();
     if (root.isRefused()) return 78;
     if (root.isStop() && !has("slow-stop")) {
@@ -259,6 +267,7 @@ class Worker {
   std::shared_ptr<shm::Arena> arena_;
   std::shared_ptr<shm::Store> store_;
   shm::Tensor tensor_;
+  bool welcomed_ = false;
   std::vector<Kept> kept_;
   std::vector<Kept> stopped_;
 };

@@ -89,6 +89,13 @@ tensorctl() { "$bindir/tensorctl" --runtime-dir /run/tensorvisor "$@"; }
 
 main_pid() { property MainPID; }
 
+# another_than PID: a daemon that is another process, and ready.
+another_than() {
+  local now
+  now=$(main_pid)
+  [[ $now != 0 && $now != "$1" ]] && property_is ActiveState active
+}
+
 run_case() {
   [[ $(type -t "$case_name") == function ]] || die "no case $case_name"
   "$case_name"

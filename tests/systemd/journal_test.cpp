@@ -77,7 +77,8 @@ struct Journal {
     int passed = -1;
     std::memcpy(&passed, CMSG_DATA(header), sizeof passed);
     Fd file(passed);
-    REQUIRE((::fcntl(file.get(), F_GET_SEALS) & (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)) == (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK));
+    REQUIRE((::fcntl(file.get(), F_GET_SEALS) & (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)) ==
+            (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK));
     std::string content(static_cast<std::size_t>(::lseek(file.get(), 0, SEEK_END)), '\0');
     REQUIRE(::pread(file.get(), content.data(), content.size(), 0) == static_cast<ssize_t>(content.size()));
     return read_record(content);

@@ -75,8 +75,7 @@ feeds_the_watchdog() {
   wait_until "the watchdog is fed for longer than it waits" fed_again
   check_equal "process" "$(main_pid)" "$pid"
   kill -STOP "$pid"
-  another() { [[ $(property ActiveState) == active && $(main_pid) != "$pid" ]]; }
-  wait_until "a daemon that hangs is killed, and another is ready" another
+  wait_until "a daemon that hangs is killed, and another is ready" another_than "$pid"
   check_equal "restarts" "$(property NRestarts)" 1
   check_has "journal" "$(journalctl -u tensorvisord --no-pager)" "Watchdog timeout"
   check_has "the new one serves" "$(tensorctl status)" ok
@@ -88,8 +87,7 @@ restarts_after_a_crash() {
   local pid
   pid=$(main_pid)
   kill -KILL "$pid"
-  another() { [[ $(property ActiveState) == active && $(main_pid) != "$pid" ]]; }
-  wait_until "another daemon is ready" another
+  wait_until "another daemon is ready" another_than "$pid"
   check_has "it serves" "$(tensorctl status)" ok
 }
 
