@@ -22,6 +22,7 @@ constexpr int kAttachBacklog = 128;
 constexpr const char* kAdminSocketName = "admin";  // tensorvisord.socket, FileDescriptorName=
 constexpr Nanoseconds kEndPatience = 2s;     // for the zygote and spares, whose socket has been closed
 constexpr Nanoseconds kFlushPatience = 90s;  // more than checkpoints take at the most
+constexpr Nanoseconds kStatusPause = 100ms;  // between two status lines
 constexpr Nanoseconds kQuickStart = 60s;  // less than TimeoutStartSec= of the unit
 constexpr Nanoseconds kProgressPatience = 30s;  // beyond start_timeout, until the next thing happens while the daemon starts
 constexpr Nanoseconds kStuckPatience = 10s;  // beyond stop_grace, for processes that do not even die of SIGKILL
@@ -287,6 +288,13 @@ void Daemon::tell_manager() {
                                {"ms", (realtime_ns() - started_ns_) / 1'000'000}});
     systemd::notify_ready(status);
   } else if (status != told_status_) {
+    // Workers may die by the hundred in a second; nobody reads so fast.
+    auto pause = kStatusPause - Nanoseconds{monotonic_ns() - told_ns_};
+    if (pause > 0ns) {
+      status_later_ = loop_->after(pause, [this] { look_soon(); });
+      return;
+    }
+    told_ns_ = monotonic_ns();
     if (held_up) log::error("daemon not ready", {{"cause", status}});
     // What is still under way may take its time, as long as it goes on. What is done soon needs no more than the manager gives by itself.
     bool takes_long = !ready_ && !held_up && realtime_ns() - started_ns_ > kQuickStart.count();

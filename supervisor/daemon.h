@@ -91,6 +91,8 @@ class Daemon {
   bool finishing_ = false;
   std::size_t left_to_stop_ = 0;  // actors and processes, as of the last look
   std::string told_status_;
+  std::int64_t told_ns_ = 0;  // CLOCK_MONOTONIC
+  Source status_later_;
 };
 
 // Raises the limit of open files as far as it may be raised.
