@@ -61,6 +61,23 @@ limits_lines() {
   ((kept < 20000)) || die "nothing was cut"
 }
 
+goes_on_without_the_journal() {
+  write_config "chatter=1500"
+  systemctl start tensorvisord
+  local journald i
+  journald=$(property MainPID systemd-journald.service)
+  kill -STOP "$journald"
+  restarted() { tensorctl list workers -o json | grep "\"restarts\": *$1\b" && tensorctl wait cpu; }
+  for i in 1 2 3 4; do
+    tensorctl kill cpu
+    wait_until "the worker is back, though the journal hangs" restarted "$i"
+  done
+  check "the daemon answers" tensorctl status
+  kill -CONT "$journald"
+  all_told() { [[ $(records TENSORVISOR_EVENT="worker died" | wc -l) == 4 ]]; }
+  wait_until "all deaths are told of, when the journal goes on" all_told
+}
+
 keeps_crashes_whole() { # with the real worker
   cat >"$config" <<END
 [arena]
