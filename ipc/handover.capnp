@@ -30,6 +30,7 @@ struct Handover {
   nextLetter @18 :UInt64;
   lettersDropped @19 :UInt64;
   restarts @20 :UInt64;
+  ready @21 :Bool;             # the service manager has been told so; whoever goes on is ready as well
 }
 
 struct PastRestart {

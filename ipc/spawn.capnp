@@ -11,7 +11,8 @@ const spawnVersion :UInt16 = 1;
 
 struct ForkRequest {
   # Supervisor to zygote, with one descriptor: the child's end of a seqpacket pair. The child parks on it and waits for its
-  # Assignment; the end of the pair is, from then on, how it learns that the supervisor is gone.
+  # Assignment; the end of the pair is, from then on, how it learns that the supervisor is gone. A second descriptor, if there is one, becomes the
+  # child's standard output and error: its name is to stand by what it prints.
   version @0 :UInt16;
   token @1 :UInt64;       # repeated in the answer
 }

@@ -42,7 +42,7 @@ class Daemon {
   Result<std::shared_ptr<shm::Arena>> make_arena();
   Result<std::shared_ptr<shm::Arena>> take_arena();
   Result<void> open_names(const std::shared_ptr<shm::Store>& store);
-  Result<Fd> attach_listener();
+  Result<Fd> listener(const char* name, const std::string& path, int type);
   Result<void> end_unknown_workers();
   Result<void> end_writer(ParticipantId participant);
   std::vector<ActorId> every_actor() const;
@@ -53,11 +53,13 @@ class Daemon {
   bool write_state();
   Result<void> begin_upgrade(const std::string& program);
   Error replace();
+  Result<void> take_sockets();
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
 
   void on_terminate(const char* signal);
+  void on_reload();
   void stop(const std::string& why);
   void stop_more();
   void report_forced() const;
@@ -118,11 +120,14 @@ class Daemon {
   bool look_soon_ = false;
   bool begun_ = false;  // what was on disk is in the arena, and workers have been started
   bool ready_ = false;  // readiness has been told
+  bool was_ready_ = false;  // by the supervisor before us: it holds, whatever has failed since
   bool stopping_ = false;
   bool flushing_ = false;
   bool finishing_ = false;
   std::size_t left_to_stop_ = 0;  // actors and processes, as of the last look
   std::string told_status_;
+  std::int64_t told_ns_ = 0;  // CLOCK_MONOTONIC
+  Source status_later_;
 };
 
 // Raises the limit of open files as far as it may be raised.

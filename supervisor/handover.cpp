@@ -355,6 +355,7 @@ std::vector<std::byte> encode(const Handover& handover) {
   out.setNextLetter(handover.next_letter);
   out.setLettersDropped(handover.letters_dropped);
   out.setRestarts(handover.restarts);
+  out.setReady(handover.ready);
   return ipc::serialize(message);
 }
 
@@ -386,6 +387,7 @@ Result<Handover> decode_handover(std::span<const std::byte> bytes) {
     kept.next_letter = in.getNextLetter();
     kept.letters_dropped = in.getLettersDropped();
     kept.restarts = in.getRestarts();
+    kept.ready = in.getReady();
     return kept;
   });
   if (!handover) return handover;

@@ -80,6 +80,7 @@ struct Handover {
   std::uint64_t next_letter = 1;
   std::uint64_t letters_dropped = 0;
   std::uint64_t restarts = 0;
+  bool ready = false;  // the service manager has been told so
 };
 
 std::vector<std::byte> encode(const Handover& handover);

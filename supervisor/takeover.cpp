@@ -25,6 +25,7 @@ std::string of_worker(std::size_t worker, Incarnation incarnation, const char* w
 
 std::string process_name(std::size_t worker, Incarnation incarnation) { return of_worker(worker, incarnation, "process"); }
 std::string socket_name(std::size_t worker, Incarnation incarnation) { return of_worker(worker, incarnation, "socket"); }
+std::string output_name(std::size_t worker, Incarnation incarnation) { return of_worker(worker, incarnation, "output"); }
 
 void Workers::keep(std::vector<KeptWorker>& kept) const {
   for (const auto& worker : workers_) kept.push_back({worker.config->name, worker, mailboxes_.is_waited_for(worker.index)});
@@ -46,6 +47,7 @@ void Workers::go_on(const Handover& handover, systemd::Estate& estate) {
 void Workers::go_on(Worker& worker, systemd::Estate& estate) {
   Fd process = take(estate, process_name(worker.index, worker.incarnation));
   Fd socket = take(estate, socket_name(worker.index, worker.incarnation));
+  Fd output = take(estate, output_name(worker.index, worker.incarnation));
   if (has_process(worker.state)) {
     auto child = process && socket ? in_.children.take_over(worker.last_pid, std::move(process)) : Result<std::unique_ptr<Child>>(Error{Errc::kNotFound, "its descriptors were not handed over"});
     if (!child) {
@@ -56,6 +58,7 @@ void Workers::go_on(Worker& worker, systemd::Estate& estate) {
     worker.child = std::move(*child);
     worker.child->on_exit([this, index = worker.index](const Cause& cause, std::int64_t noticed) { left(workers_[index], cause, noticed); });
     worker.socket = std::move(socket);
+    if (output) take_over_output(worker, std::move(output));
     if (in_.store) {
       in_.store->note(process_name(worker.index, worker.incarnation), worker.child->pidfd());
       in_.store->note(socket_name(worker.index, worker.incarnation), worker.socket.get());
@@ -79,6 +82,14 @@ void Workers::go_on(Worker& worker, systemd::Estate& estate) {
       return;
     case WorkerState::kStopped: return;
   }
+}
+
+void Workers::take_over_output(Worker& worker, Fd read_end) {
+  auto output = WorkerOutput::create(in_.loop, std::move(read_end), worker.config->name);
+  if (!output) return log::warning("output not carried", {{"worker", worker.config->name}, {"cause", output.error().message}});
+  (*output)->set_pid(worker.last_pid);
+  worker.output = std::move(*output);
+  if (in_.store) in_.store->note(output_name(worker.index, worker.incarnation), worker.output->fd());
 }
 
 // By the socket on which it got its assignment: whatever else it has to us, it has to the one before.

@@ -153,6 +153,8 @@ void Workers::discard(Worker& worker) {
 void Workers::assign(Worker& worker) {
   worker.child = std::move(worker.arrived->child);
   worker.socket = std::move(worker.arrived->socket);
+  worker.output = std::move(worker.arrived->output);
+  if (worker.output) worker.output->rename(worker.config->name);
   worker.arrived.reset();
   worker.last_pid = worker.pid();
   ++worker.incarnation;
@@ -170,6 +172,7 @@ void Workers::assign(Worker& worker) {
   if (in_.store) {
     in_.store->keep(process_name(worker.index, worker.incarnation), worker.child->pidfd());
     in_.store->keep(socket_name(worker.index, worker.incarnation), worker.socket.get());
+    if (worker.output) in_.store->keep(output_name(worker.index, worker.incarnation), worker.output->fd());
   }
   auto arena = in_.arena.share(shm::Arena::Access::kWorker);
   auto sent = arena ? ipc::send_packet(worker.socket.get(), message, arena->numbers()) : Result<void>(arena.error());
@@ -298,7 +301,11 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   if (in_.store) {
     in_.store->drop(process_name(worker.index, worker.incarnation));
     in_.store->drop(socket_name(worker.index, worker.incarnation));
+    in_.store->drop(output_name(worker.index, worker.incarnation));
   }
+  // What it said last comes before what is said of its end.
+  if (worker.output) worker.output->finish();
+  worker.output.reset();
   if (!asked || cause.abnormal) {
     worker.last_death = cause.text;
     worker.last_death_ns = realtime_ns();

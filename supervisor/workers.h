@@ -50,6 +50,7 @@ struct Worker : WorkerLife {
 
   std::unique_ptr<Child> child;
   Fd socket;           // its end is how the process learns that we are gone
+  std::unique_ptr<WorkerOutput> output;  // where it is carried
   Ticket ticket = 0;
   Source timer;
   Source next_chance;  // of one that is given up and has a probation
@@ -70,9 +71,10 @@ struct KeptWorker;
 // What an actor's worker says of it to a supervisor that has taken over.
 enum class ActorReport : std::uint8_t { kUnknown, kRunning, kStopped, kFailed };
 
-// The name of a worker's process descriptor, and of its socket, in the store of descriptors.
+// The names of a worker's process descriptor, of its socket, and of the pipe that it prints to, in the store of descriptors.
 std::string process_name(std::size_t worker, Incarnation incarnation);
 std::string socket_name(std::size_t worker, Incarnation incarnation);
+std::string output_name(std::size_t worker, Incarnation incarnation);
 
 class Workers final : public Hosts {
  public:
@@ -156,6 +158,7 @@ class Workers final : public Hosts {
   void acquire(Worker& worker);
   void discard(Worker& worker);
   void go_on(Worker& worker, systemd::Estate& estate);
+  void take_over_output(Worker& worker, Fd read_end);
   void introduce(Worker& worker);
   void assign(Worker& worker);
   void refuse(Worker& worker, const Error& why);

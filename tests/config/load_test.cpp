@@ -53,6 +53,7 @@ device = "cuda:1"
 restart = "transient"
 checkpoint = { every_messages = 100, interval = "5s" }
 delivery = "at_most_once"
+required = false
 args = { on = true, epochs = 2, rate = 0.5, name = "x", list = [1, "two"], table = { deep = [[]] } }
 
 [[pool]]
@@ -63,6 +64,7 @@ size = 3
 workers = ["gpu"]
 routing = "round_robin"
 restart = "temporary"
+required = false
 max_deliveries = 255
 )",
                      folder.path());
@@ -89,6 +91,7 @@ max_deliveries = 255
   CHECK(actor.checkpoint.every_messages == 100);
   CHECK(actor.checkpoint.interval == 5s);
   CHECK(actor.delivery.mode == DeliveryMode::kAtMostOnce);
+  CHECK_FALSE(actor.required);
   Arg::Table table = {{"on", Arg{true}},
                       {"epochs", Arg{std::int64_t{2}}},
                       {"rate", Arg{0.5}},
@@ -103,6 +106,7 @@ max_deliveries = 255
   CHECK_FALSE(pool.device);
   CHECK(pool.routing == Routing::kRoundRobin);
   CHECK(pool.restart == RestartType::kTemporary);
+  CHECK_FALSE(pool.required);
   CHECK(pool.delivery == Delivery{DeliveryMode::kAtLeastOnce, 255});
 }
 

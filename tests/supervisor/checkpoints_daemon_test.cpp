@@ -122,7 +122,7 @@ TEST_CASE("an actor of another type than its state on disk is withheld, and its 
   std::string plugin = dir / "other.so";
   std::ofstream(plugin) << "not loaded by the fake worker";
   DaemonProcess daemon(config(kept, "commits=1", "", "[[actor]]\nname = \"a\"\ntype = \"other.type\"\nplugin = \"" + plugin + "\"\n"));
-  daemon.wait_ready();
+  daemon.wait_settled();
   CHECK(daemon.actor_state("a") == "failed");
   CHECK(has(daemon.log(), "its state on disk is of type \\\"torchscript\\\", it is \\\"other.type\\\" now"));
   CHECK(daemon.health() == "degraded");

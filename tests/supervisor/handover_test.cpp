@@ -65,6 +65,7 @@ Handover some() {
   state.next_letter = 4;
   state.letters_dropped = 1;
   state.restarts = 6;
+  state.ready = true;
   return state;
 }
 

@@ -56,7 +56,7 @@ Daemon::Daemon(const DaemonOptions& options) : runtime_dir_(dir_.path() + "/run"
   spawn_.environment["JOURNAL_STREAM"] = "";
   std::ofstream(log_file_).flush();
   process_ = std::make_unique<Process>(spawn_);
-  if (options.expect_ready && !manager_->wait_ready(*process_, Deadline::in(kStartTime))) FAIL("the daemon did not get ready:\n" << log());
+  if (options.expect_ready && !manager_->wait_ready(*process_, Deadline::in(kStartTime), options.may_lack_actors)) FAIL("the daemon did not get ready:\n" << log());
 }
 
 void Daemon::kill_and_restart() {
