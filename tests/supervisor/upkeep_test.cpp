@@ -253,7 +253,7 @@ TEST_CASE("another size makes a pool keep those who have not gone yet, and start
   CHECK(f.upkeep.flags(2) == 0);
 }
 
-TEST_CASE("a pool has grown when its new members are ready; one that fails is said", "[upkeep]") {
+TEST_CASE("a pool has grown when its new members are ready, one that fails is said", "[upkeep]") {
   Fixture f;
   f.is(1, Life::kDown);
   f.is(2, Life::kDown);
@@ -287,7 +287,7 @@ TEST_CASE("suspend is done when they are down, resume when they are ready", "[up
   CHECK(f.task(id).state == State::kDone);
 }
 
-TEST_CASE("nobody is in two chores at once; one that has ended keeps nobody, and is remembered", "[upkeep]") {
+TEST_CASE("nobody is in two chores at once, one that has ended keeps nobody, and is remembered", "[upkeep]") {
   Fixture f;
   auto id = f.begin(Chore::kRoll, {0, 1});
   auto second = f.upkeep.begin(Chore::kDrain, "p/1", f.each({1}));
