@@ -87,7 +87,9 @@ class Patient {
 
  private:
   std::string config(const std::string& action) const {
-    return "[supervisor]\nstart_timeout = \"2s\"\n" + with(way_.entry, action) +
+    // LibTorch has to be loaded within it as well.
+    std::string start_timeout = std::string_view(way_.how) == "slow start" ? "8s" : "1min";
+    return "[supervisor]\nstart_timeout = \"" + start_timeout + "\"\n" + with(way_.entry, action) +
            base_config(2, "watchdog = \"1s\"\nwatchdog_grace = \"100ms\"\nrestart = { min = \"1ms\", max = \"20ms\" }\n") +
            actor("counter", Counter::kType, "bank") +
            actor("saboteur", Saboteur::kType, "ledger", "args = { hang = \"" + dir_.path() + "/hang\" }");

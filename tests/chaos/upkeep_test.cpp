@@ -214,7 +214,7 @@ TEST_CASE("mail of a suspended actor waits, and is read in its order when it is 
   CHECK(daemon.stop() == 0);
 }
 
-TEST_CASE("a pool grows and shrinks under traffic and loses no call; a member that comes again has its state", "[upkeep]") {
+TEST_CASE("a pool grows and shrinks under traffic and loses no call, a member that comes again has its state", "[upkeep]") {
   auto daemon = start(workers(2) + pool(2, "max_size = 6"));
   Traffic traffic(daemon);
   traffic.wait_for(daemon, 20);

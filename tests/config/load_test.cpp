@@ -216,7 +216,7 @@ TEST_CASE("paths in a file are relative to the file") {
   CHECK(loaded.config.actors[0].plugin == folder.path("lib/mine.so"));
 }
 
-TEST_CASE("a pool may grow to max_size; without it to twice its size, or 8, as far as there is room and the names are free") {
+TEST_CASE("a pool may grow to max_size, without it to twice its size, or 8, as far as there is room and the names are free") {
   auto pool = [](const std::string& name, const std::string& more) { return "[[pool]]\nname = \"" + name + "\"\ntype = \"torchscript\"\n" + more; };
   auto config = good(kWorker + pool("a", "size = 2\nmax_size = 3\n") + pool("b", "size = 2\n") + pool("c", "size = 20\n") + pool("d", "size = 2\n") +
                      "[[actor]]\nname = \"d/4\"\ntype = \"torchscript\"\n");

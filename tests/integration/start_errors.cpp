@@ -30,7 +30,7 @@ void require_failed_actor(const std::string& config, const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("an actor whose on_start throws is failed with its message; the others work", "[integration]") {
+TEST_CASE("an actor whose on_start throws is failed with its message, the others work", "[integration]") {
   require_failed_actor(counter_config() + actor_config("bad", "test.bad_start", "args = { message = \"no luck today\" }"), "no luck today");
 }
 

@@ -287,7 +287,7 @@ TEST_CASE("another size makes a pool keep those who have not gone yet, and start
   CHECK(f.upkeep.flags(2) == 0);
 }
 
-TEST_CASE("a pool has grown when its new members are ready; one that fails is said", "[upkeep]") {
+TEST_CASE("a pool has grown when its new members are ready, one that fails is said", "[upkeep]") {
   Fixture f;
   f.is(1, Life::kDown);
   f.is(2, Life::kDown);
@@ -360,7 +360,7 @@ TEST_CASE("undrain asks nobody again who is being restarted", "[upkeep]") {
   CHECK(f.all() == Deeds{"restart p/0"});
 }
 
-TEST_CASE("nobody is in two chores at once; one that has ended keeps nobody, and is remembered", "[upkeep]") {
+TEST_CASE("nobody is in two chores at once, one that has ended keeps nobody, and is remembered", "[upkeep]") {
   Fixture f;
   auto id = f.begin(Chore::kRoll, {0, 1});
   auto second = f.upkeep.begin(Chore::kDrain, "p/1", f.each({1}));

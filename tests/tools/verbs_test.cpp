@@ -246,7 +246,7 @@ TEST_CASE("every verb prints what the supervisor answers", "[verbs]") {
   prints({"shutdown"}, "shutting down");
 }
 
-TEST_CASE("upkeep is waited for, unless it is not to be; what fails or is late has exit code 1", "[verbs]") {
+TEST_CASE("upkeep is waited for, unless it is not to be, what fails or is late has exit code 1", "[verbs]") {
   PaperSupervisor house(small_house);
   auto done = house.run({"scale", "crowd", "4"});
   CHECK(done.exit_code == kDone);
