@@ -99,6 +99,29 @@ TEST_CASE("an actor that may not move, or has nowhere to go, is failed with the 
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("a worker on probation gets no chance when its actors have found a place since", "[migration]") {
+  Moving daemon(base_config(3, "spares = 1\nrestart = { intensity = 0 }\nprobation = \"20s\"\n") + actor("counter", Counter::kType, "worker = \"cpu\""));
+  auto client = daemon.connect();
+  auto counter = *client->actor<Counter>("counter");
+  CHECK(daemon.must(counter.call_with(kPatient, Counter::add, 5).get()) == 5);
+  for (const char* other : {"cpu/1", "cpu/2"}) {
+    CHECK(daemon.tensorctl({"stop", other}).status == 0);
+    daemon.wait_until(std::string(other) + " is stopped", [&] { return daemon.worker(other).state == "stopped"; });
+  }
+  daemon.kill_for_good("cpu/0");  // nowhere to go
+  for (const char* other : {"cpu/1", "cpu/2"}) {
+    CHECK(daemon.tensorctl({"restart", other}).status == 0);
+    daemon.wait_until(std::string(other) + " is ready", [&] { return daemon.worker(other).state == "ready"; });
+  }
+  daemon.wait_ready_on("counter", "cpu/1");
+  // The chance of one that is given up later comes later.
+  daemon.kill_for_good("cpu/2");
+  daemon.wait_until("cpu/2 has had its chance", [&] { return daemon.worker("cpu/2").state == "ready"; });
+  CHECK(daemon.worker("cpu/0").state == "failed");
+  CHECK(daemon.must(counter.call_with(kPatient, Counter::add, 1).get()) == 6);
+  CHECK(daemon.stop() == 0);
+}
+
 TEST_CASE("with restart_elsewhere for its cause one death sends the actors on, and a message that kills is counted on the way", "[migration]") {
   auto config = base_config(3, "spares = 1\n") + "[causes]\nexit = { 75 = \"restart_elsewhere\" }\n" +
                 movable("counter", Counter::kType, "worker = \"cpu\"", "max_deliveries = 2");

@@ -230,7 +230,7 @@ void Disk::start_again() {
     actor.not_before = 0;
     actor.failures = 0;
     actor.hurried = false;
-    for (auto& generation : actor.generations) generation.damaged = stage_.chance(25) && stage_.fault();
+    for (auto& generation : actor.generations) generation.damaged = stage_.chance(25);
     restore(id);
   }
   look();

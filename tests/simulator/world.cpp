@@ -168,11 +168,7 @@ void World::check_step() {
 
 // Faults have ceased, and nothing is to come: everybody is where he is for a reason.
 void World::check_end() {
-  for (std::size_t w = 0; w < workers_.size(); ++w) {
-    auto state = workers_[w].state;
-    bool rests = state == WorkerState::kReady || state == WorkerState::kStopped || state == WorkerState::kFailed;
-    if (!rests) complain("worker " + std::to_string(w) + " has been forgotten on its way");
-  }
+  check_workers_at_the_end();
   for (NodeId n = 1; n < specs_.size(); ++n) {
     if (!is_actor(n)) continue;
     const auto& worker = workers_[actors_[n].host];
@@ -198,7 +194,23 @@ void World::check_end() {
   check_chores_at_the_end();
 }
 
-// Nobody who could live elsewhere is left with a worker that was given up; and mail that is left waits for somebody.
+// Nobody waits; and nobody who could live elsewhere is left with a worker that was given up.
+void World::check_workers_at_the_end() {
+  for (std::size_t w = 0; w < workers_.size(); ++w) {
+    auto state = workers_[w].state;
+    bool rests = state == WorkerState::kReady || state == WorkerState::kStopped || state == WorkerState::kFailed;
+    if (!rests) complain("worker " + std::to_string(w) + " has been forgotten on its way");
+    if (state != WorkerState::kFailed) continue;
+    for (auto mailbox : mailboxes_.read_by(w))
+      for (const auto& candidate : candidates_for(mailbox, w))
+        for (NodeId leaf : of_mailbox(mailbox))
+          if (candidate.has_room && may_live(actors_[leaf].placed, candidate.worker))
+            complain(name_of(leaf) + " is left with worker " + std::to_string(w) + ", and could live on worker " +
+                     std::to_string(candidate.worker));
+  }
+}
+
+// Mail that is left waits for somebody.
 void World::check_mail_at_the_end() {
   check_readers();
   mail_->check();

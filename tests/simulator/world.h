@@ -48,6 +48,7 @@ class World {
     config::Causes causes;
     supervisor::WatchLimits watch;
     Nanoseconds probation{0};
+    std::size_t room = 0;  // for so many actors
     supervisor::DeathHistory history;
     supervisor::Probation trial;
     Nanoseconds delay{0};
@@ -128,7 +129,7 @@ class World {
   void call_stranded();
   bool fetch_home(std::size_t w);
   void come_home(std::size_t w);
-  std::vector<supervisor::Candidate> candidates_but(std::size_t from) const;
+  std::vector<supervisor::Candidate> candidates_for(std::size_t mailbox, std::size_t from) const;
   std::vector<NodeId> of_mailbox(std::size_t w) const;
   void host(std::size_t mailbox);
   bool stranded(NodeId leaf) const;
@@ -158,6 +159,7 @@ class World {
   void restart(NodeId node);
   void check_step();
   void check_end();
+  void check_workers_at_the_end();
   void check_mail_at_the_end();
 
   // What happens to it: world_faults.cpp.

@@ -78,6 +78,7 @@ void World::inject_freeze() {
   auto duration = chance(50) ? static_cast<std::int64_t>(below(static_cast<std::uint64_t>(loops_->shortest_watchdog().count() / 8)))
                              : longest + static_cast<std::int64_t>(below(60'000'000'000));
   stage_.freeze(Nanoseconds{duration});
+  tick();  // the tree's timer comes first: in which order it would see the others is anybody's guess
 }
 
 void World::send_mail() {

@@ -23,11 +23,14 @@ std::vector<NodeId> World::of_mailbox(std::size_t w) const {
   return leaves;
 }
 
-std::vector<Candidate> World::candidates_but(std::size_t from) const {
+std::vector<Candidate> World::candidates_for(std::size_t mailbox, std::size_t from) const {
   std::vector<Candidate> candidates;
-  for (std::size_t w = 0; w < workers_.size(); ++w)
-    if (w != from && goes_on(workers_[w].state))
-      candidates.push_back({w, workers_[w].state == WorkerState::kReady, true, leaves_on(w).size()});
+  for (std::size_t w = 0; w < workers_.size(); ++w) {
+    if (w == from || !goes_on(workers_[w].state)) continue;
+    auto actors = leaves_on(w).size();
+    bool has_room = actors + of_mailbox(mailbox).size() <= workers_[w].room;
+    candidates.push_back({w, workers_[w].state == WorkerState::kReady, has_room, actors});
+  }
   return candidates;
 }
 
@@ -37,9 +40,7 @@ void World::move_away(std::size_t from) {
     auto leaves = of_mailbox(mailbox);
     std::vector<const PlacedActor*> placed;
     for (NodeId leaf : leaves) placed.push_back(&actors_[leaf].placed);
-    auto candidates = candidates_but(from);
-    // What another one hosts already may leave no room.
-    for (auto& candidate : candidates) candidate.has_room = !chance(5);
+    auto candidates = candidates_for(mailbox, from);
     auto to = choose_host(placed, candidates);
     if (to != move_rules_.given_up(mailbox, placed, candidates))
       complain("mailbox " + std::to_string(mailbox) + " goes to the wrong worker");

@@ -105,6 +105,7 @@ void World::plan_workers() {
   for (auto& worker : workers_) {
     worker.backoff = some_backoff();
     worker.backoff.intensity += 3;
+    worker.room = 3 + below(40);
     auto somehow = [this] { return chance(60) ? CauseAction::kGiveUp : CauseAction::kRestartElsewhere; };
     if (chance(20)) worker.causes.exit_codes[70] = somehow();
     if (chance(20)) worker.causes.signals[SIGSEGV] = somehow();
