@@ -100,7 +100,7 @@ TEST_CASE("an actor that may not move, or has nowhere to go, is failed with the 
 }
 
 TEST_CASE("a worker on probation gets no chance when its actors have found a place since", "[migration]") {
-  Moving daemon(base_config(3, "spares = 1\nrestart = { intensity = 0 }\nprobation = \"20s\"\n") + actor("counter", Counter::kType, "worker = \"cpu\""));
+  Moving daemon(base_config(3, "spares = 1\nrestart = { intensity = 0 }\nprobation = \"20s\"\n") + movable("counter", Counter::kType, "worker = \"cpu\""));
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
   CHECK(daemon.must(counter.call_with(kPatient, Counter::add, 5).get()) == 5);
