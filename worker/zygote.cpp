@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,6 +87,7 @@ void report(int fd, pid_t worker) {
 
 // Line by line also to a pipe, so that a line is not held back until there are many.
 void print_to(Fd output) {
+  ::__fpurge(stdout);  // what the zygote has not printed yet is not ours to print; and without it the new way of buffering begins only later
   for (int standard : {STDOUT_FILENO, STDERR_FILENO}) {
     while (::dup2(output.get(), standard) < 0 && errno == EINTR) {
     }

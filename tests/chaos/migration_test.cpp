@@ -230,7 +230,7 @@ TEST_CASE("money that moves between accounts that move is neither lost nor made,
 
 TEST_CASE("tensorctl wait for a worker or actor that cannot be ready ends at once with the reason", "[migration]") {
   Moving daemon(base_config(1) + "[[actor]]\nname = \"broken\"\ntype = \"test.counter\"\nplugin = \"" + plugin("throws_registering") +
-                "\"\nworker = \"cpu\"\n");
+                "\"\nworker = \"cpu\"\n", true);
   daemon.wait_until("it has failed", [&] { return daemon.actor("broken").state == "failed"; });
   auto waited = daemon.tensorctl({"wait", "--for=ready", "broken", "--timeout", "10min"});
   CHECK(waited.status == 1);

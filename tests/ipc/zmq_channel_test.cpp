@@ -200,8 +200,12 @@ TEST_CASE("a router takes over a socket that listens already, with the connectio
     auto given = managers->duplicate();
     auto router = Router::adopt(context, path, *std::move(given), 4096);
     if (!router) FAIL(router.error().message);
-    REQUIRE(early.send(bytes_of("question"), test::patience()).ok());
-    auto packet = receive(*router, test::patience());
+    // Again and again: one that is sent before the end of the connection before has been noticed goes with it.
+    std::optional<Router::Packet> packet;
+    for (Deadline deadline = test::patience(); !packet && !deadline.passed();) {
+      REQUIRE(early.send(bytes_of("question"), deadline).ok());
+      packet = receive(*router, Deadline::in(200ms));
+    }
     REQUIRE(packet.has_value());
     CHECK(text_of(packet->payload) == "question");
     CHECK(router->send(packet->peer, bytes_of("answer")));

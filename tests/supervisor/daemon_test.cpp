@@ -253,7 +253,7 @@ TEST_CASE("a stray write kills the writer alone, and the death says which actor 
   DaemonProcess daemon(config("publish") +
                        "[[worker]]\nname = \"x\"\nenv = { TV_FAKE = \"stray\" }\nrestart = { intensity = 0 }\n"
                        "[[actor]]\nname = \"b\"\ntype = \"torchscript\"\nworker = \"x\"\n");
-  daemon.wait_ready();
+  daemon.wait_settled();
   daemon.eventually("the stray write", [&] { return daemon.worker("x").state == "failed"; });
   auto death = daemon.worker("x").last_death;
   INFO(death);

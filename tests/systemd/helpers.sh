@@ -87,6 +87,9 @@ drop_in() {
 
 tensorctl() { "$bindir/tensorctl" --runtime-dir /run/tensorvisor "$@"; }
 
+# What unmaps a dead worker's memory goes a moment after it.
+nobody_left() { [[ -z $(pgrep -u tensorvisor || true) ]]; }
+
 main_pid() { property MainPID; }
 
 # another_than PID: a daemon that is another process, and ready.
