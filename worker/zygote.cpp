@@ -87,12 +87,14 @@ void report(int fd, pid_t worker) {
 
 // Line by line also to a pipe, so that a line is not held back until there are many.
 void print_to(Fd output) {
-  ::__fpurge(stdout);  // what the zygote has not printed yet is not ours to print; and without it the new way of buffering begins only later
+  ::__fpurge(stdout);  // what the zygote has not printed yet is not ours to print
   for (int standard : {STDOUT_FILENO, STDERR_FILENO}) {
     while (::dup2(output.get(), standard) < 0 && errno == EINTR) {
     }
   }
-  ::setvbuf(stdout, nullptr, _IOLBF, 0);
+  // With a buffer of its own: glibc goes on in the old way, for a while, with the old one.
+  static char line[BUFSIZ];
+  std::setvbuf(stdout, line, _IOLBF, sizeof line);
 }
 
 using FillReply = std::function<void(wire::ForkReply::Builder)>;
