@@ -115,7 +115,7 @@ apt remove -y "${ours[@]}" || fail 'the packages cannot be removed'
 say 'removed'
 
 # 4. Purge: nothing stays but the user.
-apt purge -y "${ours[@]}" || fail 'the packages cannot be purged'
+inside dpkg --purge "${ours[@]}" >"$scratch/apt.log" 2>&1 || fail 'the packages cannot be purged'
 inside rm -rf /run/tensorvisor
 left=$(traces)
 [[ -z $left ]] || fail "a purge leaves: $left"
