@@ -44,7 +44,9 @@ class Served {
     REQUIRE(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
     return fd;
   }
-  static void say(const Fd& fd, const std::string& text) { REQUIRE(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size())); }
+  static void say(const Fd& fd, const std::string& text) {
+    REQUIRE(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+  }
   // All that comes until the server has closed the connection.
   static std::string all_of(const Fd& fd) {
     std::string text;
@@ -77,7 +79,9 @@ TEST_CASE("a label may be any text, and the page stays a page") {
   Exposition out;
   out.gauge("tensorvisor_thing", "A thing.");
   out.sample(7, {{"name", "a\"b\\c\nd"}, {"other", "caf\xc3\xa9 \xff"}});
-  CHECK(out.text() == "# HELP tensorvisor_thing A thing.\n# TYPE tensorvisor_thing gauge\ntensorvisor_thing{name=\"a\\\"b\\\\c\\nd\",other=\"caf\xc3\xa9 ?\"} 7\n");
+  CHECK(out.text() ==
+        "# HELP tensorvisor_thing A thing.\n# TYPE tensorvisor_thing gauge\ntensorvisor_thing{name=\"a\\\"b\\\\c\\nd\",other=\"caf\xc3\xa9 "
+        "?\"} 7\n");
 }
 
 TEST_CASE("a value without labels stands alone, and fractions are kept") {
@@ -122,7 +126,8 @@ TEST_CASE("a large page reaches a peer that reads it slowly") {
 }
 
 TEST_CASE("what is no address is refused, a stale socket is replaced, and a live one is not") {
-  for (const char* bad : {"", "9477", "localhost:9477", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:99999", "[::1:9477", "unix:", "unix:relative"}) {
+  for (const char* bad :
+       {"", "9477", "localhost:9477", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:99999", "[::1:9477", "unix:", "unix:relative"}) {
     INFO(bad);
     auto listener = listen_at(bad);
     REQUIRE_FALSE(listener);

@@ -71,7 +71,8 @@ void status(Exposition& out, Reply reply) {
   out.gauge("tensorvisor_start_time_seconds", "When the daemon started, since the epoch.");
   out.sample(seconds(s.getStartedNs()));
   out.gauge("tensorvisor_health", "1 for the health that the daemon has, 0 for the others.");
-  for (std::string_view health : {"ok", "degraded", "starting", "stopping"}) out.sample(view(s.getHealth()) == health ? 1 : 0, {{"health", health}});
+  for (std::string_view health : {"ok", "degraded", "starting", "stopping"})
+    out.sample(view(s.getHealth()) == health ? 1 : 0, {{"health", health}});
   out.gauge("tensorvisor_problems", "Sentences that status has under problems.");
   out.sample(s.getProblems().size());
   out.gauge("tensorvisor_workers", "Worker processes of the configuration.");
@@ -100,7 +101,8 @@ void workers(Exposition& out, Reply reply) {
   });
   out.counter("tensorvisor_worker_restarts_total", "Restarts of a worker.");
   by_worker(out, list, [](auto w) { return w.getRestarts(); });
-  out.gauge("tensorvisor_worker_last_restart_seconds", "From the kernel's word of its last death until a worker was ready again; 0: none yet.");
+  out.gauge("tensorvisor_worker_last_restart_seconds",
+            "From the kernel's word of its last death until a worker was ready again; 0: none yet.");
   by_worker(out, list, [](auto w) { return seconds(w.getLastRestartNs()); });
   out.gauge("tensorvisor_worker_last_death_time_seconds", "When a worker died last, since the epoch; 0: never.");
   by_worker(out, list, [](auto w) { return seconds(w.getLastDeathNs()); });
@@ -114,7 +116,8 @@ void actors(Exposition& out, Reply reply) {
   auto list = reply.getActors();
   out.gauge("tensorvisor_actor_info", "Type and worker of an actor; the value is always 1.");
   for (auto a : list) {
-    out.sample(1, {{"actor", view(a.getName())}, {"pool", view(a.getPool())}, {"type", view(a.getType())}, {"worker", view(a.getWorker())}});
+    out.sample(1,
+               {{"actor", view(a.getName())}, {"pool", view(a.getPool())}, {"type", view(a.getType())}, {"worker", view(a.getWorker())}});
   }
   out.gauge("tensorvisor_actor_ready", "Whether an actor is ready.");
   by_actor(out, list, [](auto a) { return view(a.getState()) == "ready" ? 1 : 0; });

@@ -7,8 +7,8 @@
 
 namespace tv::metrics {
 
-// Asks the daemon of `runtime_dir`, for `timeout` altogether. Where none answers the page says so (tensorvisor_up 0) and has nothing else; where it answers
-// some questions only, the page has these.
+// Asks the daemon of `runtime_dir`, for `timeout` altogether. Where none answers the page says so (tensorvisor_up 0) and has nothing else;
+// where it answers some questions only, the page has these.
 std::string collect(const std::string& runtime_dir, Nanoseconds timeout);
 
 }  // namespace tv::metrics

@@ -68,7 +68,8 @@ int main(int argc, char** argv) {
   try {
     if (runtime_dir.empty()) runtime_dir = config::default_runtime_dir();
     auto timeout = config::parse_duration(timeout_text);
-    if (!timeout || timeout->count() <= 0) return fail({Errc::kInvalidArgument, "--timeout: expected a time such as 5s, found \"" + timeout_text + "\""});
+    if (!timeout || timeout->count() <= 0)
+      return fail({Errc::kInvalidArgument, "--timeout: expected a time such as 5s, found \"" + timeout_text + "\""});
     auto page = [&] { return metrics::collect(runtime_dir, *timeout); };
     if (!once) return serve(address, page);
     auto text = page();

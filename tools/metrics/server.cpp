@@ -52,7 +52,8 @@ Result<Fd> listen_unix(const std::string& path, const std::string& name) {
 }
 
 std::string response(const std::string& status, const std::string& body, const std::string& type = "text/plain; charset=utf-8") {
-  return "HTTP/1.1 " + status + "\r\nContent-Type: " + type + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
+  return "HTTP/1.1 " + status + "\r\nContent-Type: " + type + "\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\nConnection: close\r\n\r\n" + body;
 }
 
 }  // namespace

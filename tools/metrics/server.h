@@ -1,7 +1,7 @@
 // Server: a page over HTTP, for those who come one after the other: a scraper or two. GET /metrics and nothing else.
 //
-// One thread. Bounded: kMaxConnections at once (more wait in the kernel's queue), kMaxRequestBytes each, kPatience each from its coming to its end,
-// so that a peer that is slow, silent or broken holds up nobody.
+// One thread. Bounded: kMaxConnections at once (more wait in the kernel's queue), kMaxRequestBytes each, kPatience each from its coming to
+// its end, so that a peer that is slow, silent or broken holds up nobody.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,8 @@ constexpr std::size_t kMaxConnections = 16;
 constexpr std::size_t kMaxRequestBytes = 8192;
 constexpr Nanoseconds kPatience = 5s;
 
-// "unix:/run/metrics.sock" (made with mode 0660; a stale one is replaced), "127.0.0.1:9477", "[::1]:9477". Names of hosts are not looked up.
+// "unix:/run/metrics.sock" (made with mode 0660; a stale one is replaced), "127.0.0.1:9477", "[::1]:9477". Names of hosts are not looked
+// up.
 Result<Fd> listen_at(const std::string& address);
 
 class Server {
