@@ -43,10 +43,12 @@ while IFS= read -r line; do
   command=${line%%  #*}
   expected=$(sed -nE 's/.*  # ([0-9]+)$/\1/p' <<<"$line")
   printf '%s\n' "$command"
-  if ! out=$(eval "$command" 2>>command.log </dev/null); then
+  until out=$(eval "$command" 2>>command.log </dev/null); do
+    # An order whose answer a busy machine has delayed for more than five seconds; it may be given twice.
+    if [[ $command != *' call '* ]] && tail -n 1 command.log | grep -q 'did not answer in time' && ((SECONDS < 200)); then continue; fi
     printf 'failed: %s\n' "$command" >&2
     exit 1
-  fi
+  done
   if [[ -n $expected && $out != "$expected" ]]; then
     printf '%s: expected %s, got %s\n' "$command" "$expected" "$out" >&2
     exit 1

@@ -24,7 +24,8 @@ fail() {
   printf '%s\n' "$*" >&2
   exit 1
 }
-metrics() { "$build/bin/tensorvisor-metrics" --runtime-dir "$scratch/run" "$@"; }
+program=("$build/bin/tensorvisor-metrics" --runtime-dir "$scratch/run")
+metrics() { "${program[@]}" "$@"; }
 until_it_works() {
   local deadline=$((SECONDS + 60))
   until "$@" >"$scratch/wait.log" 2>&1; do
@@ -49,10 +50,10 @@ metrics --once >"$scratch/page"
 grep -q '^tensorvisor_actor_messages_handled_total{actor="counter",pool=""} 1$' "$scratch/page" || fail 'the call is not counted'
 
 # Any free port will do; what is served is what --once prints, but for the numbers.
-metrics --listen "unix:$scratch/metrics.sock" 2>"$scratch/unix.log" &
+"${program[@]}" --listen "unix:$scratch/metrics.sock" 2>"$scratch/unix.log" &
 processes+=($!)
 port=$((20000 + $$ % 20000))
-metrics --listen "127.0.0.1:$port" 2>"$scratch/tcp.log" &
+"${program[@]}" --listen "127.0.0.1:$port" 2>"$scratch/tcp.log" &
 processes+=($!)
 over_tcp() {
   exec 3<>"/dev/tcp/127.0.0.1/$port"

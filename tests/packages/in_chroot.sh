@@ -42,7 +42,11 @@ inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root L
 apt() { inside apt-get -o Dpkg::Use-Pty=0 -o Acquire::Retries=2 -qq "$@" >"$scratch/apt.log" 2>&1; }
 
 mirror=${TV_DEBIAN_MIRROR:-http://deb.debian.org/debian}
-timeout "${TV_DEBOOTSTRAP_SECONDS:-300}" debootstrap --variant=minbase "$VERSION_CODENAME" "$root" "$mirror" >"$scratch/debootstrap.log" 2>&1 || skip "debootstrap from $mirror failed: $(tail -n 1 "$scratch/debootstrap.log")"
+limit=${TV_DEBOOTSTRAP_SECONDS:-300}
+code=0
+timeout "$limit" debootstrap --variant=minbase "$VERSION_CODENAME" "$root" "$mirror" >"$scratch/debootstrap.log" 2>&1 || code=$?
+((code != 124)) || skip "debootstrap from $mirror took more than $limit s"
+((code == 0)) || skip "debootstrap from $mirror failed: $(tail -n 1 "$scratch/debootstrap.log")"
 say 'a fresh Debian is there'
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
