@@ -184,6 +184,7 @@ struct Actor {
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
   HealthCheck health;
   bool migrate = true;             // moves when its worker is given up, to another one that `worker` or `device` names as well
+  bool required = true;            // the daemon is not ready before it is
 };
 
 enum class Routing { kRoundRobin, kLeastLoaded, kRandom };
@@ -206,6 +207,7 @@ struct Pool {
   HealthCheck health;
   std::uint32_t max_size = 0;      // to which `tensorctl scale` may bring it; 0: not beyond size
   bool migrate = true;             // of each member, as of an actor
+  bool required = true;            // of each member, as of an actor
 };
 
 enum class Strategy {

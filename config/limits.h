@@ -89,6 +89,13 @@ inline constexpr std::size_t kMaxHeldAnswerBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxKeptAnswers = 16384;
 inline constexpr std::size_t kMaxKeptAnswerBytes = std::size_t{16} << 20;
 
+// What workers print, where the daemon carries it to the journal: a longer line comes in pieces, a longer dump without its end. Of each worker so
+// many records at once and so many a second for long, so that one that prints in a loop neither fills the journal nor keeps the daemon busy.
+inline constexpr std::size_t kMaxOutputLine = std::size_t{16} << 10;
+inline constexpr std::size_t kMaxStackDump = std::size_t{256} << 10;
+inline constexpr double kOutputBurst = 2000;
+inline constexpr double kOutputPerSecond = 200;
+
 // Configuration.
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxWorkers = 48;  // leaves participants for clients

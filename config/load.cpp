@@ -140,6 +140,7 @@ Loaded load_file(const std::string& path, const Machine& machine) {
   auto absolute = std::filesystem::absolute(path, ignored).lexically_normal();
   auto loaded = load_text(*content, path, absolute.parent_path().string(), machine);
   loaded.config.path = absolute.string();
+  loaded.text = std::move(*content);
   return loaded;
 }
 

@@ -32,6 +32,7 @@ struct Loaded {
   std::vector<Problem> problems;
   // What may be meant and hardly is. In the order of their places, as many at most.
   std::vector<Problem> warnings;
+  std::string text;  // of the file, as far as it could be read
   bool ok() const { return problems.empty(); }
 };
 

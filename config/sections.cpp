@@ -253,6 +253,7 @@ constexpr Key<Actor> kActorKeys[] = {
     {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},
     {"health", [](const Value& value, Actor& out) { read_health(value, out.health); }, {}, health_leaves},
     {"migrate", [](const Value& value, Actor& out) { set(out.migrate, value.boolean()); }},
+    {"required", [](const Value& value, Actor& out) { set(out.required, value.boolean()); }},
 };
 
 constexpr Key<Pool> kPoolKeys[] = {
@@ -273,6 +274,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"health", [](const Value& value, Pool& out) { read_health(value, out.health); }, {}, health_leaves},
     {"max_size", [](const Value& value, Pool& out) { set(out.max_size, value.integer(1, limits::kMaxActors)); }},
     {"migrate", [](const Value& value, Pool& out) { set(out.migrate, value.boolean()); }},
+    {"required", [](const Value& value, Pool& out) { set(out.required, value.boolean()); }},
 };
 
 template <class T, std::size_t N>

@@ -45,6 +45,8 @@ struct AdminRequest {
     resetFailed @26 :Text;      # worker, actor, pool or group by name; empty: all. Starts what has failed, and forgives earlier deaths
     begin @30 :ChoreOrder;      # answered by `chore` when it has begun
     showChore @31 :UInt32;      # how it goes, by its id
+    upgrade @32 :Text;          # this program in place of the daemon's; "": the one by whose path it was started. Answered when it has begun;
+                                # status says how it ends: by `takeovers`, or `upgradeRefused`
   }
 }
 
@@ -130,6 +132,9 @@ struct Status {
   restarts @12 :UInt64;         # of workers, since the daemon's start
   malformed @13 :UInt64;        # messages and connections dropped because they were nonsense
   checkpoints @15 :CheckpointSummary;  # null: no actor's commits go to disk
+  takeovers @16 :UInt32;        # how often another process, or another program, has gone on in the daemon's place
+  upgrades @17 :UInt32;         # begun by this program
+  upgradeRefused @18 :Text;     # why the last one was; "": it was not
   problems @14 :List(Text);     # what does not go as it should and shows in no state: commits that fail
 }
 

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -10,6 +11,8 @@
 
 namespace tv::ipc {
 namespace {
+
+constexpr Nanoseconds kAskAgain = 2s;  // a large arena takes the supervisor less
 
 Error no_daemon(const std::string& runtime_dir, const std::string& path) {
   return Error{Errc::kUnavailable,
@@ -44,6 +47,32 @@ Result<void> probe(const std::string& runtime_dir, const std::string& path) {
 Error failure_of(wire::Failure::Reader failure) {
   auto text = failure.getMessage();
   return Error{static_cast<Errc>(failure.getCode()), std::string(text.begin(), text.size())};
+}
+
+// It may be asked twice.
+bool changes_nothing(wire::AdminRequest::Which which) {
+  switch (which) {
+    case wire::AdminRequest::STATUS:
+    case wire::AdminRequest::LIST_WORKERS:
+    case wire::AdminRequest::LIST_ACTORS:
+    case wire::AdminRequest::LIST_POOLS:
+    case wire::AdminRequest::LIST_GROUPS:
+    case wire::AdminRequest::LIST_OBJECTS:
+    case wire::AdminRequest::LIST_PARTICIPANTS:
+    case wire::AdminRequest::LIST_DEAD_LETTERS:
+    case wire::AdminRequest::LIST_CHECKPOINTS:
+    case wire::AdminRequest::LIST_CACHE:
+    case wire::AdminRequest::ARENA_STATS:
+    case wire::AdminRequest::ARENA_FSCK:
+    case wire::AdminRequest::ARENA_WHO:
+    case wire::AdminRequest::ARENA_LEAKS:
+    case wire::AdminRequest::ARENA_TOP:
+    case wire::AdminRequest::SHOW_DEAD_LETTER:
+    case wire::AdminRequest::SHOW_CHORE:
+      return true;
+    default:
+      return false;
+  }
 }
 
 // Whether `reply` is the one to `id`; its failure or a wrong version as an error.
@@ -88,9 +117,16 @@ Result<Message> AdminClient::request(const std::function<void(wire::AdminRequest
     fill(request);
   });
   if (!written) return Error{Errc::kLimit, written.error().message};
-  TV_TRY(dealer_.send(serialize(builder), deadline));
+  bool again = changes_nothing(builder.getRoot<wire::AdminRequest>().which());
+  auto question = serialize(builder);
+  TV_TRY(dealer_.send(question, deadline));
   for (;;) {
-    auto bytes = TV_TRY(dealer_.receive(deadline));
+    auto received = dealer_.receive(again ? Deadline{std::min(deadline.ns, Deadline::in(kAskAgain).ns)} : deadline);
+    if (!received && again && received.error().code == Errc::kDeadlineExceeded && !deadline.passed()) {
+      TV_TRY(dealer_.send(question, deadline));
+      continue;
+    }
+    auto bytes = TV_TRY(std::move(received));
     Message reply = TV_TRY(Message::parse(bytes, limits::kMaxAdminReplyBytes));
     // An answer to an earlier request that was given up is passed over.
     bool ours = TV_TRY(check_reply(reply, id));

@@ -19,7 +19,8 @@ class AdminClient {
   // kUnavailable when no daemon listens there (no socket, or nobody behind it).
   static Result<AdminClient> connect(const std::string& runtime_dir);
 
-  // The reply, checked for version and id. A `failure` reply is returned as that Error. kDeadlineExceeded when none came.
+  // The reply, checked for version and id. A `failure` reply is returned as that Error. kDeadlineExceeded when none came. A question that changes
+  // nothing is asked again now and then until the deadline: another supervisor may have taken over, which has not heard it.
   Result<Message> request(const std::function<void(wire::AdminRequest::Builder)>& fill, Nanoseconds timeout);
 
  private:

@@ -20,6 +20,9 @@ struct ToSupervisor {
   union {
     hello :group {
       pid @3 :Int32;
+      renewed @24 :Bool;               # to a supervisor that has taken over; then what follows counts
+      ready @25 :Bool;
+      actors @26 :List(ActorStanding);  # all that have been told of
     }
     actorReady :group {
       actor @4 :UInt32;
@@ -53,6 +56,24 @@ struct ToSupervisor {
       token @22 :UInt64;
     }
     actorCommitted @23 :UInt32;  # an answer to commitActor, whether or not it came to a commit (commitFailed says why not)
+  }
+}
+
+struct ActorStanding {
+  # What was told last of an actor, by actorReady, actorFailed or actorStopped.
+  actor @0 :UInt32;
+  state @1 :State;
+  restored @2 :Bool;
+  failure @3 :Failure;
+  asked @4 :Bool;              # it says how it is
+  healthy @5 :Bool;
+  reason @6 :Text;
+
+  enum State {
+    unknown @0;                # being started, or nothing has been ordered
+    running @1;
+    stopped @2;
+    failed @3;
   }
 }
 

@@ -32,4 +32,5 @@ struct NameReply {
     version @1 :UInt64;        # of a put; 0 for the rest
     failure @2 :Failure;
   }
+  again @3 :Bool;              # to clients, and an answer to nothing: another supervisor has taken over, and has not heard what is unanswered
 }

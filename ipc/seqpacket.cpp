@@ -23,8 +23,8 @@ Result<sockaddr_un> address_of(const std::string& path) {
   return address;
 }
 
-Result<Fd> make_socket(int flags) {
-  Fd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0));
+Result<Fd> make_socket(int type, int flags) {
+  Fd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | flags, 0));
   if (!fd) return system_error("cannot make a socket", errno);
   return fd;
 }
@@ -103,9 +103,9 @@ Result<std::pair<Fd, Fd>> seqpacket_pair() {
   return std::pair<Fd, Fd>(Fd(fds[0]), Fd(fds[1]));
 }
 
-Result<Fd> seqpacket_listen(const std::string& path, int backlog) {
+Result<Fd> listen_on(const std::string& path, int type, int backlog) {
   sockaddr_un address = TV_TRY(address_of(path));
-  Fd fd = TV_TRY(make_socket(SOCK_NONBLOCK));
+  Fd fd = TV_TRY(make_socket(type, SOCK_NONBLOCK));
   // The file is born with the socket's own mode: there is no moment at which others could connect.
   if (::fchmod(fd.get(), 0600) != 0) return system_error("cannot restrict socket " + path, errno);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
@@ -116,7 +116,7 @@ Result<Fd> seqpacket_listen(const std::string& path, int backlog) {
 
 Result<Fd> seqpacket_connect(const std::string& path) {
   sockaddr_un address = TV_TRY(address_of(path));
-  Fd fd = TV_TRY(make_socket(0));
+  Fd fd = TV_TRY(make_socket(SOCK_SEQPACKET, 0));
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kConnectTimeout, sizeof kConnectTimeout) != 0)
     return system_error("cannot bound the time to connect", errno);
   int rc;

@@ -17,7 +17,8 @@ inline constexpr std::size_t kMaxPacketBytes = std::size_t{128} << 10;  // what 
 inline constexpr std::size_t kMaxPacketFds = 4;
 
 Result<std::pair<Fd, Fd>> seqpacket_pair();                    // close-on-exec, blocking
-Result<Fd> seqpacket_listen(const std::string& path, int backlog);  // mode 0600, non-blocking
+// Of type SOCK_SEQPACKET or SOCK_STREAM; mode 0600, non-blocking.
+Result<Fd> listen_on(const std::string& path, int type, int backlog);
 Result<Fd> seqpacket_connect(const std::string& path);
 
 struct PeerCredentials {

@@ -11,7 +11,8 @@ const spawnVersion :UInt16 = 1;
 
 struct ForkRequest {
   # Supervisor to zygote, with one descriptor: the child's end of a seqpacket pair. The child parks on it and waits for its
-  # Assignment; the end of the pair is, from then on, how it learns that the supervisor is gone.
+  # Assignment; the end of the pair is, from then on, how it learns that the supervisor is gone. A second descriptor, if there is one, becomes the
+  # child's standard output and error: its name is to stand by what it prints.
   version @0 :UInt16;
   token @1 :UInt64;       # repeated in the answer
 }
@@ -40,6 +41,12 @@ struct Assignment {
   logLevel @8 :Text;
   actors @9 :List(ActorSpec);
   lastDeath @10 :Text;      # how this worker's last process ended ("killed by SIGKILL"); empty: there was none
+}
+
+struct Renewal {
+  # A supervisor that has taken over to a running worker, on the socket of its assignment: what the worker has to the one before leads nowhere.
+  # It connects anew, and says hello with all that it has to report (control.capnp).
+  version @0 :UInt16;
 }
 
 struct Variable {

@@ -7,20 +7,16 @@ namespace tv::ipc {
 Result<std::uint64_t> SupervisorLink::ask(const NameOrder& order, Deadline deadline) {
   std::unique_lock lock(mutex_);
   if (ended_) return Error{Errc::kUnavailable, "\"" + order.name + "\": the supervisor has gone away"};
-  auto open = requests_.emplace(next_++, std::nullopt).first;
+  auto number = next_++;
+  auto open = requests_.emplace(number, Request{[&order, number](wire::NameRequest::Builder out) { order.write(number, out); }, std::nullopt}).first;
   lock.unlock();
-  capnp::MallocMessageBuilder message;
-  order.write(open->first, message.initRoot<wire::NameRequest>());
-  Result<void> sent = [&] {
-    std::lock_guard one(sending_);
-    return send_packet(socket_->get(), message);
-  }();
+  Result<void> sent = send(open->second);
   lock.lock();
   if (sent) {
     auto until = std::chrono::steady_clock::time_point(Nanoseconds{deadline.ns});
-    changed_.wait_until(lock, until, [&] { return open->second || ended_; });
+    changed_.wait_until(lock, until, [&] { return open->second.answer || ended_; });
   }
-  auto answer = std::move(open->second);
+  auto answer = std::move(open->second.answer);
   requests_.erase(open);
   if (answer) return *std::move(answer);
   if (!sent) return sent.error();
@@ -28,19 +24,34 @@ Result<std::uint64_t> SupervisorLink::ask(const NameOrder& order, Deadline deadl
   return Error{Errc::kDeadlineExceeded, "\"" + order.name + "\": the supervisor has not answered; whether it took effect is unknown"};
 }
 
+Result<void> SupervisorLink::send(const Request& request) {
+  capnp::MallocMessageBuilder message;
+  request.write(message.initRoot<wire::NameRequest>());
+  std::lock_guard one(sending_);
+  return send_packet(socket_->get(), message);
+}
+
+// Another supervisor has taken over. What cannot be sent has its asker's deadline to tell it.
+void SupervisorLink::ask_again() {
+  std::lock_guard lock(mutex_);
+  for (const auto& [number, request] : requests_)
+    if (!request.answer) (void)send(request);
+}
+
 bool SupervisorLink::take() {
   auto packet = receive_packet(socket_->get(), Deadline{0});
   if (!packet) return packet.error().code == Errc::kDeadlineExceeded || packet.error().code == Errc::kProtocol;
   (void)guard([&] {
     auto reply = packet->message.root<wire::NameReply>();
+    if (reply.getAgain()) return ask_again();
     std::lock_guard lock(mutex_);
     auto open = requests_.find(reply.getRequest());
     if (open == requests_.end()) return;  // given up
     if (reply.isFailure()) {
       auto text = reply.getFailure().getMessage();
-      open->second = Answer(Error{static_cast<Errc>(reply.getFailure().getCode()), {text.begin(), text.size()}});
+      open->second.answer = Answer(Error{static_cast<Errc>(reply.getFailure().getCode()), {text.begin(), text.size()}});
     } else {
-      open->second = Answer(reply.getVersion());
+      open->second.answer = Answer(reply.getVersion());
     }
     changed_.notify_all();
   });

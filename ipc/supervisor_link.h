@@ -4,6 +4,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -31,7 +32,14 @@ class SupervisorLink final : public NamePort {
   std::mutex sending_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  std::map<std::uint64_t, std::optional<Answer>> requests_;
+  struct Request {
+    std::function<void(wire::NameRequest::Builder)> write;  // valid until ask() returns
+    std::optional<Answer> answer;
+  };
+  Result<void> send(const Request& request);
+  void ask_again();
+
+  std::map<std::uint64_t, Request> requests_;
   std::uint64_t next_ = 1;
   bool ended_ = false;
 };

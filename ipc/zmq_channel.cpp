@@ -99,7 +99,7 @@ int ZmqSocket::fd() const {
   return fd;
 }
 
-Result<Router> Router::bind(ZmqContext& context, const std::string& path, std::size_t max_message_bytes) {
+Result<Router> Router::make(ZmqContext& context, std::size_t max_message_bytes) {
   Handle socket(zmq_socket(context.get(), ZMQ_ROUTER));
   if (!socket) return zmq_error("cannot make a ZeroMQ socket", zmq_errno());
   TV_TRY(bound(socket.get(), max_message_bytes, 0));
@@ -115,10 +115,22 @@ Result<Router> Router::bind(ZmqContext& context, const std::string& path, std::s
   // The I/O thread would wait for room in a bounded queue, and with it every connection.
   TV_TRY(set(monitor.get(), ZMQ_RCVHWM, 0));
   if (zmq_connect(monitor.get(), name.c_str()) != 0) return zmq_error("cannot watch a ZeroMQ socket", zmq_errno());
-
-  if (zmq_bind(socket.get(), endpoint(path).c_str()) != 0) return zmq_error("cannot bind socket " + path, zmq_errno());
-  if (::chmod(path.c_str(), 0600) != 0) return system_error("cannot restrict socket " + path, errno);
   return Router(std::move(socket), std::move(monitor));
+}
+
+Result<Router> Router::bind(ZmqContext& context, const std::string& path, std::size_t max_message_bytes) {
+  Router router = TV_TRY(make(context, max_message_bytes));
+  if (zmq_bind(router.raw(), endpoint(path).c_str()) != 0) return zmq_error("cannot bind socket " + path, zmq_errno());
+  if (::chmod(path.c_str(), 0600) != 0) return system_error("cannot restrict socket " + path, errno);
+  return router;
+}
+
+Result<Router> Router::adopt(ZmqContext& context, const std::string& path, Fd listener, std::size_t max_message_bytes) {
+  Router router = TV_TRY(make(context, max_message_bytes));
+  TV_TRY(set(router.raw(), ZMQ_USE_FD, listener.get()));
+  if (zmq_bind(router.raw(), endpoint(path).c_str()) != 0) return zmq_error("cannot listen on the socket passed for " + path, zmq_errno());
+  (void)listener.release();  // ZeroMQ closes it
+  return router;
 }
 
 std::optional<Router::Packet> Router::receive() {

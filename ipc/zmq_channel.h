@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/clock.h"
+#include "config/fd.h"
 #include "config/result.h"
 
 namespace tv::ipc {
@@ -56,6 +57,8 @@ class Router : public ZmqSocket {
   // Binds ipc://`path` (mode 0600 for the socket file). A file that is there already is replaced: whoever binds has made sure, by a lock
   // of its own, that nobody listens on it.
   static Result<Router> bind(ZmqContext& context, const std::string& path, std::size_t max_message_bytes);
+  // The same on a socket that listens on `path` already. Whoever made it decides about the file's mode, and removes it.
+  static Result<Router> adopt(ZmqContext& context, const std::string& path, Fd listener, std::size_t max_message_bytes);
   // Nothing when no message waits. A message of other than identity and payload is dropped and counted.
   std::optional<Packet> receive();
   // False when the peer is gone or its queue is full: the message is dropped.
@@ -66,6 +69,7 @@ class Router : public ZmqSocket {
 
  private:
   Router(Handle socket, Handle monitor) : ZmqSocket(std::move(socket)), monitor_(std::move(monitor)) {}
+  static Result<Router> make(ZmqContext& context, std::size_t max_message_bytes);
   void drain_monitor();
 
   Handle monitor_;

@@ -61,6 +61,43 @@ void Cache::take_uses() {
   for (const Use& use : uses) evictable_.refresh(*use.entry);
 }
 
+void Cache::take_over(const std::function<std::uint64_t(SpillKey)>& file_bytes) {
+  Directory view(store_->arena());
+  auto named = view.names();
+  auto used = [this](const NamedHandle& each) { return store_->arena()->name(each.entry).last_used_ns.load(std::memory_order_relaxed); };
+  std::stable_sort(named.begin(), named.end(), [&](const auto& a, const auto& b) { return used(a.second) < used(b.second); });
+  for (const auto& [name, value] : named)
+    if (!take_over(name, value, file_bytes)) (void)directory_.withdraw(name);
+}
+
+bool Cache::take_over(const std::string& name, const NamedHandle& named, const std::function<std::uint64_t(SpillKey)>& file_bytes) {
+  Entry entry;
+  entry.info = {.name = name, .handle = named.handle, .version = named.version,
+                .flags = {(named.care & kNameCached) != 0, (named.care & kNamePinned) != 0}, .last_used_ns = monotonic_ns()};
+  entry.place = named.entry;
+  entry.info.spilled = named.place == NamePlace::kSpilled;
+  if (entry.info.spilled) {
+    entry.file_bytes = file_bytes(entry.key());
+    if (entry.file_bytes == 0) return false;
+  } else {
+    auto tensor = store_->get(named.handle);
+    if (!tensor) return false;
+    entry.info.bytes = footprint(*tensor);
+    TV_ASSERT(store_->hold(named.handle).ok());  // `tensor` holds it
+  }
+  Entry& kept = entries_.emplace(name, std::move(entry)).first->second;
+  by_entry_[kept.place] = &kept;
+  if (kept.info.spilled) {
+    spilled_bytes_ += kept.file_bytes;
+    files_.append(kept);
+    return true;
+  }
+  if (kept.info.flags.cached) bytes_ += kept.info.bytes;
+  if (kept.info.flags.pinned) pinned_bytes_ += kept.info.bytes;
+  if (may_go(kept)) evictable_.append(kept);
+  return true;
+}
+
 Cache::Room Cache::make_room(const std::string& name, std::uint64_t bytes) {
   take_uses();
   auto known = entries_.find(name);
@@ -95,7 +132,7 @@ Result<std::uint64_t> Cache::put(const std::string& name, Handle handle, Flags f
     if (room == Room::kNone) return no_room(name, bytes);
   }
   take_uses();
-  auto replaced = TV_TRY(directory_.publish(name, handle));
+  auto replaced = TV_TRY(directory_.publish(name, handle, care_of({flags.cached, flags.cached && flags.pinned})));
   TV_ASSERT(store_->hold(handle).ok());  // `tensor` holds it
   auto [at, fresh] = entries_.try_emplace(name);
   Entry& entry = at->second;
@@ -140,6 +177,7 @@ Result<void> Cache::pin(const std::string& name) {
   if (entry.info.flags.pinned) return {};
   if (!entry.spilling) evictable_.take_out(entry);
   entry.info.flags.pinned = true;
+  directory_.set_care(entry.place, care_of(entry.info.flags));
   pinned_bytes_ += entry.info.bytes;
   return {};
 }
@@ -150,6 +188,7 @@ Result<void> Cache::unpin(const std::string& name) {
   entry.info.last_used_ns = monotonic_ns();
   if (!entry.info.flags.pinned) return {};
   entry.info.flags.pinned = false;
+  directory_.set_care(entry.place, care_of(entry.info.flags));
   pinned_bytes_ -= entry.info.bytes;
   if (!entry.spilling) evictable_.append(entry);
   return {};

@@ -72,6 +72,10 @@ class Cache {
   Cache(const Cache&) = delete;
   Cache& operator=(const Cache&) = delete;
 
+  // Holds what has a name already in the arena, as an earlier supervisor left it, oldest use first. A name that leads nowhere is withdrawn.
+  // `file_bytes`: of a spilled one's file; 0: it is gone. REQUIRES an empty cache, and a directory that has been taken over.
+  void take_over(const std::function<std::uint64_t(SpillKey)>& file_bytes);
+
   // Whether a cached put of this tensor would fit. Evicts what must go for it. kComing: files are being written first, ask again when
   // spill_ended has been called; kNone: everything is held or pinned, or it is too large altogether.
   enum class Room { kThere, kComing, kNone };
@@ -138,6 +142,8 @@ class Cache {
   bool make_spill_room(std::uint64_t bytes);
   void forget_place(Entry& entry);
   void erase(Entry& entry);
+  bool take_over(const std::string& name, const NamedHandle& named, const std::function<std::uint64_t(SpillKey)>& file_bytes);
+  static std::uint32_t care_of(const Flags& flags) { return (flags.cached ? kNameCached : 0) | (flags.pinned ? kNamePinned : 0); }
   Error no_room(const std::string& name, std::uint64_t bytes) const;
 
   const std::shared_ptr<Store> store_;

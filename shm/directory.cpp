@@ -99,6 +99,7 @@ NameCopy copy_of(const NameEntry& entry, Patience& patience) {
     copy.value.handle = Handle::from_bits(entry.handle.load(std::memory_order_acquire));
     copy.value.version = entry.version.load(std::memory_order_acquire);
     copy.value.place = static_cast<NamePlace>(entry.place.load(std::memory_order_acquire));
+    copy.value.care = entry.care.load(std::memory_order_acquire);
   });
   if (!whole) return NameCopy{};
   copy.name[limits::kMaxObjectName] = 0;
@@ -270,6 +271,7 @@ void DirectoryWriter::set_participant(ParticipantId id, ParticipantKind kind, st
   ParticipantSlot& slot = arena_->participant(id);
   slot.pid = pid;
   slot.attached_ns = monotonic_ns();
+  if (pid != 0) slot.leaving.store(0, std::memory_order_relaxed);
   slot.incarnation.store(incarnation, std::memory_order_relaxed);
   set_text(slot.name, name);
   slot.kind.store(static_cast<std::uint32_t>(kind), std::memory_order_release);
@@ -281,7 +283,32 @@ void DirectoryWriter::announce() {
     if (arena_->participant(p).kind.load(std::memory_order_acquire) != 0) ring_doorbell(*arena_, p, kSupervisor);
 }
 
-Result<DirectoryWriter::Replaced> DirectoryWriter::publish(std::string_view name, Handle handle) {
+// An entry that was being written when its writer died: `state` is stored last, so one in use has its own name, and a handle of now or of
+// before; both are looked at by whoever holds what has a name.
+void DirectoryWriter::take_over() {
+  Directory view(arena_);
+  actors_ = view.actor_count();
+  pools_ = view.pool_count();
+  for (ActorId id = 0; id < actors_; ++id)
+    if (HalfWord& sequence = arena_->actor(id).message_sequence; (sequence.load(std::memory_order_relaxed) & 1) != 0) {
+      EntryLock lock(sequence);
+      set_shared_text(arena_->actor(id).message, "");
+    }
+  retired_ = 0;
+  forgotten_version_ = 0;
+  for (std::uint32_t i = 0; i < limits::kMaxNames; ++i) {
+    NameEntry& entry = arena_->name(i);
+    if ((entry.sequence.load(std::memory_order_relaxed) & 1) != 0) EntryLock lock(entry.sequence);
+    bool used = entry.state.load(std::memory_order_relaxed) == kUsed;
+    bool nowhere = entry.handle.load(std::memory_order_relaxed) == 0 && entry.place.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(NamePlace::kArena);
+    if (used && nowhere) entry.state.store(kWithdrawn, std::memory_order_release);
+    if (entry.state.load(std::memory_order_relaxed) == kWithdrawn) ++retired_;
+    forgotten_version_ = std::max(forgotten_version_, entry.version.load(std::memory_order_relaxed));
+  }
+  forget_at_ = retired_ + limits::kMaxNames / 4;
+}
+
+Result<DirectoryWriter::Replaced> DirectoryWriter::publish(std::string_view name, Handle handle, std::uint32_t care) {
   if (name.empty() || name.size() > limits::kMaxObjectName)
     return Error{Errc::kInvalidArgument, "the name of a published tensor has 1 to " + std::to_string(limits::kMaxObjectName) + " bytes"};
   std::uint32_t start = slot_for(name);
@@ -313,6 +340,7 @@ Result<DirectoryWriter::Replaced> DirectoryWriter::publish(std::string_view name
     place->handle.store(handle.bits(), std::memory_order_release);
     place->version.store(replaced.version, std::memory_order_release);
     place->place.store(static_cast<std::uint32_t>(NamePlace::kArena), std::memory_order_release);
+    place->care.store(care, std::memory_order_release);
   }
   place->state.store(kUsed, std::memory_order_release);
   announce();

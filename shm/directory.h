@@ -20,6 +20,7 @@ struct NamedHandle {
   std::uint64_t version = 0;  // 1 for the first publication; only ever grows
   NamePlace place = NamePlace::kArena;
   std::uint32_t entry = 0;  // in the table of names
+  std::uint32_t care = 0;   // kNameCached, kNamePinned
 };
 
 // A pool as its entry says, in bounds whatever it says: members are ActorIds below kMaxActors.
@@ -63,6 +64,9 @@ class DirectoryWriter {
  public:
   explicit DirectoryWriter(std::shared_ptr<Arena> arena) : arena_(std::move(arena)) {}
 
+  // Goes on where an earlier supervisor of this arena was when it died; makes entries whole that it was writing.
+  void take_over();
+
   // In the order of their ids; a pool's members follow each other.
   Result<ActorId> add_actor(std::string_view name, std::string_view type, ParticipantId participant, std::uint32_t pool = 0xffff'ffff);
   Result<std::uint32_t> add_pool(std::string_view name, std::string_view type, ActorId first, std::uint32_t size, std::uint32_t routing);
@@ -71,12 +75,14 @@ class DirectoryWriter {
   void set_participant(ParticipantId id, ParticipantKind kind, std::int32_t pid, Incarnation incarnation, std::string_view name);
 
   // The caller holds the handle while it is published. Returns the version, the handle that was replaced (0: none), and the entry.
+  // `care`: kNameCached, kNamePinned.
   struct Replaced {
     std::uint64_t version;
     Handle previous;
     std::uint32_t entry;
   };
-  Result<Replaced> publish(std::string_view name, Handle handle);
+  Result<Replaced> publish(std::string_view name, Handle handle, std::uint32_t care = 0);
+  void set_care(std::uint32_t entry, std::uint32_t care) { arena_->name(entry).care.store(care, std::memory_order_release); }
   Result<Handle> withdraw(std::string_view name);
 
   // For the cache, by entry. Readers of the entry wait while `let_go` runs, and then find the name gone, or spilled (its version stays); if

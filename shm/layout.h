@@ -15,7 +15,7 @@
 namespace tv::shm {
 
 inline constexpr std::uint64_t kArenaMagic = 0x3141'414e'4552'4154;  // "TARENA1" and more, little-endian
-inline constexpr std::uint32_t kArenaVersion = 4;
+inline constexpr std::uint32_t kArenaVersion = 5;
 
 using Word = std::atomic<std::uint64_t>;
 using HalfWord = std::atomic<std::uint32_t>;
@@ -101,6 +101,8 @@ struct alignas(64) ParticipantSlot {
   // Last words: what a process noted in its signal handler before it died of a stray write. Read by the supervisor after the death.
   alignas(64) Word fault_address;  // offset in the arena of what it wrote to, + 1; 0: no such note
   HalfWord fault_actor;            // ActorId whose method was running, or kNoActor; before fault_address
+  HalfWord leaving;                // exit code + 1 with which it was about to end by itself; 0: no such note. Cleared by the supervisor when
+                                   // the number gets another process
   Word readers;                    // bit p: p reads this one's mailbox, or has read it. Supervisor, before `reader`; never cleared
 };
 static_assert(sizeof(ParticipantSlot) == 320);
@@ -217,8 +219,13 @@ struct alignas(64) NameEntry {
   char name[limits::kMaxObjectName + 1];
   Word last_used_ns;  // CLOCK_MONOTONIC of the last look-up; any reader, followed by the entry's bit in the table of names used
   HalfWord place;     // NamePlace; under the sequence lock
+  HalfWord care;      // kNameCached, kNamePinned; what the supervisor notes for whoever takes over from it
 };
 static_assert(sizeof(NameEntry) == 192);
+
+// Bits of NameEntry::care.
+inline constexpr std::uint32_t kNameCached = 1;
+inline constexpr std::uint32_t kNamePinned = 2;
 
 // Where the tensor of a name is: `handle` is 0 for one that was spilled.
 enum class NamePlace : std::uint32_t { kArena = 0, kSpilled = 1 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "shm/doorbell.h"
@@ -29,6 +30,28 @@ void clear_bits(const Arena& arena, ParticipantId dead, Custody::Report& report)
       mark_freed(arena, c * limits::kSlotsPerChunk + i);
       ++report.objects_freed;
     }
+  }
+}
+
+// The same for bits of our own number that an earlier process has set: those that this one does not hold for a reason.
+void clear_bits(Store& store, Custody::Report& report) {
+  const Arena& arena = *store.arena();
+  const std::uint64_t mask = bit(store.self());
+  for (std::uint32_t index = 0; index < arena.geometry().slots(); ++index) {
+    if (arena.chunk(index / limits::kSlotsPerChunk).owner.load(std::memory_order_acquire) == 0) {
+      index += limits::kSlotsPerChunk - 1;
+      continue;
+    }
+    if (store.holds(index)) continue;
+    ObjectSlot& slot = arena.slot(index);
+    std::uint64_t before = slot.holders.load(std::memory_order_acquire);
+    if ((before & mask) != 0) {
+      before = slot.holders.fetch_and(~mask, std::memory_order_acq_rel);
+      ++report.bits_cleared;
+    }
+    if ((before & ~mask) != 0 || tag_state(slot.tag.load(std::memory_order_acquire)) == SlotState::kFree) continue;
+    mark_freed(arena, index);
+    ++report.objects_freed;
   }
 }
 
@@ -66,13 +89,14 @@ void settle_blocks(const Arena& arena, ParticipantId dead, Custody::Report& repo
   }
 }
 
-// Those who wait for what the dead one was to write, or has written without waking them.
+// Those who wait for what the dead one was to write, or has written without waking them. kNoParticipant: in a chunk of the supervisor's, whose
+// objects nobody writes any more, whoever made them.
 void end_waits(Store& store, std::uint32_t chunk, ParticipantId dead, const Error& why) {
   const Arena& arena = *store.arena();
   for (std::uint32_t i = 0; i < limits::kSlotsPerChunk; ++i) {
     std::uint32_t index = chunk * limits::kSlotsPerChunk + i;
     ObjectSlot& slot = arena.slot(index);
-    if (slot.creator != dead) continue;
+    if (dead != kNoParticipant && slot.creator != dead) continue;
     if (tag_state(slot.tag.load(std::memory_order_acquire)) == SlotState::kUnsealed) {
       store.fail_for(index, why);
     } else if (slot.waiters.load(std::memory_order_seq_cst) != 0) {
@@ -147,6 +171,28 @@ Custody::Report Custody::recover(ParticipantId dead, std::span<const ActorId> ac
   return report;
 }
 
+// Unread mail of the living is held as well: whose it is does not matter to those that read it, and it is let go when it has been read.
+Custody::Report Custody::take_over(std::span<const ActorId> actors) {
+  const Arena& arena = *store_->arena();
+  Report report;
+  for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from) keep_mail(from);
+  for (ActorId actor : actors) keep_state(actor);
+  report.mail_kept = mail_.size();
+  clear_bits(*store_, report);
+  settle_blocks(arena, kSupervisor, report);
+  for (std::uint32_t c = 0; c < arena.geometry().chunks; ++c) {
+    if (arena.chunk(c).owner.load(std::memory_order_acquire) != kSupervisorOwner) continue;
+    end_waits(*store_, c, kNoParticipant, Error{Errc::kUnavailable, "its producer died, and the supervisor with it"});
+    store_->adopt(c);
+  }
+  mark_chunks(arena);
+  arena.participant(kSupervisor).freed.store(1, std::memory_order_seq_cst);
+  store_->collect();
+  announce_for(arena, kSupervisor);
+  announce_room(arena);
+  return report;
+}
+
 void Custody::keep_mail(ParticipantId from) {
   for (ParticipantId to = 0; to < limits::kMaxParticipants; ++to)
     for (Lane lane : kEveryLane) keep_mail(from, to, lane);
@@ -167,11 +213,14 @@ void Custody::keep_mail(ParticipantId from, ParticipantId to, Lane lane) {
 
 void Custody::keep_state(ActorId actor) {
   KeptState kept{actor, {}};
+  // Held until all are: ours may be the only bit, which a supervisor before has set.
+  std::optional<Tensor> read;
   if (Handle manifest = committed(*store_->arena(), actor)) {
     if (auto tensor = store_->get(manifest)) {
       auto handles = manifest_handles(*tensor);
       if (handles) kept.handles = *handles;
       kept.handles.push_back(manifest);
+      read = std::move(*tensor);
     }
   }
   std::erase_if(kept.handles, [this](Handle handle) { return !store_->hold(handle); });

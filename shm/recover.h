@@ -28,6 +28,11 @@ class Custody {
   // `cause`, for people: what those are told who wait for a tensor that `dead` was to write.
   Report recover(ParticipantId dead, std::span<const ActorId> actors, const std::string& cause = {});
 
+  // The one that died was the supervisor itself, in another process: this store has its number now, and holds what it has found worth
+  // holding. Takes the unread mail of everybody and the committed state of `actors` (those that do not run) into custody, then gives back
+  // whatever the dead one held or had leased for other reasons. REQUIRES that this store has made nothing yet.
+  Report take_over(std::span<const ActorId> actors);
+
   // Drops what is no longer needed: mail that has been read since. True while mail is still being kept.
   bool settle();
   // Holds the actor's commit, in place of one that was held for it before: no process holds what has just been put there from disk.

@@ -312,6 +312,11 @@ void Store::fail_for(std::uint32_t index, const Error& why) {
   finish(Handle::make(index, tag_generation(slot.tag.load(std::memory_order_relaxed))), SlotState::kFailed);
 }
 
+bool Store::holds(std::uint32_t index) const {
+  std::lock_guard lock(stripe(index));
+  return counts_[index] > 0;
+}
+
 std::uint64_t Store::held() const { return held_.load(std::memory_order_relaxed); }
 
 }  // namespace tv::shm

@@ -160,6 +160,8 @@ class Store : public std::enable_shared_from_this<Store> {
   // Gives back everything that is not used, if somebody waits for room. Called by whoever receives mail, when the supervisor rings.
   void make_room();
 
+  // Whether this process refers to whatever lives in the slot.
+  bool holds(std::uint32_t slot) const;
   // How many objects this process refers to.
   std::uint64_t held() const;
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "shm/mailbox.h"
+#include "supervisor/handover.h"
+
 namespace tv::supervisor {
 namespace {
 
@@ -34,6 +37,34 @@ Result<Actors> Actors::create(const config::Config& config, shm::DirectoryWriter
     const auto& pool = config.pools[p];
     TV_TRY(directory.add_pool(pool.name, pool.type, placement.first_member[p], std::max(pool.size, pool.max_size), static_cast<std::uint32_t>(pool.routing)));
   }
+  return actors;
+}
+
+Result<Actors> Actors::go_on(const config::Config& config, shm::DirectoryWriter& directory, const shm::Arena& arena,
+                             const std::vector<KeptActor>& kept) {
+  Placement placement = TV_TRY(place(config));
+  bool same = placement.actors.size() == kept.size();
+  Actors actors(directory);
+  for (ActorId id = 0; same && id < kept.size(); ++id) {
+    const KeptActor& was = kept[id];
+    same = placement.actors[id].name == was.name;
+    Actor& actor = actors.actors_.emplace_back(Actor{std::move(placement.actors[id])});
+    if (was.settled) settle_on(actor.placed, was.worker);
+    actor.placed.settled = was.settled;
+    actor.placed.present = was.present;
+    actor.state = was.state;
+    actor.incarnation = was.incarnation;
+    actor.message = was.message;
+    actor.flags = was.flags;
+    actor.commit_error = was.commit_error;
+    actor.healthy = was.healthy;
+    actor.health_reason = was.health_reason;
+    actor.host = shm::reader_of(arena, participant_of(actor.placed.worker)) - 1;
+    if (actor.host != actor.placed.worker) actor.moved = was.moved.empty() ? "its worker was given up" : was.moved;
+  }
+  if (!same) return Error{Errc::kCorrupt, "the actors that are handed over are not those of the configuration that is handed over"};
+  // What the one before was writing when it died may be of a moment before or after what it has handed over.
+  for (ActorId id = 0; id < kept.size(); ++id) actors.write(id);
   return actors;
 }
 

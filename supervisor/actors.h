@@ -25,10 +25,16 @@ struct Actor {
   std::string moved;         // from where and why, while it lives on another one
 };
 
+struct KeptActor;  // handover.h
+
 class Actors {
  public:
   // Writes all actors and pools to the directory.
   static Result<Actors> create(const config::Config& config, shm::DirectoryWriter& directory);
+
+  // The same actors as an earlier supervisor left them, in a directory that has been taken over. kCorrupt when they are not those of `config`.
+  // Where each lives is what the arena says: who reads its mailbox.
+  static Result<Actors> go_on(const config::Config& config, shm::DirectoryWriter& directory, const shm::Arena& arena, const std::vector<KeptActor>& kept);
 
   const std::vector<Actor>& all() const { return actors_; }
   const Actor& operator[](ActorId id) const { return actors_[id]; }

@@ -151,6 +151,9 @@ void write_status(const DaemonView& view, wire::Status::Builder out) {
   write_arena(view, out.initArena());
   out.setRestarts(view.workers.restarts());
   out.setMalformed(view.malformed());
+  out.setTakeovers(view.takeovers);
+  out.setUpgrades(view.upgrade.begun());
+  out.setUpgradeRefused(text(view.upgrade.refused()));
   if (view.checkpoints) write_checkpoint_summary(view, out.initCheckpoints());
   auto problems = problems_of(view);
   auto list = out.initProblems(static_cast<unsigned>(problems.size()));

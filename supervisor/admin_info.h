@@ -9,6 +9,7 @@
 #include "supervisor/checkpoints.h"
 #include "supervisor/dead_letters.h"
 #include "supervisor/memory_keeper.h"
+#include "supervisor/upgrade.h"
 #include "supervisor/upkeep.h"
 #include "supervisor/workers.h"
 
@@ -27,11 +28,13 @@ struct DaemonView {
   const shm::Directory& directory;
   const DeadLetters& dead_letters;
   const shm::Cache& cache;
-  std::int64_t started_ns;  // CLOCK_REALTIME
+  const std::int64_t& started_ns;  // CLOCK_REALTIME
   std::function<std::string()> health;
   std::function<std::uint64_t()> malformed;
   const Checkpoints* checkpoints;  // null: the configuration wants none
   const Upkeep& upkeep;
+  const Upgrade& upgrade;
+  const std::uint32_t& takeovers;
 };
 
 // Actors whose last commit failed. Some of it may be over by the time of the look.

@@ -30,10 +30,10 @@ std::string name_of(capnp::Text::Reader reader) { return printable(text(reader),
 
 }  // namespace
 
-Result<void> AdminServer::start(DaemonView view, Operations& operations, std::function<void()> shutdown) {
+Result<void> AdminServer::start(DaemonView view, Operations& operations, Orders orders) {
   view_.emplace(std::move(view));
   operations_ = &operations;
-  shutdown_ = std::move(shutdown);
+  orders_ = std::move(orders);
   return pump_.start([this](const ipc::Router::Packet& packet) { take(packet); });
 }
 
@@ -142,8 +142,12 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
       return begin_chore(request.getBegin(), reply);
     case wire::AdminRequest::SHOW_CHORE:
       return show_chore(request.getShowChore(), reply);
+    case wire::AdminRequest::UPGRADE: {
+      auto begun = orders_.upgrade(text(request.getUpgrade()));
+      return begun ? reply.setDone("the new program is being asked whether it can go on") : write_failure(begun.error(), reply.initFailure());
+    }
     case wire::AdminRequest::SHUTDOWN:
-      shutdown_();
+      orders_.shutdown();
       return reply.setDone("stopping");
   }
   ++malformed_;

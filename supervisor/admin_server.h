@@ -13,8 +13,12 @@ class AdminServer {
  public:
   AdminServer(EventLoop& loop, ipc::Router router) : pump_(loop, std::move(router)) {}
 
-  // `shutdown` begins the daemon's orderly end; the answer still goes out.
-  Result<void> start(DaemonView view, Operations& operations, std::function<void()> shutdown);
+  // What concerns the daemon itself. `shutdown` begins its orderly end; the answer still goes out. `upgrade` as Upgrade::begin.
+  struct Orders {
+    std::function<void()> shutdown;
+    std::function<Result<void>(const std::string& program)> upgrade;
+  };
+  Result<void> start(DaemonView view, Operations& operations, Orders orders);
   std::uint64_t malformed() { return malformed_ + pump_.malformed(); }
 
  private:
@@ -30,7 +34,7 @@ class AdminServer {
   RouterPump pump_;
   std::optional<DaemonView> view_;
   Operations* operations_ = nullptr;
-  std::function<void()> shutdown_;
+  Orders orders_;
   std::uint64_t malformed_ = 0;
 };
 

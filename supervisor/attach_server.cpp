@@ -45,6 +45,50 @@ Result<void> AttachServer::start() {
   return {};
 }
 
+std::string AttachServer::store_name(ParticipantId participant, Incarnation incarnation) {
+  return "client-" + std::to_string(participant) + "." + std::to_string(incarnation);
+}
+
+void AttachServer::go_on(systemd::Estate& estate) {
+  for (ParticipantId id = first_; id < limits::kMaxParticipants; ++id) {
+    const auto& slot = arena_.participant(id);
+    bool used = slot.kind.load(std::memory_order_acquire) == static_cast<std::uint32_t>(shm::ParticipantKind::kClient);
+    Incarnation incarnation = slot.incarnation.load(std::memory_order_relaxed);
+    numbers_.go_on(id, incarnation, used);
+    if (!used) continue;
+    Client& client = clients_[id];
+    client.name = directory_view_.participant_name(id);
+    client.pid = slot.pid;
+    client.incarnation = incarnation;
+    client.socket = systemd::take(estate, store_name(id, incarnation));
+    // One that got no answer yet, or has gone: nobody uses the number.
+    if (!client.socket) {
+      detach(id);
+      continue;
+    }
+    store_.note(store_name(id, incarnation), client.socket.get());
+    auto watched = watch_client(id, EPOLLIN);
+    if (!watched) {
+      log::error("client not taken over", {{"client", client.name}, {"cause", watched.error().message}});
+      detach(id);
+      continue;
+    }
+    client.watched = std::move(*watched);
+    // What it had asked the one before, and got no answer to, it asks again.
+    capnp::MallocMessageBuilder out;
+    out.initRoot<wire::NameReply>().setAgain(true);
+    (void)ipc::send_packet(client.socket.get(), out);
+  }
+  // Connections of numbers that are not used any more.
+  std::vector<std::string> left;
+  for (const auto& [name, fd] : estate)
+    if (name.starts_with("client-")) left.push_back(name);
+  for (const auto& name : left) {
+    estate.erase(name);
+    store_.drop(name);
+  }
+}
+
 void AttachServer::close() {
   acceptable_.reset();
   listener_.reset();
@@ -140,6 +184,8 @@ void AttachServer::attach(Fd socket, std::string name) {
   directory_.set_participant(id, shm::ParticipantKind::kClient, client.pid, client.incarnation, name);
 
   auto watched = watch_client(id, EPOLLIN);
+  // Before it is answered: whoever has been let in is found by the next supervisor.
+  store_.keep(store_name(id, client.incarnation), client.socket.get());
   capnp::MallocMessageBuilder message;
   auto reply = message.initRoot<wire::AttachReply>();
   reply.setVersion(wire::SPAWN_VERSION);
@@ -207,6 +253,7 @@ void AttachServer::detach(ParticipantId participant) {
     log::warning("client died", {{"client", name}, {"pid", client->second.pid}, {"cause", fault}});
     cause = fault;
   }
+  store_.drop(store_name(participant, client->second.incarnation));
   clients_.erase(client);
   recovery_.clean_up(participant, {}, name, cause);
   recovery_.discard_inbox(participant);

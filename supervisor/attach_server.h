@@ -15,6 +15,7 @@
 #include "supervisor/event_loop.h"
 #include "supervisor/names.h"
 #include "supervisor/recovery.h"
+#include "systemd/fd_store.h"
 
 namespace tv::supervisor {
 
@@ -29,7 +30,7 @@ struct Client {
 class AttachServer {
  public:
   AttachServer(EventLoop& loop, Fd listener, ParticipantId first, const shm::Arena& arena, shm::DirectoryWriter& directory,
-               const shm::Directory& directory_view, Recovery& recovery, Names& names)
+               const shm::Directory& directory_view, Recovery& recovery, Names& names, systemd::FdStore& store)
       : loop_(loop),
         listener_(std::move(listener)),
         numbers_(first),
@@ -37,9 +38,14 @@ class AttachServer {
         directory_(directory),
         directory_view_(directory_view),
         recovery_(recovery),
-        names_(names) {}
+        names_(names),
+        store_(store),
+        first_(first) {}
 
   Result<void> start();
+  // Clients as an earlier supervisor left them: by their connections in `estate`, and by what the arena says of their numbers. Who has
+  // none any more is cleaned up after. After start(), and after the arena has been taken over.
+  void go_on(systemd::Estate& estate);
   // Lets nobody in any more; those who are in stay.
   void close();
   // Frees numbers whose mail has been read. True while some are left.
@@ -70,6 +76,7 @@ class AttachServer {
   void detach(ParticipantId participant);
   void refuse(int socket, const Error& why);
   Error no_number() const;
+  static std::string store_name(ParticipantId participant, Incarnation incarnation);
 
   EventLoop& loop_;
   Fd listener_;
@@ -83,6 +90,8 @@ class AttachServer {
   const shm::Directory& directory_view_;
   Recovery& recovery_;
   Names& names_;
+  systemd::FdStore& store_;
+  const ParticipantId first_;
   std::uint64_t malformed_ = 0;
   std::int64_t shed_logged_ns_ = 0;
 };

@@ -33,7 +33,7 @@ Result<std::unique_ptr<Checkpoints>> Checkpoints::create(const Surroundings& sur
     if (surroundings.actors[id].placed.checkpoint.on_disk()) checkpoints->plan_.add(id);
   checkpoints->writer_ = std::make_unique<WriterProcess>(
       WriterProcess::Surroundings{surroundings.loop, surroundings.config, surroundings.children, surroundings.recovery,
-                                  surroundings.directory, surroundings.arena},
+                                  surroundings.directory, surroundings.arena, surroundings.store},
       writer, checkpoints->lock_.get());
   auto* self = checkpoints.get();
   self->writer_->on_answer([self](const WriterAnswer& answer) { self->take(answer); });
@@ -67,6 +67,13 @@ void Checkpoints::start(std::function<void()> restored) {
   writer_->start();
   look_again();
   in_.loop.post([this] { check_restored(); });
+}
+
+// What is on disk is found out by writing: the same bytes make no other generation.
+void Checkpoints::go_on(std::map<ActorId, std::string> withheld) {
+  withheld_ = std::move(withheld);
+  writer_->start();
+  look_again();
 }
 
 void Checkpoints::finish(std::function<void()> done) {

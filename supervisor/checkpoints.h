@@ -32,6 +32,7 @@ class Checkpoints {
     shm::DirectoryWriter& directory;
     const shm::Arena& arena;
     const Actors& actors;
+    systemd::FdStore& store;
     std::function<void(ActorId, const std::string& why)> withhold;  // it is not to start: it fails, and that is why
   };
   // REQUIRES that the configuration names a directory. Makes and locks it. kAlreadyExists when another daemon writes there, kPermission.
@@ -40,6 +41,8 @@ class Checkpoints {
   // Starts the writer and has it restore every actor that has a generation; calls back when all are done. Actors whose state is there and
   // cannot be restored are withheld: they fail, rather than start afresh over it.
   void start(std::function<void()> restored);
+  // In place of start(): the actors have what an earlier supervisor gave them, and go on. `withheld`: but for these.
+  void go_on(std::map<ActorId, std::string> withheld);
   // Writes what is not yet on disk, each actor once, then lets the writer end and calls back; 60 s at most.
   void finish(std::function<void()> done);
 

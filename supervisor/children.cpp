@@ -86,7 +86,11 @@ void Child::reap() {
   siginfo_t info{};
   Cause cause;
   if (wait_for(kPidfd, static_cast<id_t>(pidfd_.get()), info, WEXITED | WNOHANG) != 0) {
-    cause.text = "ended, and its exit status cannot be read: " + system_error("waitid", errno).message;
+    if (errno == ECHILD) {
+      cause = unseen();
+    } else {
+      cause.text = "ended, and its exit status cannot be read: " + system_error("waitid", errno).message;
+    }
   } else if (info.si_pid == 0) {
     return;
   } else {
@@ -105,7 +109,10 @@ Result<void> Children::start() {
 }
 
 Result<std::unique_ptr<Child>> Children::adopt(pid_t pid) {
-  Fd pidfd = TV_TRY(open_pidfd(pid));
+  return take_over(pid, TV_TRY(open_pidfd(pid)));
+}
+
+Result<std::unique_ptr<Child>> Children::take_over(pid_t pid, Fd pidfd) {
   std::unique_ptr<Child> child(new Child(*this, pid, std::move(pidfd)));
   known_.insert(pid);
   child->source_ = TV_TRY(loop_.watch(child->pidfd_.get(), EPOLLIN, [raw = child.get()] { raw->reap(); }));

@@ -14,6 +14,7 @@
 #include "config/fd.h"
 #include "supervisor/death.h"
 #include "supervisor/event_loop.h"
+#include "supervisor/worker_output.h"
 
 namespace tv::supervisor {
 
@@ -29,6 +30,7 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   pid_t pid() const { return pid_; }
+  int pidfd() const { return pidfd_.get(); }
   void on_exit(OnExit callback) { on_exit_ = std::move(callback); }
   Result<void> signal(int number) const;
   // The process has ended, whether or not its end has been reported.
@@ -50,6 +52,7 @@ class Child {
 struct Parked {
   std::unique_ptr<Child> child;
   Fd socket;
+  std::unique_ptr<WorkerOutput> output = {};  // where it is carried
 };
 
 class Children {
@@ -60,6 +63,8 @@ class Children {
   Result<void> start();
   // Takes charge of a child of ours by number. It may have ended already.
   Result<std::unique_ptr<Child>> adopt(pid_t pid);
+  // The same for a process that an earlier supervisor had, and its pidfd. It need not be our child: then only that it ends is seen.
+  Result<std::unique_ptr<Child>> take_over(pid_t pid, Fd pidfd);
   // The process is to end by itself (its socket has been closed); kept and reaped without a word.
   void dismiss(std::unique_ptr<Child> child);
 

@@ -21,6 +21,10 @@ class ClientNumbers {
   };
   // The number that was used least; nothing when none is free.
   std::optional<Taken> take();
+  // As an earlier supervisor left them: each number's incarnation, and those that are used.
+  void go_on(ParticipantId participant, Incarnation incarnation, bool used) {
+    at(participant) = {used ? State::kUsed : State::kFree, incarnation};
+  }
   // The client has gone; its number drains.
   void leave(ParticipantId participant) { at(participant).state = State::kDraining; }
   void release(ParticipantId participant) { at(participant).state = State::kFree; }

@@ -57,7 +57,28 @@ Result<void> ControlServer::hello(const std::string& identity, wire::ToSuperviso
   send(identity, [](wire::ToWorker::Builder out) { out.setWelcome(); });
   for (const auto& fill : std::exchange(peer.early, {})) send(identity, fill);
   if (peer.stop_wanted) stop(participant);
+  if (message.getHello().getRenewed()) meet_again(participant - 1, message);
   return {};
+}
+
+void ControlServer::meet_again(std::size_t worker, wire::ToSupervisor::Reader message) {
+  workers_->met_again(worker, message.getHello().getReady());
+  std::map<ActorId, wire::ActorStanding::Reader> told;
+  for (auto standing : message.getHello().getActors()) told.emplace(standing.getActor(), standing);
+  for (ActorId id : actors_->of_worker(worker)) {
+    auto standing = told.find(id);
+    if (standing == told.end()) {
+      workers_->met_again(worker, id, ActorReport::kUnknown, false, {});
+      continue;
+    }
+    auto reader = standing->second;
+    auto report = reader.getState() == wire::ActorStanding::State::RUNNING   ? ActorReport::kRunning
+                  : reader.getState() == wire::ActorStanding::State::STOPPED ? ActorReport::kStopped
+                  : reader.getState() == wire::ActorStanding::State::FAILED  ? ActorReport::kFailed
+                                                                             : ActorReport::kUnknown;
+    workers_->met_again(worker, id, report, reader.getRestored(), reason(reader.getFailure()));
+    if (reader.getAsked()) workers_->actor_health(id, reader.getHealthy(), printable(text(reader.getReason()), kMaxReason));
+  }
 }
 
 Result<void> ControlServer::check_sender(const std::string& identity, wire::ToSupervisor::Reader message) const {
@@ -159,6 +180,7 @@ void ControlServer::take_dead_letter(const std::string& identity, std::size_t wo
                                        {"tries", letter.tries},
                                        {"cause", letter.cause},
                                        {"next", "tensorctl dead-letters show " + std::to_string(letter.id)}});
+  dead_letter_taken_();
   send(identity, [&](wire::ToWorker::Builder out) {
     auto answer = out.initDeadLetterTaken();
     answer.setRequest(request.getRequest());

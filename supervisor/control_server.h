@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,9 @@ class ControlServer final : public WorkerOrders {
   // Begins to listen; the workers outlive this.
   Result<void> start(Workers& workers, const Actors& actors);
 
+  // Called before a worker is told that a message is a dead letter, which it then forgets.
+  void on_dead_letter(std::function<void()> taken) { dead_letter_taken_ = std::move(taken); }
+
   void stop(ParticipantId worker) override;
   void stop_actor(ParticipantId worker, ActorId actor) override;
   void start_actor(ParticipantId worker, ActorId actor) override;
@@ -46,6 +50,7 @@ class ControlServer final : public WorkerOrders {
   void take(const ipc::Router::Packet& packet);
   Result<void> handle(const ipc::Router::Packet& packet, wire::ToSupervisor::Reader message);
   Result<void> hello(const std::string& identity, wire::ToSupervisor::Reader message);
+  void meet_again(std::size_t worker, wire::ToSupervisor::Reader message);
   Result<void> check_sender(const std::string& identity, wire::ToSupervisor::Reader message) const;
   Result<void> obey(const std::string& identity, std::size_t worker, wire::ToSupervisor::Reader message);
   void names(const std::string& identity, wire::NameRequest::Reader request);
@@ -63,6 +68,7 @@ class ControlServer final : public WorkerOrders {
   Workers* workers_ = nullptr;
   const Actors* actors_ = nullptr;
   std::array<Peer, limits::kMaxParticipants> peers_;
+  std::function<void()> dead_letter_taken_ = [] {};
   std::uint64_t malformed_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,13 +12,18 @@
 #include "ipc/admin_client.h"
 #include "shm/huge_pages.h"
 #include "shm/spill_file.h"
+#include "supervisor/status_line.h"
 #include "systemd/notify.h"
+#include "systemd/sockets.h"
 
 namespace tv::supervisor {
 namespace {
 
-constexpr int kAttachBacklog = 128;
 constexpr Nanoseconds kEndPatience = 2s;     // for the zygote and spares, whose socket has been closed
+constexpr Nanoseconds kFlushPatience = 90s;  // more than checkpoints take at the most
+constexpr Nanoseconds kStatusPause = 100ms;  // between two status lines
+constexpr Nanoseconds kQuickStart = 60s;  // less than TimeoutStartSec= of the unit
+constexpr Nanoseconds kProgressPatience = 30s;  // beyond start_timeout, until the next thing happens while the daemon starts
 constexpr Nanoseconds kStuckPatience = 10s;  // beyond stop_grace, for processes that do not even die of SIGKILL
 
 }  // namespace
@@ -30,19 +36,29 @@ void raise_file_limit() {
     log::warning("limit of open files not raised", {{"cause", system_error("setrlimit", errno).message}});
 }
 
-Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config) {
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config)));
+Daemon::Daemon(config::Config config, Beginning beginning)
+    : config_(std::move(config)),
+      source_(std::move(beginning.source)),
+      store_(std::move(beginning.store)),
+      before_(std::move(beginning.before)),
+      estate_(std::move(beginning.estate)),
+      program_(std::move(beginning.program)),
+      arguments_(std::move(beginning.arguments)) {}
+
+Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning beginning) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(beginning)));
   raise_file_limit();
   daemon->loop_ = TV_TRY(EventLoop::create());
   TV_TRY(daemon->catch_signals());
   auto program = TV_TRY(worker_program());
-  daemon->runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(daemon->config_.supervisor.runtime_dir)));
+  TV_TRY(daemon->take_sockets());
   TV_TRY(daemon->open_arena());
 
   // The zygote loads while the rest is made; it must not inherit our sockets, and does not: all are close-on-exec.
   daemon->children_.emplace(*daemon->loop_);
   TV_TRY(daemon->children_->start());
-  daemon->zygote_.emplace(*daemon->loop_, *daemon->children_, program, daemon->config_.supervisor.start_timeout);
+  daemon->zygote_.emplace(*daemon->loop_, *daemon->children_, program, daemon->config_.supervisor.start_timeout,
+                          systemd::stderr_is_journal());
   TV_TRY(daemon->zygote_->start());
   daemon->spares_.emplace(*daemon->loop_, *daemon->children_, *daemon->zygote_);
   TV_TRY(daemon->open_sockets());
@@ -61,7 +77,7 @@ Result<bool> Daemon::want_huge_pages() const {
   return false;
 }
 
-Result<void> Daemon::open_arena() {
+Result<std::shared_ptr<shm::Arena>> Daemon::make_arena() {
   shm::ArenaOptions options;
   options.bytes = config_.arena.size_bytes;
   options.ring_bytes = config_.arena.ring_bytes;
@@ -69,46 +85,92 @@ Result<void> Daemon::open_arena() {
   options.client_bytes = config_.arena.client_bytes;
   options.huge_pages = TV_TRY(want_huge_pages());
   options.patience = config_.arena.patience;
-  arena_ = TV_TRY(shm::Arena::create(options));
-  memory_.emplace(arena_, config_.arena.prefault_bytes);
+  return shm::Arena::create(options);
+}
+
+// The next supervisor finds the arena even when this one dies right after it has made it.
+Result<void> Daemon::open_arena() {
+  if (before_) TV_TRY(end_unknown_workers());
+  arena_ = TV_TRY(before_ ? take_arena() : make_arena());
+  if (!before_) {
+    auto fds = TV_TRY(arena_->share(shm::Arena::Access::kWorker));
+    for (std::size_t i = 0; auto* fd : {&fds.control, &fds.blocks, &fds.client_blocks}) {
+      const char* name = kArenaNames[i++];
+      if (!*fd) continue;
+      store_.keep(name, fd->get());
+      estate_[name] = std::move(*fd);
+    }
+  }
   directory_.emplace(arena_);
   directory_view_.emplace(arena_);
-  directory_->set_participant(kSupervisor, shm::ParticipantKind::kSupervisor, ::getpid(), 1, "supervisor");
-  actors_.emplace(TV_TRY(Actors::create(config_, *directory_)));
+  if (before_) directory_->take_over();
+  Incarnation mine = arena_->participant(kSupervisor).incarnation.load(std::memory_order_relaxed) + 1;
+  directory_->set_participant(kSupervisor, shm::ParticipantKind::kSupervisor, ::getpid(), mine, "supervisor");
+  actors_.emplace(TV_TRY(before_ ? Actors::go_on(config_, *directory_, *arena_, before_->handover.actors) : Actors::create(config_, *directory_)));
   auto store = TV_TRY(shm::Store::open(arena_, kSupervisor));
   recovery_.emplace(*loop_, store);
   dead_letters_.emplace(store);
   replay_.emplace(*loop_, store);
   bell_ = TV_TRY(Bell::create(*loop_, arena_));
-  return open_names(store);
+  TV_TRY(open_names(store));
+  if (before_) {
+    keep_letters();
+    recovery_->take_over(every_actor());
+  }
+  memory_.emplace(arena_, config_.arena.prefault_bytes);
+  return {};
 }
 
 Result<void> Daemon::open_names(const std::shared_ptr<shm::Store>& store) {
   const auto& arena = config_.arena;
   if (!arena.spill.empty()) {
-    spiller_ = TV_TRY(Spiller::create(*loop_, arena.spill));
-    TV_TRY(shm::set_spill_directory(*arena_, arena.spill));
+    spiller_ = TV_TRY(Spiller::create(*loop_, arena.spill, before_.has_value()));
+    if (!before_) TV_TRY(shm::set_spill_directory(*arena_, arena.spill));
   }
   names_.emplace(store, *directory_, shm::Cache::Limits{arena.cache_bytes, spiller_ ? arena.spill_bytes : 0}, spiller_.get(), loop_.get());
   if (spiller_) spiller_->on_written([this](shm::SpillKey key, const Result<void>& written) { names_->spill_ended(key, written.ok()); });
+  if (before_) names_->cache().take_over([this](shm::SpillKey key) { return spiller_ ? spiller_->file_bytes(key) : 0; });
   bell_->on_bell([this] { names_->make_room(); });
+  return {};
+}
+
+// Those of the service manager; then the directory is ours, with those that we make ourselves.
+Result<void> Daemon::take_sockets() {
+  const auto& dir = config_.supervisor.runtime_dir;
+  std::set<std::string> passed;
+  for (const auto& [name, socket] : estate_) {
+    if (is_inherited(name)) continue;
+    if (name != kPassedAdminName) {
+      log::warning("passed socket not used", {{"name", name}, {"cause", std::string("only \"") + kPassedAdminName + "\" is known (FileDescriptorName=)"}});
+      continue;
+    }
+    auto path = ipc::admin_socket(dir);
+    TV_TRY(systemd::check_listens_on(socket, path, SOCK_STREAM));
+    passed.insert(path);
+    store_.note(name, socket.get());  // for a program that takes our place; the manager has it in any case
+  }
+  runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(dir, std::move(passed), before_.has_value())));
   return {};
 }
 
 Result<void> Daemon::open_sockets() {
   const auto& dir = runtime_dir_->path();
   zmq_.emplace();
-  auto control = TV_TRY(ipc::Router::bind(*zmq_, ipc::control_socket(dir), limits::kMaxControlMessageBytes));
-  control_.emplace(*loop_, std::move(control), *names_, *dead_letters_, *recovery_);
-  auto admin = TV_TRY(ipc::Router::bind(*zmq_, ipc::admin_socket(dir), limits::kMaxControlMessageBytes));
-  admin_.emplace(*loop_, std::move(admin));
-  auto listener = TV_TRY(ipc::seqpacket_listen(ipc::attach_socket(dir), kAttachBacklog));
+  auto control_path = ipc::control_socket(dir), admin_path = ipc::admin_socket(dir);
+  auto control = TV_TRY(listener(kControlName, control_path, SOCK_STREAM));
+  control_.emplace(*loop_, TV_TRY(ipc::Router::adopt(*zmq_, control_path, std::move(control), limits::kMaxControlMessageBytes)), *names_, *dead_letters_,
+                   *recovery_);
+  auto admin = TV_TRY(listener(estate_.contains(kPassedAdminName) ? kPassedAdminName : kAdminName, admin_path, SOCK_STREAM));
+  admin_.emplace(*loop_, TV_TRY(ipc::Router::adopt(*zmq_, admin_path, std::move(admin), limits::kMaxControlMessageBytes)));
+  auto attach = TV_TRY(listener(kAttachName, ipc::attach_socket(dir), SOCK_SEQPACKET));
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
-  if (!config_.checkpoints.directory.empty())
-    checkpoints_ = TV_TRY(Checkpoints::create({*loop_, config_, *children_, *recovery_, *directory_, *arena_, *actors_,
+  if (!config_.checkpoints.directory.empty()) {
+    TV_TRY(end_writer(first_client));
+    checkpoints_ = TV_TRY(Checkpoints::create({*loop_, config_, *children_, *recovery_, *directory_, *arena_, *actors_, store_,
                                                 [this](ActorId actor, const std::string& why) { supervision_->withhold(actor, why); }},
                                                first_client++));
-  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_);
+  }
+  attach_.emplace(*loop_, std::move(attach), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_, store_);
   return {};
 }
 
@@ -117,9 +179,7 @@ Result<void> Daemon::catch_signals() {
   ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit is a write error, not the end
   signals_.push_back(TV_TRY(loop_->on_signal(SIGTERM, [this] { on_terminate("SIGTERM"); })));
   signals_.push_back(TV_TRY(loop_->on_signal(SIGINT, [this] { on_terminate("SIGINT"); })));
-  signals_.push_back(TV_TRY(loop_->on_signal(SIGHUP, [] {
-    log::warning("SIGHUP ignored", {{"cause", "the configuration cannot be loaded again while the daemon runs; restart it"}});
-  })));
+  signals_.push_back(TV_TRY(loop_->on_signal(SIGHUP, [this] { on_reload(); })));
   return {};
 }
 
@@ -131,16 +191,21 @@ Result<void> Daemon::begin() {
                                          [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); },
                                          [this](ActorId actor, std::uint64_t token) { maintenance_->settled(actor, token); },
                                          [this](std::size_t worker) { if (stopping_) supervision_->note_forced(worker, "its process did not end in time, its actors were down"); },
-                                         [this](ActorId actor) { if (checkpoints_) checkpoints_->committed(actor); }});
+                                         [this](ActorId actor) { if (checkpoints_) checkpoints_->committed(actor); }, &store_});
   operations_.emplace(config_, *workers_, *actors_, *supervision_, *dead_letters_, *replay_, *names_, checkpoints_.get());
   maintenance_.emplace(Maintenance::Surroundings{*loop_, config_, *workers_, *actors_, *supervision_, *control_,
                                                   [this](const Unit& unit) { return operations_->restart_unit(unit); }});
   operations_->use(*maintenance_);
+  upgrade_.emplace(*loop_, *children_, [this](const std::string& program) {
+    replacement_ = program;
+    loop_->quit();
+  });
+  control_->on_dead_letter([this] { note_state(); });
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep()},
-                       *operations_, [this] { stop("ordered by an administrator"); }));
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_},
+                       *operations_, {[this] { stop("ordered by an administrator"); }, [this](const std::string& program) { return begin_upgrade(program); }}));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},
                                {"pid", ::getpid()},
@@ -151,7 +216,9 @@ Result<void> Daemon::begin() {
   std::map<std::string, std::size_t> spares;
   for (const auto& worker : config_.workers) spares[worker.group] = worker.spares;
   for (const auto& [group, count] : spares) spares_->keep(group, count);
-  if (checkpoints_)
+  if (before_)
+    go_on();
+  else if (checkpoints_)
     checkpoints_->start([this] { start_workers(); });
   else
     start_workers();
@@ -170,6 +237,7 @@ void Daemon::start_workers() {
 
 Result<void> Daemon::run() {
   TV_TRY(loop_->run());
+  if (!replacement_.empty()) return replace();
   log::info("daemon stopped", {{"pid", ::getpid()}});
   return {};
 }
@@ -184,10 +252,20 @@ void Daemon::on_terminate(const char* signal) {
   children_->kill_dismissed();
 }
 
+void Daemon::on_reload() {
+  if (stopping_) return;
+  systemd::notify_reloading();
+  log::warning("SIGHUP ignored", {{"cause", "the configuration cannot be loaded again while the daemon runs; restart it"}});
+  if (ready_) systemd::notify_ready(told_status_);
+}
+
 void Daemon::stop(const std::string& why) {
   if (std::exchange(stopping_, true)) return;
   log::info("daemon stopping", {{"cause", why}, {"grace", config::format_duration(config_.supervisor.stop_grace)}});
   systemd::notify_stopping("stopping workers");
+  // Whoever starts after this is to start anew.
+  store_.drop(kLedgerName);
+  ledger_.reset();
   attach_->close();
   // Nothing runs before begun_, and the supervision does not know the workers yet.
   workers_->wind_down();
@@ -206,6 +284,7 @@ void Daemon::stop_more() {
   for (ActorId id = 0; id < actors_->all().size(); ++id) left += supervision_->tree().runs(supervision_->node_of(id)) ? 1 : 0;
   if (deadline_ && left == left_to_stop_) return;
   left_to_stop_ = left;
+  systemd::notify_progress("stopping; actors that still run: " + std::to_string(actors_->ready_count()), config_.supervisor.stop_grace + 2 * kStuckPatience);
   // Everyone is killed when his grace is over; what does not even then go on in time is stuck in the kernel.
   deadline_ = loop_->after(config_.supervisor.stop_grace + kStuckPatience, [this] {
     log::error("workers left behind", {{"cause", "they have not ended after SIGKILL"}});
@@ -238,22 +317,38 @@ void Daemon::look() {
     return;
   }
   if (begun_) maintenance_->look();
+  note_state();
   tell_manager();
 }
 
 void Daemon::tell_manager() {
-  std::size_t ready = static_cast<std::size_t>(std::count_if(workers_->all().begin(), workers_->all().end(),
-                                                             [](const Worker& worker) { return worker.state == WorkerState::kReady; }));
-  std::string status = std::to_string(ready) + " of " + std::to_string(workers_->all().size()) + " workers and " +
-                       std::to_string(actors_->ready_count()) + " of " + std::to_string(actors_->present_count()) + " actors ready";
-  if (!ready_ && supervision_->settled() && workers_settled()) {
+  auto standing = standing_of(workers_->all(), *actors_);
+  bool settled = supervision_->settled() && workers_settled();
+  // Who has failed before the daemon was ready keeps it from being so, until somebody has put it right.
+  bool held_up = !ready_ && !was_ready_ && settled && !standing.missing.empty();
+  std::string status = held_up ? not_ready_line(standing) : status_line(standing);
+  if (!ready_ && begun_ && (was_ready_ || (settled && !held_up))) {
     ready_ = true;
-    log::info(
-        "daemon ready",
-        {{"workers", ready}, {"actors", actors_->ready_count()}, {"health", health()}, {"ms", (realtime_ns() - started_ns_) / 1'000'000}});
+    log::info("daemon ready", {{"workers", standing.workers_ready},
+                               {"actors", standing.actors_ready},
+                               {"health", health()},
+                               {"ms", (realtime_ns() - started_ns_) / 1'000'000}});
     systemd::notify_ready(status);
   } else if (status != told_status_) {
-    systemd::notify_status(status);
+    // Workers may die by the hundred in a second; nobody reads so fast.
+    auto pause = kStatusPause - Nanoseconds{monotonic_ns() - told_ns_};
+    if (pause > 0ns) {
+      status_later_ = loop_->after(pause, [this] { look_soon(); });
+      return;
+    }
+    told_ns_ = monotonic_ns();
+    if (held_up) log::error("daemon not ready", {{"cause", status}});
+    // What is still under way may take its time, as long as it goes on. What is done soon needs no more than the manager gives by itself.
+    bool takes_long = !ready_ && !held_up && realtime_ns() - started_ns_ > kQuickStart.count();
+    if (takes_long)
+      systemd::notify_progress(status, config_.supervisor.start_timeout + kProgressPatience);
+    else
+      systemd::notify_status(status);
   }
   told_status_ = status;
 }
@@ -263,6 +358,7 @@ void Daemon::flush() {
   if (std::exchange(flushing_, true)) return;
   deadline_.reset();
   report_forced();
+  if (checkpoints_) systemd::notify_progress("stopping: the last commits go to disk", kFlushPatience);
   if (checkpoints_)
     checkpoints_->finish([this] { finish(); });
   else
@@ -283,6 +379,7 @@ void Daemon::finish() {
 
 void Daemon::end() {
   children_->kill_strangers();
+  store_.drop_all();
   loop_->quit();
 }
 

@@ -9,31 +9,57 @@
 #include "supervisor/bell.h"
 #include "supervisor/checkpoints.h"
 #include "supervisor/control_server.h"
+#include "supervisor/inheritance.h"
 #include "supervisor/memory_keeper.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/spiller.h"
+#include "supervisor/upgrade.h"
 
 namespace tv::supervisor {
 
 class Daemon {
  public:
+  // What it begins with besides its configuration.
+  struct Beginning {
+    ConfigSource source;
+    systemd::FdStore store = {};
+    std::optional<Inheritance> before;  // an earlier supervisor's state: everything goes on where it was
+    systemd::Estate estate;             // descriptors that were passed to us
+    std::string program;                // by whose path this process was started, and with which arguments: for an upgrade
+    std::vector<std::string> arguments;
+  };
   // Everything up to workers being asked for. On an error nothing is left behind.
-  static Result<std::unique_ptr<Daemon>> create(config::Config config);
+  static Result<std::unique_ptr<Daemon>> create(config::Config config, Beginning beginning);
 
-  // Until it has been stopped: by SIGTERM, SIGINT or an administrator.
+  // Until it has been stopped: by SIGTERM, SIGINT or an administrator. Does not return when another program takes the place of this one.
   Result<void> run();
 
  private:
-  explicit Daemon(config::Config config) : config_(std::move(config)) {}
+  Daemon(config::Config config, Beginning beginning);
 
   Result<bool> want_huge_pages() const;
   Result<void> open_arena();
+  Result<std::shared_ptr<shm::Arena>> make_arena();
+  Result<std::shared_ptr<shm::Arena>> take_arena();
   Result<void> open_names(const std::shared_ptr<shm::Store>& store);
+  Result<Fd> listener(const char* name, const std::string& path, int type);
+  Result<void> end_unknown_workers();
+  Result<void> end_writer(ParticipantId participant);
+  std::vector<ActorId> every_actor() const;
+  void keep_letters();
+  void go_on();
+  Handover handover() const;
+  void note_state();
+  bool write_state();
+  Result<void> begin_upgrade(const std::string& program);
+  Error replace();
+  Result<void> take_sockets();
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
 
   void on_terminate(const char* signal);
+  void on_reload();
   void stop(const std::string& why);
   void stop_more();
   void report_forced() const;
@@ -51,7 +77,16 @@ class Daemon {
 
   // In the order in which they are made; taken down in reverse.
   const config::Config config_;
-  const std::int64_t started_ns_ = realtime_ns();
+  const ConfigSource source_;
+  systemd::FdStore store_;
+  std::optional<Inheritance> before_;
+  systemd::Estate estate_;
+  std::optional<Ledger> ledger_;
+  std::uint32_t takeovers_ = 0;
+  const std::string program_;
+  const std::vector<std::string> arguments_;
+  std::string replacement_;  // the program that is to take our place now
+  std::int64_t started_ns_ = realtime_ns();
   std::unique_ptr<EventLoop> loop_;
   std::optional<RuntimeDir> runtime_dir_;
   std::shared_ptr<shm::Arena> arena_;
@@ -77,17 +112,22 @@ class Daemon {
   std::optional<Workers> workers_;
   std::optional<Operations> operations_;
   std::optional<Maintenance> maintenance_;
+  std::optional<Upgrade> upgrade_;
   std::vector<Source> signals_;
   Source deadline_;
+  Source told_later_;  // the service manager, what it has not taken yet
 
   bool look_soon_ = false;
   bool begun_ = false;  // what was on disk is in the arena, and workers have been started
   bool ready_ = false;  // readiness has been told
+  bool was_ready_ = false;  // by the supervisor before us: it holds, whatever has failed since
   bool stopping_ = false;
   bool flushing_ = false;
   bool finishing_ = false;
   std::size_t left_to_stop_ = 0;  // actors and processes, as of the last look
   std::string told_status_;
+  std::int64_t told_ns_ = 0;  // CLOCK_MONOTONIC
+  Source status_later_;
 };
 
 // Raises the limit of open files as far as it may be raised.

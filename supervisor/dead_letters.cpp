@@ -57,6 +57,15 @@ Result<DeadLetters::Taken> DeadLetters::take(wire::DeadLetter::Reader report) {
   return Taken{&letters_.emplace(id, std::move(letter)).first->second, true};
 }
 
+void DeadLetters::go_on(std::vector<DeadLetter> letters, std::uint64_t next, std::uint64_t dropped) {
+  for (auto& letter : letters) {
+    auto id = letter.id;
+    letters_.emplace(id, std::move(letter));
+  }
+  next_id_ = next;
+  dropped_ = dropped;
+}
+
 Result<const DeadLetter*> DeadLetters::find(std::uint64_t id) const {
   auto found = letters_.find(id);
   if (found != letters_.end()) return &found->second;

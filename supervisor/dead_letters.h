@@ -47,6 +47,10 @@ class DeadLetters {
   };
   Result<Taken> take(wire::DeadLetter::Reader report);
 
+  // What another one kept; each holds its tensors again. `next` is the number that the next one gets.
+  void go_on(std::vector<DeadLetter> letters, std::uint64_t next, std::uint64_t dropped);
+  std::uint64_t next_id() const { return next_id_; }
+
   const std::map<std::uint64_t, DeadLetter>& all() const { return letters_; }
   std::size_t kept_for(ActorId actor) const;
   // Errors: kNotFound, which says how to see what there is.

@@ -28,12 +28,20 @@ std::string signal_name(int number) {
   return "signal " + std::to_string(number);
 }
 
+Cause exited(int code) {
+  auto kind = code == kExitDeviceError ? CauseKind::kDeviceError : CauseKind::kExit;
+  return {"exit code " + std::to_string(code) + meaning_of(code), code != 0, code == kExitCannotWork, false, kind, code};
+}
+
+Cause unseen() {
+  Cause cause{"killed, or ended without a word; the kernel told how only to the supervisor that had started it"};
+  cause.fault = true;
+  cause.unseen = true;
+  return cause;
+}
+
 Cause cause_of(const siginfo_t& info) {
-  if (info.si_code == CLD_EXITED) {
-    std::string text = "exit code " + std::to_string(info.si_status) + meaning_of(info.si_status);
-    auto kind = info.si_status == kExitDeviceError ? CauseKind::kDeviceError : CauseKind::kExit;
-    return {text, info.si_status != 0, info.si_status == kExitCannotWork, false, kind, info.si_status};
-  }
+  if (info.si_code == CLD_EXITED) return exited(info.si_status);
   std::string text = "killed by " + signal_name(info.si_status);
   if (info.si_code == CLD_DUMPED) text += " (core dumped)";
   return {text, true, false, info.si_status == SIGSEGV || info.si_status == SIGBUS, CauseKind::kSignal, info.si_status};

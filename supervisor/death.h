@@ -32,10 +32,14 @@ struct Cause {
   bool fault = false;     // by SIGSEGV or SIGBUS: the process may have left a note of what it touched
   CauseKind kind = CauseKind::kOther;
   int number = 0;  // exit code or signal
+  bool unseen = false;  // the kernel has told its parent, which we are not
 };
 
 // `info` as waitid() fills it.
 Cause cause_of(const siginfo_t& info);
+Cause exited(int code);  // by itself
+// Of a process that has another parent, or had one: how it ended is not known.
+Cause unseen();
 // Of a process that nobody had asked to end: exit code 0 says nothing by itself then.
 Cause unasked(Cause cause);
 // One that the supervisor knows better than the kernel: "could not start: ...".

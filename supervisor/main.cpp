@@ -1,4 +1,6 @@
 // tensorvisord: the daemon. Exit codes: 0 done (or stopped in order), 1 failed, 2 misuse.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
@@ -8,6 +10,7 @@
 #include "supervisor/checkpoint_writer.h"
 #include "supervisor/daemon.h"
 #include "supervisor/preflight.h"
+#include "supervisor/upgrade.h"
 #include "systemd/journal.h"
 #include "systemd/notify.h"
 
@@ -53,19 +56,54 @@ int fail(const std::string& event, const Error& why) {
   return kFailed;
 }
 
-int serve(const std::string& path, const std::string& runtime_dir) {
-  auto loaded = config::load_file(path);
+// Of a supervisor that goes on in the place of another one what that one had, whatever the file says by now.
+config::Loaded load(const std::string& path, supervisor::Daemon::Beginning& beginning) {
+  if (!beginning.before) {
+    auto loaded = config::load_file(path);
+    auto absolute = std::filesystem::absolute(path).lexically_normal();
+    beginning.source = {loaded.text, absolute.string(), absolute.parent_path().string()};
+    return loaded;
+  }
+  beginning.source = beginning.before->handover.config;
+  auto loaded = config::load_text(beginning.source.text, beginning.source.name, beginning.source.directory, config::Machine::local());
+  loaded.config.path = beginning.source.name;
+  loaded.config.supervisor.runtime_dir = beginning.before->handover.runtime_dir;
+  loaded.warnings.clear();
+  return loaded;
+}
+
+// For whoever is asked to take the place of a running daemon: the answer goes to the descriptor behind the ledger's.
+int check_handover(int ledger) {
+  Fd answer(ledger + 1);
+  auto can = supervisor::check_ledger(Fd(ledger));
+  std::string text = can ? supervisor::kCanGoOn : can.error().message;
+  auto written = write_all(answer.get(), std::as_bytes(std::span(text)));
+  return can && written ? kDone : kFailed;
+}
+
+// Where this program lies, also when a newer one lies there by the time that it is asked for.
+std::string own_path() {
+  std::error_code unknown;
+  auto path = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  return unknown ? "" : path.string();
+}
+
+int serve(const std::string& path, const std::string& runtime_dir, std::vector<std::string> arguments) {
+  auto estate = systemd::take_passed();
+  auto store = systemd::FdStore::of_manager();
+  auto before = supervisor::inherit(estate, store);
+  supervisor::Daemon::Beginning beginning{.source = {}, .store = std::move(store), .before = std::move(before), .estate = std::move(estate), .program = own_path(), .arguments = std::move(arguments)};
+  auto loaded = load(path, beginning);
   if (!loaded.ok()) {
     print_problems(loaded);
     return kFailed;
   }
   auto& config = loaded.config;
-  if (!runtime_dir.empty()) config.supervisor.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal().string();
-  if (systemd::stderr_is_journal()) log::set_sink(systemd::make_journal_sink());
+  if (!beginning.before && !runtime_dir.empty()) config.supervisor.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal().string();
   log::set_level(config.supervisor.log_level);
   for (const auto& warning : loaded.warnings) log::warning("configuration", {{"cause", config::to_string(warning)}});
 
-  auto daemon = supervisor::Daemon::create(std::move(config));
+  auto daemon = supervisor::Daemon::create(std::move(config), std::move(beginning));
   if (!daemon) return fail("daemon not started", daemon.error());
   if (auto ran = (*daemon)->run(); !ran) return fail("daemon failed", ran.error());
   return kDone;
@@ -84,6 +122,8 @@ int main(int argc, char** argv) {
   // Not for people: the daemon executes itself so.
   int writer_fd = -1;
   auto* writer_option = app.add_option(supervisor::kWriterOption, writer_fd)->group("");
+  int handover_fd = -1;
+  auto* handover_option = app.add_option(supervisor::kCheckHandoverOption, handover_fd)->group("");
   app.set_version_flag("--version", std::string("tensorvisord ") + TV_VERSION);
   app.footer(kExamples);
   try {
@@ -91,11 +131,17 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kDone : kMisuse;
   }
-  try {
-    if (*writer_option) return supervisor::run_checkpoint_writer(writer_fd);
-    if (*check_option) return check(check_path);
-    return serve(config_path.empty() ? config::default_config_path() : config_path, runtime_dir);
-  } catch (const std::exception& e) {
-    return fail("daemon failed", Error{Errc::kInternal, e.what()});
-  }
+  if (systemd::stderr_is_journal()) log::set_sink(systemd::make_journal_sink());
+  auto code = [&]() -> int {
+    try {
+      if (*writer_option) return supervisor::run_checkpoint_writer(writer_fd);
+      if (*check_option) return check(check_path);
+      if (*handover_option) return check_handover(handover_fd);
+      return serve(config_path.empty() ? config::default_config_path() : config_path, runtime_dir, {argv + 1, argv + argc});
+    } catch (const std::exception& e) {
+      return fail("daemon failed", Error{Errc::kInternal, e.what()});
+    }
+  }();
+  log::set_sink(log::make_text_sink(STDERR_FILENO));  // what still waits for the journal gets there first
+  return code;
 }

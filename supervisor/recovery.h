@@ -21,6 +21,8 @@ class Recovery {
   // After the end of the participant's process. `who` is for the log; `cause` for those who wait for what it was to
   // write.
   void clean_up(ParticipantId dead, std::span<const ActorId> actors, const std::string& who, const std::string& cause);
+  // After the death of another supervisor, whose number is ours now (Custody::take_over).
+  void take_over(std::span<const ActorId> not_running);
   // Holds the actor's commit until release_state(), in place of one that was held before.
   void keep_state(ActorId actor) { custody_.keep_state(actor); }
   void release_state(ActorId actor) { custody_.release_state(actor); }

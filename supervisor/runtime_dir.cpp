@@ -81,8 +81,9 @@ Result<void> write_pid(const Fd& lock) {
   return write_all(lock.get(), std::as_bytes(std::span(text)));
 }
 
-void remove_sockets(const std::string& path, bool stale) {
+void remove_sockets(const std::string& path, bool stale, const std::set<std::string>& passed) {
   for (const auto& socket : {ipc::admin_socket(path), ipc::control_socket(path), ipc::attach_socket(path)}) {
+    if (passed.contains(socket)) continue;
     if (::unlink(socket.c_str()) == 0) {
       if (stale) log::notice("stale socket removed", {{"path", socket}});
     } else if (errno != ENOENT) {
@@ -93,7 +94,7 @@ void remove_sockets(const std::string& path, bool stale) {
 
 }  // namespace
 
-Result<RuntimeDir> RuntimeDir::claim(const std::string& path) {
+Result<RuntimeDir> RuntimeDir::claim(const std::string& path, std::set<std::string> passed, bool take_over) {
   if (path.size() > limits::kMaxRuntimeDirBytes)
     return refused(path, "has a path of " + std::to_string(path.size()) + " bytes, at most " + std::to_string(limits::kMaxRuntimeDirBytes) +
                              " are possible");
@@ -101,13 +102,14 @@ Result<RuntimeDir> RuntimeDir::claim(const std::string& path) {
   TV_TRY(check_directory(path));
   Fd lock = TV_TRY(take_lock(path));
   TV_TRY(write_pid(lock));
-  remove_sockets(path, true);
-  return RuntimeDir(path, std::move(lock), made);
+  // Those of the daemon before us are used again, or made anew, each in its turn.
+  if (!take_over) remove_sockets(path, true, passed);
+  return RuntimeDir(path, std::move(lock), made || take_over, std::move(passed));
 }
 
 RuntimeDir::~RuntimeDir() {
   if (!lock_) return;
-  remove_sockets(path_, false);
+  remove_sockets(path_, false, passed_);
   ::unlink(lock_path(path_).c_str());
   if (made_) ::rmdir(path_.c_str());  // refused when somebody else put something there
 }

@@ -3,6 +3,7 @@
 // Owns the directory if it made it. What a dead daemon left behind is removed; what is of others is refused.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "config/fd.h"
@@ -13,7 +14,9 @@ class RuntimeDir {
  public:
   // Creates `path` (and missing parents) with mode 0700, takes the lock, removes stale sockets. Errors: kAlreadyExists when a daemon runs
   // there (its pid is named), kPermission, kInvalidArgument (a file or a symbolic link in the way, too long).
-  static Result<RuntimeDir> claim(const std::string& path);
+  // Sockets in `passed` (paths) are the service manager's: they are not removed, neither now nor at the end. `take_over`: what lies there is an
+  // earlier daemon's, whom we follow, and is ours.
+  static Result<RuntimeDir> claim(const std::string& path, std::set<std::string> passed = {}, bool take_over = false);
   // Removes our files and the directory if we made it. Leaves a directory alone that holds files of others.
   ~RuntimeDir();
   RuntimeDir(RuntimeDir&&) noexcept = default;
@@ -22,11 +25,13 @@ class RuntimeDir {
   const std::string& path() const { return path_; }
 
  private:
-  RuntimeDir(std::string path, Fd lock, bool made) : path_(std::move(path)), lock_(std::move(lock)), made_(made) {}
+  RuntimeDir(std::string path, Fd lock, bool made, std::set<std::string> passed)
+      : path_(std::move(path)), lock_(std::move(lock)), made_(made), passed_(std::move(passed)) {}
 
   std::string path_;
   Fd lock_;  // empty: moved from
   bool made_;
+  std::set<std::string> passed_;
 };
 
 }  // namespace tv::supervisor

@@ -48,10 +48,10 @@ bool is_ours(const fs::path& path) {
   return !name.empty() && name.front() >= '0' && name.front() <= '9' && (name.ends_with(".tensor") || name.ends_with(".tensor.part"));
 }
 
-void remove_files(const std::string& directory) {
+void remove_files(const std::string& directory, bool unfinished_only = false) {
   std::error_code failed;
   for (fs::directory_iterator at(directory, failed), end; !failed && at != end; at.increment(failed))
-    if (is_ours(at->path())) ::unlink(at->path().c_str());
+    if (is_ours(at->path()) && (!unfinished_only || at->path().extension() == ".part")) ::unlink(at->path().c_str());
   if (failed) log::warning("spill directory not emptied", {{"directory", directory}, {"cause", failed.message()}});
 }
 
@@ -70,9 +70,14 @@ Result<void> Spiller::check(const std::string& directory) {
   return check_writable(above.string(), "cannot make " + directory + " in ");
 }
 
-Result<std::unique_ptr<Spiller>> Spiller::create(EventLoop& loop, std::string directory) {
+std::uint64_t Spiller::file_bytes(shm::SpillKey key) const {
+  struct stat info {};
+  return ::stat(shm::spill_path(directory_, key).c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+}
+
+Result<std::unique_ptr<Spiller>> Spiller::create(EventLoop& loop, std::string directory, bool keep) {
   TV_TRY(claim(directory));
-  remove_files(directory);
+  remove_files(directory, keep);
   std::unique_ptr<Spiller> spiller(new Spiller(std::move(directory)));
   spiller->done_event_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!spiller->done_event_) return system_error("cannot make an eventfd", errno);

@@ -22,7 +22,10 @@ namespace tv::supervisor {
 class Spiller final : public shm::SpillPort {
  public:
   // Makes the directory (0700) where it is missing; kPermission for one that others may read or write, or that another owns.
-  static Result<std::unique_ptr<Spiller>> create(EventLoop& loop, std::string directory);
+  // `keep`: the files of names are an earlier supervisor's, and stay; only what it was in the middle of goes.
+  static Result<std::unique_ptr<Spiller>> create(EventLoop& loop, std::string directory, bool keep = false);
+  // Of a file that is there; 0: none is.
+  std::uint64_t file_bytes(shm::SpillKey key) const;
   // Whether create() could use or make the directory, as far as a look tells; changes nothing.
   static Result<void> check(const std::string& directory);
   ~Spiller() override;  // after the job at hand; what is queued is dropped, and all files are removed

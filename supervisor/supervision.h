@@ -19,6 +19,8 @@
 
 namespace tv::supervisor {
 
+struct Handover;  // handover.h
+
 // What a worker can do for its actors.
 enum class Hosting : std::uint8_t {
   kNot,      // it has no process, but will have one
@@ -59,6 +61,14 @@ class Supervision {
 
   // Before any worker is started; the hosts outlive this.
   void start(Hosts& hosts);
+
+  // In place of start(): everything is as an earlier supervisor left it. The workers go on before this.
+  void go_on(Hosts& hosts, const Handover& handover);
+  TreeLife tree_life() const { return tree_->life(); }
+  // Adds what is known here of each.
+  void keep(std::vector<KeptActor>& kept) const;
+  // Its worker lives, and says so to us, who have taken over: what was ordered and may not have been heard is ordered again.
+  void met_again(ActorId actor, bool running);
 
   // From workers.
   std::vector<AssignedActor> assign(std::size_t worker);

@@ -38,6 +38,17 @@ void Tree::add(Step::Kind kind, const Node& node, Nanoseconds delay, std::string
   steps_.push_back({kind, id_of(node), delay, std::move(why)});
 }
 
+TreeLife Tree::life() const {
+  return {std::vector<NodeLife>(nodes_.begin(), nodes_.end()), given_up_, ending_};
+}
+
+void Tree::go_on(const TreeLife& life) {
+  TV_ASSERT(life.nodes.size() == nodes_.size());
+  for (NodeId id = 0; id < nodes_.size(); ++id) static_cast<NodeLife&>(nodes_[id]) = life.nodes[id];
+  given_up_ = life.given_up;
+  ending_ = life.ending;
+}
+
 // --- starts and stops
 
 void Tree::start(std::int64_t now_ns) {

@@ -63,6 +63,39 @@ struct Step {
   std::string why;
 };
 
+// What a group is doing with its window of children.
+enum class Phase : std::uint8_t { kIdle, kStopping, kDelayed, kStarting };
+
+// All of a node that changes; with it another tree of the same plan goes on (Tree::go_on).
+struct NodeLife {
+  NodeState state = NodeState::kDown;
+  DeathHistory history;
+  Probation probation;
+  std::int64_t due_ns = 0;       // of a delay or a chance
+  std::int64_t deadline_ns = 0;  // of a start or a stop; 0: none
+  std::int64_t up_ns = 0;        // since when; 0: is not
+  std::uint64_t restarts = 0;
+  bool held = false;   // an administrator wants it stopped
+  bool again = false;  // to be started when it has stopped
+  bool lost = false;   // its process has just ended
+  bool dismissed = false;
+  std::string why;
+  // Of groups: the window of children from `from` to the last that is stopped and started.
+  Phase phase = Phase::kIdle;
+  std::size_t from = 0;
+  std::size_t at = 0;         // the next to be started
+  bool failing = false;       // when all are down, the parent decides
+  bool hopeless = false;      // of a failure: not to be tried again
+  bool wanted_down = false;   // when all are down, it is done
+  DeathHistory shared;        // of all children, where the group has a budget
+};
+
+struct TreeLife {
+  std::vector<NodeLife> nodes;
+  bool given_up = false;
+  bool ending = false;
+};
+
 struct Limits {
   Nanoseconds stop_grace{10s};     // for a leaf, from kStop to kKill
   Nanoseconds start_timeout{60s};  // from began() to kKill
@@ -72,6 +105,11 @@ class Tree {
  public:
   // specs[0] is the root's place and not looked at.
   Tree(std::vector<NodeSpec> specs, Limits limits, std::uint64_t seed);
+
+  // What another one of the same plan goes on with: between two events, when its steps have been taken.
+  TreeLife life() const;
+  // In place of start(). REQUIRES as many nodes.
+  void go_on(const TreeLife& life);
 
   // Events. Each may lead to steps.
   void start(std::int64_t now_ns);
@@ -123,32 +161,11 @@ class Tree {
   bool in_motion(NodeId node) const;
 
  private:
-  enum class Phase : std::uint8_t { kIdle, kStopping, kDelayed, kStarting };
-  struct Node {
+  struct Node : NodeLife {
     NodeSpec spec;
     std::vector<NodeId> children;
     std::size_t place = 0;  // among its siblings
-    NodeState state = NodeState::kDown;
-    DeathHistory history;
-    Probation probation;
-    std::int64_t due_ns = 0;       // of a delay or a chance
-    std::int64_t deadline_ns = 0;  // of a start or a stop; 0: none
-    std::int64_t up_ns = 0;        // since when; 0: is not
-    std::uint64_t restarts = 0;
-    bool held = false;   // an administrator wants it stopped
-    bool again = false;  // to be started when it has stopped
-    bool lost = false;   // its process has just ended
-    bool dismissed = false;
-    std::string why;
-    // Of groups: the window of children from `from` to the last that is stopped and started.
-    Phase phase = Phase::kIdle;
-    std::size_t from = 0;
-    std::size_t at = 0;         // the next to be started
     bool advancing = false;
-    bool failing = false;       // when all are down, the parent decides
-    bool hopeless = false;      // of a failure: not to be tried again
-    bool wanted_down = false;   // when all are down, it is done
-    DeathHistory shared;        // of all children, where the group has a budget
   };
   struct Death {
     std::string text;

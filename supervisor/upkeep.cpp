@@ -10,10 +10,9 @@ namespace {
 
 constexpr std::size_t kRemembered = 64;  // that have ended, for those who ask how it went
 
-// In place of a number: who was down before its worker was restarted is so afterwards.
-constexpr std::uint64_t kStaysAway = ~std::uint64_t{0};
-
 bool one_by_one(Chore chore) { return chore == Chore::kRoll; }
+bool brings(Chore chore) { return chore == Chore::kRoll || chore == Chore::kResume || chore == Chore::kGrow; }
+bool away(const Seen& seen) { return seen.life == Life::kDown || seen.life == Life::kFailed; }
 bool settles(Chore chore) { return chore == Chore::kDrain || chore == Chore::kRoll || chore == Chore::kShrink; }
 
 }  // namespace
@@ -38,8 +37,13 @@ const Unit* Upkeep::Task::at() const {
   return nullptr;
 }
 
+void Upkeep::go_on(Kept kept) {
+  kept_ = std::move(kept);
+  std::erase_if(kept_.asked, [](const auto& each) { return !each.second.answered; });
+}
+
 Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
-  for (const auto& [id, other] : tasks_) {
+  for (const auto& [id, other] : kept_.tasks) {
     if (other.state != State::kGoing) continue;
     for (const auto& theirs : other.units)
       for (const auto& ours : units)
@@ -50,27 +54,27 @@ Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<
                                                  " done); try again when it has ended"};
   }
   Task task;
-  task.id = ++last_id_;
+  task.id = ++kept_.last_id;
   task.chore = chore;
   task.name = name;
   task.steps.assign(units.size(), Step::kQueued);
   task.units = std::move(units);
   if (chore == Chore::kDrain || chore == Chore::kShrink)
     for (const auto& unit : task.units) {
-      drained_.insert(unit.actors.begin(), unit.actors.end());
-      for (ActorId actor : unit.actors) asked_.erase(actor);
+      kept_.drained.insert(unit.actors.begin(), unit.actors.end());
+      for (ActorId actor : unit.actors) kept_.asked.erase(actor);
     }
-  tasks_.emplace(task.id, std::move(task));
-  while (tasks_.size() > kRemembered) {
-    auto oldest = std::find_if(tasks_.begin(), tasks_.end(), [](const auto& each) { return each.second.state != State::kGoing; });
-    if (oldest == tasks_.end()) break;
-    tasks_.erase(oldest);
+  kept_.tasks.emplace(task.id, std::move(task));
+  while (kept_.tasks.size() > kRemembered) {
+    auto oldest = std::find_if(kept_.tasks.begin(), kept_.tasks.end(), [](const auto& each) { return each.second.state != State::kGoing; });
+    if (oldest == kept_.tasks.end()) break;
+    kept_.tasks.erase(oldest);
   }
-  return last_id_;
+  return kept_.last_id;
 }
 
 bool Upkeep::is_going_away(ActorId actor) const {
-  for (const auto& [id, task] : tasks_) {
+  for (const auto& [id, task] : kept_.tasks) {
     if (task.state != State::kGoing || task.chore != Chore::kShrink) continue;
     for (const auto& unit : task.units)
       if (std::find(unit.actors.begin(), unit.actors.end(), actor) != unit.actors.end()) return true;
@@ -79,37 +83,36 @@ bool Upkeep::is_going_away(ActorId actor) const {
 }
 
 void Upkeep::undrain(const std::vector<ActorId>& actors) {
-  for (ActorId actor : actors) {
-    if (is_going_away(actor)) continue;
-    drained_.erase(actor);
-    asked_.erase(actor);
-  }
-  for (auto& [id, task] : tasks_) {
+  // What they have been asked stays: it may be a rolling restart's question.
+  for (ActorId actor : actors)
+    if (!is_going_away(actor)) kept_.drained.erase(actor);
+  for (auto& [id, task] : kept_.tasks) {
     if (task.state != State::kGoing || task.chore != Chore::kDrain) continue;
-    for (auto& unit : task.units) std::erase_if(unit.actors, [this](ActorId actor) { return !drained_.contains(actor); });
+    for (auto& unit : task.units) std::erase_if(unit.actors, [this](ActorId actor) { return !kept_.drained.contains(actor); });
     if (std::all_of(task.units.begin(), task.units.end(), [](const Unit& unit) { return unit.actors.empty(); }))
       end(task, State::kCancelled, "undrained");
   }
 }
 
 void Upkeep::cancel_scaling(const std::string& pool) {
-  for (auto& [id, task] : tasks_)
-    if (task.state == State::kGoing && task.name == pool && (task.chore == Chore::kGrow || task.chore == Chore::kShrink)) give_up_scaling(task);
+  for (auto& [id, task] : kept_.tasks)
+    if (task.state == State::kGoing && task.name == pool && (task.chore == Chore::kGrow || task.chore == Chore::kShrink))
+      give_up_scaling(task, State::kCancelled, "the pool got another size");
 }
 
-void Upkeep::give_up_scaling(Task& task) {
+void Upkeep::give_up_scaling(Task& task, State state, const std::string& why) {
   for (std::size_t i = 0; i < task.units.size(); ++i) {
     if (task.chore != Chore::kShrink || task.steps[i] == Step::kDone) continue;
     for (ActorId actor : task.units[i].actors) {
-      drained_.erase(actor);
-      if (task.steps[i] == Step::kTurning) add(Deed::Kind::kStart, task, actor);
+      kept_.drained.erase(actor);
+      if (task.steps[i] == Step::kTurning && task.before.contains(actor)) add(Deed::Kind::kStart, task, actor);
     }
   }
-  end(task, State::kCancelled, "the pool got another size");
+  end(task, state, why);
 }
 
 void Upkeep::refused(ChoreId id, const std::string& why) {
-  if (auto task = tasks_.find(id); task != tasks_.end() && task->second.state == State::kGoing) end(task->second, State::kFailed, why);
+  if (auto task = kept_.tasks.find(id); task != kept_.tasks.end() && task->second.state == State::kGoing) end(task->second, State::kFailed, why);
 }
 
 void Upkeep::end(Task& task, State state, const std::string& why) {
@@ -123,7 +126,7 @@ void Upkeep::add(Deed::Kind kind, const Task& task, ActorId actor, std::uint64_t
 }
 
 std::vector<Deed> Upkeep::advance(const Look& look) {
-  for (auto& [id, task] : tasks_)
+  for (auto& [id, task] : kept_.tasks)
     if (task.state == State::kGoing) advance(task, look);
   return std::exchange(deeds_, {});
 }
@@ -142,7 +145,7 @@ bool Upkeep::advance_unit(Task& task, std::size_t i, const Look& look) {
   if (task.steps[i] == Step::kQueued) {
     task.steps[i] = settles(task.chore) ? Step::kSettling : Step::kTurning;
     if (task.chore == Chore::kRoll) {
-      for (ActorId actor : unit.actors) asked_.erase(actor);
+      for (ActorId actor : unit.actors) kept_.asked.erase(actor);
       add(Deed::Kind::kTell, task, kNoActor);
       return false;  // its flags are shown before it is asked
     }
@@ -163,7 +166,7 @@ bool Upkeep::advance_unit(Task& task, std::size_t i, const Look& look) {
   if (task.chore == Chore::kShrink)
     for (ActorId actor : unit.actors) {
       add(Deed::Kind::kDismiss, task, actor);
-      drained_.erase(actor);
+      kept_.drained.erase(actor);
     }
   return true;
 }
@@ -176,32 +179,31 @@ bool Upkeep::settle(Task& task, const Unit& unit, const Look& look) {
     if (seen.life == Life::kDown || seen.life == Life::kFailed) continue;
     // A restart leaves mail where it is; so one that is not there has nothing to finish first.
     if (task.chore == Chore::kRoll && seen.life == Life::kComing) continue;
-    auto asked = asked_.find(actor);
-    bool same = asked != asked_.end() && asked->second.readies == seen.readies;
+    auto asked = kept_.asked.find(actor);
+    bool same = asked != kept_.asked.end() && asked->second.readies == seen.readies;
     if (same && asked->second.answered && seen.life == Life::kReady) continue;
     all = false;
     if (same || seen.life != Life::kReady) continue;
-    asked_[actor] = {++last_token_, seen.readies, false};
-    add(Deed::Kind::kAskSettled, task, actor, last_token_);
+    kept_.asked[actor] = {++kept_.last_token, seen.readies, false};
+    add(Deed::Kind::kAskSettled, task, actor, kept_.last_token);
   }
   return all;
 }
 
 void Upkeep::settled(ActorId actor, std::uint64_t token) {
-  if (auto asked = asked_.find(actor); asked != asked_.end() && asked->second.token == token) asked->second.answered = true;
+  if (auto asked = kept_.asked.find(actor); asked != kept_.asked.end() && asked->second.token == token) asked->second.answered = true;
 }
 
 void Upkeep::turn(Task& task, std::size_t i, const Look& look) {
   const Unit& unit = task.units[i];
+  for (ActorId actor : unit.actors) {
+    Seen seen = look(actor);
+    // A worker is restarted as a whole: who is down on it is so afterwards, and who has moved from it meanwhile does not notice.
+    bool concerned = !unit.worker || (!away(seen) && seen.worker == *unit.worker);
+    if (concerned) task.before[actor] = seen.readies;
+  }
   switch (task.chore) {
-    case Chore::kRoll:
-      task.before.clear();
-      for (ActorId actor : unit.actors) {
-        Seen seen = look(actor);
-        bool stays_away = unit.worker && (seen.life == Life::kDown || seen.life == Life::kFailed);
-        task.before.push_back(stays_away ? kStaysAway : seen.readies);
-      }
-      return add(Deed::Kind::kRestart, task, kNoActor);
+    case Chore::kRoll: return add(Deed::Kind::kRestart, task, kNoActor);
     case Chore::kShrink:
       for (ActorId actor : unit.actors) add(Deed::Kind::kStop, task, actor);
       return;
@@ -220,34 +222,45 @@ void Upkeep::turn(Task& task, std::size_t i, const Look& look) {
 
 bool Upkeep::turned(Task& task, std::size_t i, const Look& look) {
   const Unit& unit = task.units[i];
-  bool comes = task.chore == Chore::kRoll || task.chore == Chore::kResume || task.chore == Chore::kGrow;
-  for (std::size_t a = 0; a < unit.actors.size(); ++a) {
-    if (std::any_of(deeds_.begin(), deeds_.end(), [&](const Deed& deed) { return deed.chore == task.id && deed.kind != Deed::Kind::kTell; }))
-      return false;  // what is to be looked at is still to be done
-    if (task.chore == Chore::kRoll && task.before[a] == kStaysAway) continue;
-    Seen seen = look(unit.actors[a]);
-    if (!comes) {
-      if (seen.life != Life::kDown && seen.life != Life::kFailed) return false;
-      continue;
-    }
-    if (seen.life == Life::kFailed || seen.life == Life::kDown) {
+  bool still_to_be_done = std::any_of(deeds_.begin(), deeds_.end(), [&](const Deed& deed) { return deed.chore == task.id && deed.kind != Deed::Kind::kTell; });
+  if (still_to_be_done || spoilt(task, unit, look)) return false;
+  return std::all_of(unit.actors.begin(), unit.actors.end(), [&](ActorId actor) {
+    Seen seen = look(actor);
+    if (!brings(task.chore)) return away(seen);
+    auto before = task.before.find(actor);
+    if (before == task.before.end()) return true;
+    return seen.life == Life::kReady && (task.chore != Chore::kRoll || seen.readies > before->second);
+  });
+}
+
+// It cannot be done any more, and ends: who should come is away, or somebody else has started who should go.
+bool Upkeep::spoilt(Task& task, const Unit& unit, const Look& look) {
+  for (ActorId actor : unit.actors) {
+    auto before = task.before.find(actor);
+    if (before == task.before.end()) continue;
+    Seen seen = look(actor);
+    if (brings(task.chore) && away(seen)) {
       end(task, State::kFailed, "\"" + unit.name + "\" did not come back: " + (seen.why.empty() ? "it was stopped" : seen.why));
-      return false;
+      return true;
     }
-    bool again = task.chore != Chore::kRoll || seen.readies > task.before[a];
-    if (seen.life != Life::kReady || !again) return false;
+    if (brings(task.chore) || seen.life != Life::kReady || seen.readies == before->second) continue;
+    std::string why = "\"" + unit.name + "\" was started again meanwhile";
+    task.before.erase(before);
+    if (task.chore == Chore::kShrink) give_up_scaling(task, State::kFailed, why);
+    else end(task, State::kFailed, why);
+    return true;
   }
-  return true;
+  return false;
 }
 
 bool Upkeep::busy(ActorId actor) const {
-  auto asked = asked_.find(actor);
-  return drained(actor) && (asked == asked_.end() || !asked->second.answered);
+  auto asked = kept_.asked.find(actor);
+  return drained(actor) && (asked == kept_.asked.end() || !asked->second.answered);
 }
 
 std::uint16_t Upkeep::flags(ActorId actor) const {
   if (drained(actor)) return shm::kActorDrained;
-  for (const auto& [id, task] : tasks_) {
+  for (const auto& [id, task] : kept_.tasks) {
     if (task.state != State::kGoing || task.chore != Chore::kRoll) continue;
     for (std::size_t i = 0; i < task.units.size(); ++i) {
       bool now = task.steps[i] == Step::kSettling || task.steps[i] == Step::kTurning;
@@ -259,8 +272,8 @@ std::uint16_t Upkeep::flags(ActorId actor) const {
 }
 
 const Upkeep::Task* Upkeep::find(ChoreId id) const {
-  auto task = tasks_.find(id);
-  return task == tasks_.end() ? nullptr : &task->second;
+  auto task = kept_.tasks.find(id);
+  return task == kept_.tasks.end() ? nullptr : &task->second;
 }
 
 }  // namespace tv::supervisor

@@ -41,6 +41,7 @@ struct Seen {
   Life life = Life::kComing;
   std::uint64_t readies = 0;  // how often it has become ready: another number is another process, or another start
   std::string why;            // it is down or failed
+  std::size_t worker = 0;     // on which it lives
 };
 
 // What is restarted together: one actor, or a worker with all of its actors.
@@ -81,13 +82,30 @@ class Upkeep {
     std::string name;  // as the administrator called it
     std::vector<Unit> units;
     std::vector<Step> steps;
-    std::vector<std::uint64_t> before;  // by actor of the unit that is being restarted: readies
+    std::map<ActorId, std::uint64_t> before;  // of those that are waited for, when their unit's turn came: readies
     State state = State::kGoing;
     std::string why;  // it has failed or been cancelled
 
     std::size_t done() const;
     const Unit* at() const;  // the first that is not done
   };
+
+  // What another one goes on with.
+  struct Asked {
+    std::uint64_t token;
+    std::uint64_t readies;
+    bool answered;
+  };
+  struct Kept {
+    std::map<ChoreId, Task> tasks;  // those that have ended as well, the last few
+    std::set<ActorId> drained;
+    std::map<ActorId, Asked> asked;
+    ChoreId last_id = 0;
+    std::uint64_t last_token = 0;
+  };
+  const Kept& kept() const { return kept_; }
+  // Who was asked and has not answered is asked again: the answer may have gone to the one before.
+  void go_on(Kept kept);
 
   // kUnavailable when one of the actors is in a chore that goes on: it is named. A chore with nothing to do is done at once.
   Result<ChoreId> begin(Chore chore, const std::string& name, std::vector<Unit> units);
@@ -101,18 +119,12 @@ class Upkeep {
   std::vector<Deed> advance(const Look& look);
   void settled(ActorId actor, std::uint64_t token);
 
-  bool drained(ActorId actor) const { return drained_.contains(actor); }  // or being drained
+  bool drained(ActorId actor) const { return kept_.drained.contains(actor); }  // or being drained
   bool busy(ActorId actor) const;  // it still has what it had when its drain began
   std::uint16_t flags(ActorId actor) const;  // of shm::ActorWhere
   const Task* find(ChoreId id) const;
 
  private:
-  struct Asked {
-    std::uint64_t token;
-    std::uint64_t readies;
-    bool answered;
-  };
-
   void advance(Task& task, const Look& look);
   bool advance_unit(Task& task, std::size_t unit, const Look& look);
   bool settle(Task& task, const Unit& unit, const Look& look);
@@ -120,15 +132,12 @@ class Upkeep {
   void turn(Task& task, std::size_t unit, const Look& look);
   void add(Deed::Kind kind, const Task& task, ActorId actor, std::uint64_t token = 0);
   void end(Task& task, State state, const std::string& why = "");
-  void give_up_scaling(Task& task);
+  void give_up_scaling(Task& task, State state, const std::string& why);
+  bool spoilt(Task& task, const Unit& unit, const Look& look);
   bool is_going_away(ActorId actor) const;
 
-  std::map<ChoreId, Task> tasks_;  // those that have ended as well, the last few
-  std::set<ActorId> drained_;
-  std::map<ActorId, Asked> asked_;
+  Kept kept_;
   std::vector<Deed> deeds_;
-  ChoreId last_id_ = 0;
-  std::uint64_t last_token_ = 0;
 };
 
 }  // namespace tv::supervisor

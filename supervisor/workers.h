@@ -5,7 +5,9 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,12 +21,12 @@
 #include "supervisor/watchdogs.h"
 #include "supervisor/worker_orders.h"
 #include "supervisor/worker_state.h"
+#include "systemd/fd_store.h"
 
 namespace tv::supervisor {
 
-struct Worker {
-  const config::Worker* config = nullptr;
-  std::size_t index = 0;
+// What the next supervisor goes on with.
+struct WorkerLife {
   WorkerState state = WorkerState::kStopped;
   Incarnation incarnation = 0;
   std::uint64_t restarts = 0;
@@ -36,27 +38,43 @@ struct Worker {
   std::int64_t assigned_ns = 0;
   std::optional<std::int64_t> death_noticed_ns;  // of a death that it has not come back from
   std::string message;
-
-  std::unique_ptr<Child> child;
   pid_t last_pid = 0;  // of the present process, or of the last one
-  Fd socket;           // its end is how the process learns that we are gone
-  Ticket ticket = 0;
-  Source timer;
   DeathHistory history;
   Probation probation;
+  Nanoseconds delay{0};    // before the next restart
+};
+
+struct Worker : WorkerLife {
+  const config::Worker* config = nullptr;
+  std::size_t index = 0;
+
+  std::unique_ptr<Child> child;
+  Fd socket;           // its end is how the process learns that we are gone
+  std::unique_ptr<WorkerOutput> output;  // where it is carried
+  Ticket ticket = 0;
+  Source timer;
   Source next_chance;  // of one that is given up and has a probation
-  Nanoseconds delay{0};              // before the next restart
   std::optional<Cause> known_cause;  // better than the kernel's: "could not start: ..."
   std::string last_word;             // what it said before it left with exit code 78
   std::function<void()> when_last_word;  // goes on with the end of a process whose last word is still on its way
   Source last_word_timer;
   std::deque<WorkerEvent> events;
   std::optional<Parked> arrived;
-  bool comes_home = false;  // wanted, and waits for its mailbox, which is being read by the process of another worker
 
   ParticipantId participant() const { return static_cast<ParticipantId>(index) + 1; }
   pid_t pid() const { return child ? child->pid() : 0; }
 };
+
+struct Handover;   // handover.h
+struct KeptWorker;
+
+// What an actor's worker says of it to a supervisor that has taken over.
+enum class ActorReport : std::uint8_t { kUnknown, kRunning, kStopped, kFailed };
+
+// The names of a worker's process descriptor, of its socket, and of the pipe that it prints to, in the store of descriptors.
+std::string process_name(std::size_t worker, Incarnation incarnation);
+std::string socket_name(std::size_t worker, Incarnation incarnation);
+std::string output_name(std::size_t worker, Incarnation incarnation);
 
 class Workers final : public Hosts {
  public:
@@ -83,10 +101,18 @@ class Workers final : public Hosts {
     // The process has to be killed, since its grace is over; called before it is.
     std::function<void(std::size_t)> forced = [](std::size_t) {};
     std::function<void(ActorId)> actor_committed = [](ActorId) {};  // as asked
+    systemd::FdStore* store = nullptr;  // of descriptors that outlive us
   };
   explicit Workers(Surroundings surroundings);
 
   void start_all();
+  // In place of start_all(): the workers are as an earlier supervisor left them; whose process is there goes on in it, and is asked how its
+  // actors are (met_again).
+  void go_on(const Handover& handover, systemd::Estate& estate);
+  void keep(std::vector<KeptWorker>& kept) const;
+  // A worker's process has said hello to us, who have taken over.
+  void met_again(std::size_t index, bool ready);
+  void met_again(std::size_t index, ActorId actor, ActorReport report, bool restored, const std::string& why);
   void stop_all();
   void wind_down() { winding_down_ = true; }  // whoever dies from now on does not come back
   void kill_all();
@@ -120,7 +146,9 @@ class Workers final : public Hosts {
   void kill(std::size_t index, Cause cause) override;
 
   const std::vector<Worker>& all() const { return workers_; }
-  bool reads_own_mailbox(std::size_t index) const { return reader_of_[index] == index; }  // else its actors have moved
+  bool reads_own_mailbox(std::size_t index) const { return mailboxes_.at_home(index); }  // else its actors have moved
+  // Can the worker be told of these actors as well? What it is to host has to fit the packet of its next assignment.
+  bool has_room(std::size_t index, std::span<const ActorId> actors) const;
   bool none_active() const;  // every worker is stopped or failed
   std::uint64_t restarts() const { return restarts_; }
 
@@ -129,6 +157,9 @@ class Workers final : public Hosts {
   void perform(Worker& worker, std::uint32_t actions);
   void acquire(Worker& worker);
   void discard(Worker& worker);
+  void go_on(Worker& worker, systemd::Estate& estate);
+  void take_over_output(Worker& worker, Fd read_end);
+  void introduce(Worker& worker);
   void assign(Worker& worker);
   void refuse(Worker& worker, const Error& why);
   void kill(Worker& worker);
@@ -149,15 +180,14 @@ class Workers final : public Hosts {
   void move_away(Worker& from);
   void tell_moved(std::size_t mailbox, const Worker& from);
   std::vector<Candidate> candidates_for(std::span<const ActorId> actors, std::size_t from) const;
-  bool has_room(const Worker& to, std::span<const ActorId> actors) const;
   bool fetch_home(Worker& worker);
-  void come_home(Worker& worker);
+  void come_home(const Worker& worker, const Worker& host);
   std::vector<std::size_t> bring_home_from(std::size_t host);
   void call_stranded();
 
   Surroundings in_;
   std::vector<Worker> workers_;
-  std::vector<std::size_t> reader_of_;  // by worker: whose process reads its mailbox; itself, until its actors are moved
+  Mailboxes mailboxes_;
   std::uint64_t restarts_ = 0;
   bool winding_down_ = false;
   OomKills oom_kills_ = OomKills::of_this_process();

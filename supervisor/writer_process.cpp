@@ -39,6 +39,7 @@ Result<void> WriterProcess::spawn() {
   pid_t pid = TV_TRY(spawn_with_descriptors(kSelf, {std::string(kWriterOption) + "=" + std::to_string(kFirstPassedFd)}, fds));
   child_ = TV_TRY(in_.children.adopt(pid));
   child_->on_exit([this](const Cause& cause, std::int64_t) { ended(cause); });
+  in_.store.keep(kStoreName, child_->pidfd());
   socket_ = std::move(ours);
   state_ = State::kStarting;
   in_.directory.set_participant(participant_, shm::ParticipantKind::kWriter, pid, ++incarnation_, kName);
@@ -145,6 +146,7 @@ Result<void> WriterProcess::take(wire::WriterAnswer::Reader reader) {
 }
 
 void WriterProcess::ended(const Cause& cause) {
+  in_.store.drop(kStoreName);
   child_.reset();
   readable_.reset();
   socket_.reset();

@@ -13,6 +13,7 @@
 #include "shm/directory.h"
 #include "supervisor/children.h"
 #include "supervisor/recovery.h"
+#include "systemd/fd_store.h"
 
 namespace tv::supervisor {
 
@@ -41,7 +42,9 @@ class WriterProcess {
     Recovery& recovery;
     shm::DirectoryWriter& directory;
     const shm::Arena& arena;
+    systemd::FdStore& store;
   };
+  static constexpr const char* kStoreName = "checkpoint-writer";  // of its process's descriptor
   // `lock` is passed on to the process. `idle`: there is a process that may be asked; also after each answer, which comes first. `died`:
   // what it was asked is forgotten.
   WriterProcess(const Surroundings& surroundings, ParticipantId participant, int lock);

@@ -72,9 +72,19 @@ ControlLink::ControlLink(const Settings& settings, Orders& orders, std::unique_p
 ControlLink::~ControlLink() { close(); }
 
 Result<void> ControlLink::greet() {
+  // Again and again: the supervisor that has read the first one may be gone, and another one be there.
   Deadline deadline = Deadline::in(settings_.welcome_timeout);
-  TV_TRY(dealer_.send(encode([](wire::ToSupervisor::Builder message) { message.initHello().setPid(::getpid()); }), deadline));
-  auto bytes = TV_TRY(dealer_.receive(deadline));
+  auto hello = encode([](wire::ToSupervisor::Builder message) { message.initHello().setPid(::getpid()); });
+  std::vector<std::byte> bytes;
+  for (;;) {
+    TV_TRY(dealer_.send(hello, deadline));
+    auto answer = dealer_.receive(Deadline{std::min(deadline.ns, Deadline::in(kBeat).ns)});
+    if (answer) {
+      bytes = std::move(*answer);
+      break;
+    }
+    if (answer.error().code != Errc::kDeadlineExceeded || deadline.passed()) return answer.error();
+  }
   auto message = TV_TRY(ipc::Message::parse(bytes, limits::kMaxControlMessageBytes));
   return ipc::guard([&]() -> Result<void> {
     auto root = message.root<wire::ToWorker>();
@@ -97,10 +107,12 @@ std::vector<std::byte> ControlLink::encode(const Fill& fill) const {
   return ipc::serialize(message);
 }
 
-void ControlLink::post(const Fill& fill) {
+// `note` under the lock: whoever is told everything anew hears of it by that, or by the message, which is queued then.
+void ControlLink::post(const Fill& fill, const std::function<void()>& note) {
   auto bytes = encode(fill);
   {
     std::lock_guard lock(mutex_);
+    note();
     outgoing_.push_back(std::move(bytes));
   }
   ::eventfd_write(wake_.get(), 1);
@@ -111,7 +123,7 @@ void ControlLink::actor_ready(ActorId actor, bool restored) {
     auto out = message.initActorReady();
     out.setActor(actor);
     out.setRestored(restored);
-  });
+  }, [&] { standings_[actor] = {wire::ActorStanding::State::RUNNING, restored, {}, {}}; });
 }
 
 void ControlLink::actor_failed(ActorId actor, const Error& why) {
@@ -119,7 +131,7 @@ void ControlLink::actor_failed(ActorId actor, const Error& why) {
     auto out = message.initActorFailed();
     out.setActor(actor);
     set_failure(out.initFailure(), why);
-  });
+  }, [&] { standings_[actor] = {wire::ActorStanding::State::FAILED, false, why, {}}; });
 }
 
 void ControlLink::commit_failed(ActorId actor, const Error& why) {
@@ -131,7 +143,8 @@ void ControlLink::commit_failed(ActorId actor, const Error& why) {
 }
 
 void ControlLink::actor_stopped(ActorId actor) {
-  post([&](wire::ToSupervisor::Builder message) { message.setActorStopped(actor); });
+  post([&](wire::ToSupervisor::Builder message) { message.setActorStopped(actor); },
+       [&] { standings_[actor] = {wire::ActorStanding::State::STOPPED, false, {}, {}}; });
 }
 
 void ControlLink::actor_settled(ActorId actor, std::uint64_t token) {
@@ -147,7 +160,7 @@ void ControlLink::actor_committed(ActorId actor) {
 }
 
 void ControlLink::ready() {
-  post([](wire::ToSupervisor::Builder message) { message.setReady(); });
+  post([](wire::ToSupervisor::Builder message) { message.setReady(); }, [this] { ready_ = true; });
 }
 
 void ControlLink::stopping() {
@@ -160,7 +173,7 @@ void ControlLink::health(ActorId actor, const Health& health) {
     out.setActor(actor);
     out.setHealthy(health.healthy);
     out.setReason({health.reason.c_str(), health.reason.size()});
-  });
+  }, [&] { standings_[actor].health = health; });
 }
 
 void ControlLink::cannot_work(const Error& why) {
@@ -188,17 +201,17 @@ Result<std::uint64_t> ControlLink::dead_letter(const DeadLetter& letter, Deadlin
 ControlLink::Answer ControlLink::request(std::uint64_t number, const Fill& fill, const std::string& what, Deadline deadline) {
   auto bytes = encode(fill);
   std::unique_lock lock(mutex_);
-  auto open = requests_.emplace(number, std::nullopt).first;
+  auto open = requests_.emplace(number, Request{bytes, std::nullopt}).first;
   outgoing_.push_back(std::move(bytes));
   ::eventfd_write(wake_.get(), 1);
   // In steps: a loop that waits here does not hang.
-  auto over = [&] { return open->second || lost_ || closing_; };
+  auto over = [&] { return open->second.answer || lost_ || closing_; };
   while (!over() && !deadline.passed()) {
     auto until = std::min(deadline.ns, Deadline::in(shm::kBeatEvery).ns);
     changed_.wait_until(lock, std::chrono::steady_clock::time_point(Nanoseconds{until}), over);
     shm::beat();
   }
-  auto answer = std::move(open->second);
+  auto answer = std::move(open->second.answer);
   requests_.erase(open);
   if (answer) return *std::move(answer);
   if (lost_ || closing_) return Error{Errc::kUnavailable, what + ": " + supervisor_gone().message};
@@ -221,7 +234,8 @@ void ControlLink::run() {
     beat_if_due();
     // After every send: ZeroMQ's descriptor tells of changes only.
     receive_all();
-    if (supervisor_is_gone()) return leave_without_supervisor();
+    if (supervisor_is_gone() || refused_) return leave_without_supervisor();
+    if (std::exchange(renewed_, false)) meet_again();
     {
       std::lock_guard lock(mutex_);
       if (closing_ && outgoing_.empty()) return;
@@ -265,6 +279,12 @@ void ControlLink::take(std::span<const std::byte> bytes) {
     return ipc::guard([&]() -> Result<void> {
       auto root = message.root<wire::ToWorker>();
       switch (root.which()) {
+        case wire::ToWorker::WELCOME:
+          break;
+        case wire::ToWorker::REFUSED:
+          log::error("refused by the supervisor that has taken over", {{"cause", error_of(root.getRefused()).message}});
+          refused_ = true;
+          break;
         case wire::ToWorker::STOP:
           orders_.stop();
           break;
@@ -310,7 +330,7 @@ void ControlLink::settle_request(std::uint64_t request, Answer answer) {
   std::lock_guard lock(mutex_);
   auto open = requests_.find(request);
   if (open == requests_.end()) return;  // given up
-  open->second = std::move(answer);
+  open->second.answer = std::move(answer);
   changed_.notify_all();
 }
 
@@ -322,13 +342,53 @@ void ControlLink::sleep() {
   ::eventfd_read(wake_.get(), &count);
 }
 
-bool ControlLink::supervisor_is_gone() const {
+bool ControlLink::supervisor_is_gone() {
   if (settings_.assignment_socket < 0) return false;
   for (;;) {
     char byte;
     auto n = ::recv(settings_.assignment_socket, &byte, 1, MSG_DONTWAIT);
-    if (n > 0 || (n < 0 && errno == EINTR)) continue;  // nothing is said here after the assignment
+    // After the assignment one thing alone is said here: Renewal of spawn.capnp.
+    if (n > 0) renewed_ = true;
+    if (n > 0 || (n < 0 && errno == EINTR)) continue;
     return n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+  }
+}
+
+// What is queued was meant for the one before, and is part of what is told now, or asked again.
+void ControlLink::meet_again() {
+  auto dealer = ipc::Dealer::connect(*context_, settings_.endpoint, limits::kMaxControlMessageBytes);
+  if (!dealer) {
+    log::error("supervisor not met again", {{"cause", dealer.error().message}});
+    return;
+  }
+  dealer_ = std::move(*dealer);
+  std::unique_lock lock(mutex_);
+  outgoing_.clear();
+  outgoing_.push_back(encode([this](wire::ToSupervisor::Builder message) { write_standings(message.initHello()); }));
+  for (const auto& [number, request] : requests_)
+    if (!request.answer) outgoing_.push_back(request.bytes);
+  lock.unlock();
+  log::info("supervisor renewed", {});
+  flush();
+  receive_all();
+}
+
+void ControlLink::write_standings(wire::ToSupervisor::Hello::Builder hello) const {
+  hello.setPid(::getpid());
+  hello.setRenewed(true);
+  hello.setReady(ready_);
+  auto list = hello.initActors(static_cast<unsigned>(standings_.size()));
+  unsigned at = 0;
+  for (const auto& [actor, standing] : standings_) {
+    auto out = list[at++];
+    out.setActor(actor);
+    out.setState(standing.state);
+    out.setRestored(standing.restored);
+    set_failure(out.initFailure(), standing.failure);
+    if (!standing.health) continue;
+    out.setAsked(true);
+    out.setHealthy(standing.health->healthy);
+    out.setReason({standing.health->reason.c_str(), standing.health->reason.size()});
   }
 }
 

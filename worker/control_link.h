@@ -1,6 +1,9 @@
 // ControlLink: a worker's line to its supervisor. A thread of its own speaks ZeroMQ (control.capnp), beats once a second (the process
 // lives; the loop has a beat of its own), passes orders to the loop, and watches the socket of the assignment: its end is the supervisor's end.
 //
+// A supervisor that has taken over from one that died says so on that socket: the link connects anew and says hello with all that it has told
+// before, and open requests are asked again. The loop notices nothing.
+//
 // When the supervisor is gone the loop may finish the message at hand; a process that has not closed the link two seconds later is ended
 // from here with exit code 74.
 #pragma once
@@ -62,8 +65,20 @@ class ControlLink final : public ControlPort {
   ControlLink(const Settings& settings, Orders& orders, std::unique_ptr<ipc::ZmqContext> context, ipc::Dealer dealer, Fd wake);
   Result<void> greet();
 
+  // What was told last of an actor, for a supervisor that has not heard it.
+  struct Standing {
+    wire::ActorStanding::State state = wire::ActorStanding::State::UNKNOWN;
+    bool restored = false;
+    Error failure;
+    std::optional<Health> health;
+  };
+  struct Request {
+    std::vector<std::byte> bytes;
+    std::optional<Answer> answer;
+  };
+
   std::vector<std::byte> encode(const Fill& fill) const;
-  void post(const Fill& fill);
+  void post(const Fill& fill, const std::function<void()>& note = [] {});
   Answer request(std::uint64_t number, const Fill& fill, const std::string& what, Deadline deadline);
 
   // The thread's.
@@ -74,7 +89,9 @@ class ControlLink final : public ControlPort {
   void settle_request(std::uint64_t request, Answer answer);
   void beat_if_due();
   void sleep();
-  bool supervisor_is_gone() const;
+  bool supervisor_is_gone();
+  void meet_again();
+  void write_standings(wire::ToSupervisor::Hello::Builder hello) const;
   void leave_without_supervisor();
 
   const Settings settings_;
@@ -83,12 +100,16 @@ class ControlLink final : public ControlPort {
   ipc::Dealer dealer_;  // of whoever opens the link, then of the thread
   Fd wake_;             // eventfd: the queue has something, or we close
   Deadline next_beat_;  // the thread's
+  bool renewed_ = false;  // the thread's: another supervisor has said that it is there
+  bool refused_ = false;  // the thread's: and does not know us
   std::atomic<std::uint64_t> next_request_{1};
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::deque<std::vector<std::byte>> outgoing_;
-  std::map<std::uint64_t, std::optional<Answer>> requests_;
+  std::map<std::uint64_t, Request> requests_;
+  std::map<ActorId, Standing> standings_;
+  bool ready_ = false;
   bool closing_ = false;
   bool lost_ = false;
 

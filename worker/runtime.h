@@ -106,7 +106,8 @@ class Runtime {
   void execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request);
   void drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, bool begun_before);
   std::optional<Error> unable(const ipc::Mail& mail, const Request& request, HostedActor* actor);
-  bool device_is_lost();
+  bool device_is_lost(const std::optional<std::string>& said);
+  bool may_come_back(const HostedActor& actor) const;
   void answer(const Request& request, wire::Value::Reader value, const ipc::Encoder& encoder);
   // How long an answer waits for room in its caller's ring. A caller that reads nothing for so long has other troubles.
   static constexpr Nanoseconds kAnswerPatience = 5s;

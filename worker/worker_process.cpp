@@ -8,6 +8,7 @@
 #include <set>
 
 #include "config/log.h"
+#include "shm/exit_note.h"
 #include "shm/fault_note.h"
 #include "worker/control_link.h"
 #include "worker/memory_holder.h"
@@ -115,6 +116,18 @@ int work(Duty& duty, const Broken& broken, ControlLink& link, Orders& orders, co
   return code;
 }
 
+int work_in(Duty& duty, int socket, const std::shared_ptr<ipc::RingChannel>& channel, const Broken& broken, const Equipment& equipment) {
+  Orders orders;
+  orders.on_order([&channel] { channel->wake(); });
+  auto link = ControlLink::open({duty.endpoint, duty.participant, duty.incarnation, socket}, orders);
+  if (!link) {
+    if (link.error().code == Errc::kPermission) return cannot_work(link.error());
+    log::error("no welcome from the supervisor", {{"cause", link.error().message}});
+    return kExitSupervisorLost;
+  }
+  return work(duty, broken, **link, orders, channel, equipment);
+}
+
 int work_as(Duty& duty, int socket, shm::ArenaFds arena, const Equipment& equipment) {
   auto broken = find_broken_plugins(duty);
   auto channel = attach(duty, std::move(arena));
@@ -122,15 +135,9 @@ int work_as(Duty& duty, int socket, shm::ArenaFds arena, const Equipment& equipm
   // First: what notes faults hands on to what it finds.
   dump_stacks_on_crash(duty.worker);
   shm::note_faults(*(*channel)->store()->arena(), duty.participant, shm::Handlers::kReplace);
-  Orders orders;
-  orders.on_order([&channel] { (*channel)->wake(); });
-  auto link = ControlLink::open({duty.endpoint, duty.participant, duty.incarnation, socket}, orders);
-  if (!link) {
-    if (link.error().code == Errc::kPermission) return cannot_work(link.error());
-    log::error("no welcome from the supervisor", {{"cause", link.error().message}});
-    return kExitSupervisorLost;
-  }
-  return work(duty, broken, **link, orders, *channel, equipment);
+  int code = work_in(duty, socket, *channel, broken, equipment);
+  shm::note_exit(*(*channel)->store()->arena(), duty.participant, code);
+  return code;
 }
 
 }  // namespace

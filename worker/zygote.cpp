@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <capnp/message.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -22,6 +24,7 @@ namespace tv::worker {
 namespace {
 
 constexpr Nanoseconds kForkPatience = 10s;
+constexpr std::size_t kMostAtOnce = 4;
 
 using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
 
@@ -75,14 +78,23 @@ void reap(pid_t child) {
   }
 }
 
-// In the zygote's child: reports the worker's number, or minus errno.
-[[noreturn]] void report_and_leave(int fd, pid_t worker) {
-  pid_t report = worker < 0 ? -errno : worker;
-  ssize_t n;
-  do {
-    n = ::write(fd, &report, sizeof report);
-  } while (n < 0 && errno == EINTR);
-  ::_exit(n == sizeof report ? 0 : 1);
+// In the process in between: the worker's number, or minus errno. A zygote that is gone has nobody to tell.
+void report(int fd, pid_t worker) {
+  pid_t number = worker < 0 ? -errno : worker;
+  while (::write(fd, &number, sizeof number) < 0 && errno == EINTR) {
+  }
+}
+
+// Line by line also to a pipe, so that a line is not held back until there are many.
+void print_to(Fd output) {
+  ::__fpurge(stdout);  // what the zygote has not printed yet is not ours to print
+  for (int standard : {STDOUT_FILENO, STDERR_FILENO}) {
+    while (::dup2(output.get(), standard) < 0 && errno == EINTR) {
+    }
+  }
+  // With a buffer of its own: glibc goes on in the old way, for a while, with the old one.
+  static char line[BUFSIZ];
+  std::setvbuf(stdout, line, _IOLBF, sizeof line);
 }
 
 using FillReply = std::function<void(wire::ForkReply::Builder)>;
@@ -93,6 +105,15 @@ Result<void> reply(int socket, const FillReply& fill) {
   root.setVersion(wire::SPAWN_VERSION);
   fill(root);
   return ipc::send_packet(socket, message);
+}
+
+FillReply failure(std::uint64_t token, const Error& why) {
+  return [token, why](wire::ForkReply::Builder message) {
+    message.setToken(token);
+    auto failure = message.initFailure();
+    failure.setCode(static_cast<std::uint16_t>(why.code));
+    failure.setMessage(why.message);
+  };
 }
 
 }  // namespace
@@ -128,7 +149,7 @@ Result<void> Zygote::serve() {
   TV_TRY(check_forkable());
   TV_TRY(reply(socket_.get(), [](wire::ForkReply::Builder message) { message.setReady(); }));
   for (;;) {
-    auto served = serve_one();
+    auto served = serve_waiting();
     if (served) continue;
     if (served.error().code == Errc::kDeadlineExceeded) continue;
     if (served.error().code == Errc::kUnavailable) return {};
@@ -137,53 +158,90 @@ Result<void> Zygote::serve() {
   }
 }
 
-Result<void> Zygote::serve_one() {
-  auto packet = TV_TRY(ipc::receive_packet(socket_.get(), Deadline::in(1h)));
-  struct Request {
-    unsigned version;
-    std::uint64_t token;
-  };
-  auto request = TV_TRY(ipc::guard([&] {
+Result<Zygote::Request> Zygote::receive(Deadline deadline) {
+  auto packet = TV_TRY(ipc::receive_packet(socket_.get(), deadline));
+  unsigned version = 0;
+  Request request;
+  TV_TRY(ipc::guard([&] {
     auto root = packet.message.root<wire::ForkRequest>();
-    return Request{root.getVersion(), root.getToken()};
+    version = root.getVersion();
+    request.token = root.getToken();
   }));
-  auto pid = [&]() -> Result<pid_t> {
-    if (request.version != wire::SPAWN_VERSION)
-      return Error{Errc::kProtocol, "fork request of protocol " + std::to_string(request.version) + ", the zygote speaks " +
-                                        std::to_string(wire::SPAWN_VERSION)};
-    if (packet.fds.size() != 1) return Error{Errc::kProtocol, "a fork request comes with one descriptor"};
-    TV_TRY(check_forkable());
-    return fork_worker(std::move(packet.fds[0]));
-  }();
-  return reply(socket_.get(), [&](wire::ForkReply::Builder message) {
-    message.setToken(request.token);
-    if (pid) return message.setPid(*pid);
-    auto failure = message.initFailure();
-    failure.setCode(static_cast<std::uint16_t>(pid.error().code));
-    failure.setMessage(pid.error().message);
-  });
+  if (version != wire::SPAWN_VERSION) {
+    request.refused = Error{Errc::kProtocol, "fork request of protocol " + std::to_string(version) + ", the zygote speaks " +
+                                                 std::to_string(wire::SPAWN_VERSION)};
+  } else if (packet.fds.empty() || packet.fds.size() > 2) {
+    request.refused = Error{Errc::kProtocol, "a fork request comes with one descriptor, or two"};
+  } else {
+    request.socket = std::move(packet.fds[0]);
+    if (packet.fds.size() > 1) request.output = std::move(packet.fds[1]);
+  }
+  return request;
 }
 
-Result<pid_t> Zygote::fork_worker(Fd socket) {
+// What waits is served together, a few at a time, so that the first of many begin while others are forked.
+Result<void> Zygote::serve_waiting() {
+  std::vector<Request> waiting;
+  waiting.push_back(TV_TRY(receive(Deadline::in(1h))));
+  while (waiting.size() < kMostAtOnce) {
+    auto next = receive(Deadline::at(0));
+    if (!next) break;  // nothing, or what the next turn is told as well
+    waiting.push_back(std::move(*next));
+  }
+  std::vector<std::uint64_t> tokens;
+  std::vector<Request> good;
+  for (auto& request : waiting) {
+    if (request.refused) {
+      TV_TRY(reply(socket_.get(), failure(request.token, *request.refused)));
+      continue;
+    }
+    tokens.push_back(request.token);
+    good.push_back(std::move(request));
+  }
+  if (good.empty()) return {};
+  auto forkable = check_forkable();
+  auto forked = forkable ? fork_workers(std::move(good)) : Result<std::vector<Result<pid_t>>>(forkable.error());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    auto pid = forked ? (*forked)[i] : Result<pid_t>(forked.error());
+    TV_TRY(pid ? reply(socket_.get(), [&](wire::ForkReply::Builder message) {
+                   message.setToken(tokens[i]);
+                   message.setPid(*pid);
+                 })
+               : reply(socket_.get(), failure(tokens[i], pid.error())));
+  }
+  return {};
+}
+
+Result<std::vector<Result<pid_t>>> Zygote::fork_workers(std::vector<Request> requests) {
   auto [read_end, write_end] = TV_TRY(make_pipe());
   pid_t child = ::fork();
   if (child < 0) return system_error("cannot fork", errno);
   if (child == 0) {
-    pid_t worker = ::fork();
-    if (worker != 0) report_and_leave(write_end.get(), worker);
-    read_end.reset();
-    write_end.reset();
-    run_child(std::move(socket));
+    for (auto& request : requests) {
+      pid_t worker = ::fork();
+      if (worker != 0) {
+        report(write_end.get(), worker);
+        continue;
+      }
+      read_end.reset();
+      write_end.reset();
+      Fd socket = std::move(request.socket), output = std::move(request.output);
+      requests.clear();  // the others' descriptors
+      run_child(std::move(socket), std::move(output));
+    }
+    ::_exit(0);
   }
   write_end.reset();
-  auto pid = read_pid(read_end.get());
-  // From the end of its parent on the worker is the supervisor's child, so before the answer.
+  std::vector<Result<pid_t>> pids;
+  for (std::size_t i = 0; i < requests.size(); ++i) pids.push_back(read_pid(read_end.get()));
+  // From the end of their parent on the workers are the supervisor's children, so before the answers.
   reap(child);
-  return pid;
+  return pids;
 }
 
-void Zygote::run_child(Fd socket) {
+void Zygote::run_child(Fd socket, Fd output) {
   socket_.reset();
+  if (output) print_to(std::move(output));
   log::reset_after_fork();
   ::prctl(PR_SET_NAME, "tv:spare");
   int code = child_(std::move(socket));

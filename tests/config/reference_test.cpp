@@ -70,6 +70,8 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.checkpoints.min_interval == plain.checkpoints.min_interval);
   CHECK(reference.actors[0].checkpoint.disk == plain.actors[0].checkpoint.disk);
   CHECK(reference.pools[0].checkpoint.disk == plain.pools[0].checkpoint.disk);
+  CHECK(reference.actors[0].required == plain.actors[0].required);
+  CHECK(reference.pools[0].required == plain.pools[0].required);
   REQUIRE(reference.workers.size() == 1);
   CHECK(reference.workers[0].device == plain.workers[0].device);
   CHECK(reference.workers[0].threads == plain.workers[0].threads);

@@ -90,7 +90,7 @@ TEST_CASE("plain names are never evicted and do not count", "[cache]") {
   CHECK(f.cache.pin("plain").error().code == Errc::kInvalidArgument);
 }
 
-TEST_CASE("held and pinned tensors survive; when only they are left the put fails, names the key and who holds the most", "[cache]") {
+TEST_CASE("held and pinned tensors survive, when only they are left the put fails, names the key and who holds the most", "[cache]") {
   Fixture f;
   REQUIRE(f.put("pinned", kMiB, kPinned));
   REQUIRE(f.put("held", 2 * kMiB));

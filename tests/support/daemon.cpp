@@ -1,12 +1,10 @@
 #include "tests/support/daemon.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -16,34 +14,6 @@ namespace tv::test {
 namespace {
 
 constexpr Nanoseconds kStartTime = 60s;
-
-// Where the daemon says READY=1.
-class NotifySocket {
- public:
-  explicit NotifySocket(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-    if (::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) throw std::runtime_error("cannot bind " + path);
-  }
-
-  // False when the daemon has ended or the time is over.
-  bool wait_ready(Process& daemon, Deadline deadline) {
-    while (!deadline.passed()) {
-      auto readable = wait_readable(fd_.get(), std::min(deadline.ns, Deadline::in(200ms).ns) == deadline.ns ? deadline : Deadline::in(200ms));
-      if (readable && *readable) {
-        char text[4096];
-        ssize_t n = ::recv(fd_.get(), text, sizeof text - 1, 0);
-        if (n > 0 && std::string(text, static_cast<std::size_t>(n)).find("READY=1") != std::string::npos) return true;
-      }
-      if (!daemon.running()) return false;
-    }
-    return false;
-  }
-
- private:
-  Fd fd_;
-};
 
 template <class List>
 bool find_named(List list, const std::string& name, auto use) {
@@ -78,15 +48,27 @@ std::vector<int> processes_of(const std::string& runtime_dir) {
 
 Daemon::Daemon(const DaemonOptions& options) : runtime_dir_(dir_.path() + "/run"), log_file_(dir_.path() + "/log") {
   std::string config = dir_.write("tensorvisor.toml", options.config);
-  std::string notify_path = dir_.path() + "/notify";
-  NotifySocket notify(notify_path);
-  Spawn spawn{{program("tensorvisord"), "--config", config, "--runtime-dir", runtime_dir_}, options.environment, log_file_, options.max_open_files};
-  spawn.environment["NOTIFY_SOCKET"] = notify_path;
-  spawn.environment["TV_TEST_MARK"] = runtime_dir_;
-  spawn.environment["JOURNAL_STREAM"] = "";
+  manager_ = std::make_unique<ServiceManager>(dir_.path() + "/notify");
+  spawn_ = {{program("tensorvisord"), "--config", config, "--runtime-dir", runtime_dir_}, options.environment, log_file_, options.max_open_files, {},
+            options.cgroup_procs};
+  spawn_.environment["NOTIFY_SOCKET"] = manager_->socket_path();
+  spawn_.environment["TV_TEST_MARK"] = runtime_dir_;
+  spawn_.environment["JOURNAL_STREAM"] = "";
   std::ofstream(log_file_).flush();
-  process_ = std::make_unique<Process>(spawn);
-  if (options.expect_ready && !notify.wait_ready(*process_, Deadline::in(kStartTime))) FAIL("the daemon did not get ready:\n" << log());
+  process_ = std::make_unique<Process>(spawn_);
+  if (options.expect_ready && !manager_->wait_ready(*process_, Deadline::in(kStartTime), options.may_lack_actors)) FAIL("the daemon did not get ready:\n" << log());
+}
+
+void Daemon::kill_and_restart() {
+  process_->signal(SIGKILL);
+  if (!process_->wait(Deadline::in(30s))) FAIL("the daemon does not die");
+  restart();
+}
+
+void Daemon::restart() {
+  spawn_.passed = manager_->kept();
+  process_ = std::make_unique<Process>(spawn_);
+  if (!manager_->wait_ready(*process_, Deadline::in(kStartTime))) FAIL("the daemon did not get ready again:\n" << log());
 }
 
 Daemon::~Daemon() {
@@ -189,6 +171,9 @@ int Daemon::stop() {
   auto code = process_->wait(Deadline::in(60s));
   if (!code) FAIL("the daemon did not stop:\n" << log());
   INFO(log());
+  // What unmaps the memory of a worker that another daemon has started is nobody's child, and goes a moment after it.
+  Deadline soon = Deadline::in(5s);
+  while (!processes_of(runtime_dir_).empty() && !soon.passed()) ::poll(nullptr, 0, 5);
   for (int pid : processes_of(runtime_dir_)) FAIL("process " << pid << " is left behind\n" << log());
   CHECK_FALSE(std::filesystem::exists(runtime_dir_));
   return *code;

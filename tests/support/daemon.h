@@ -8,6 +8,7 @@
 #include "ipc/admin_client.h"
 #include "ipc/client.h"
 #include "tests/support/process.h"
+#include "tests/support/service_manager.h"
 #include "tests/support/temp_dir.h"
 
 namespace tv::test {
@@ -17,6 +18,8 @@ struct DaemonOptions {
   std::optional<unsigned> max_open_files;
   std::map<std::string, std::string> environment;
   bool expect_ready = true;
+  std::string cgroup_procs;           // of the cgroup that it and its processes run in (memory_group.h)
+  bool may_lack_actors = false;       // a required actor that fails, so that it is not ready, is what the test is about
 };
 
 struct WorkerState {
@@ -64,6 +67,11 @@ class Daemon {
   std::uint64_t objects();
   Output tensorctl(std::vector<std::string> arguments);
 
+  // SIGKILL, then another one with the descriptors that the manager has kept; until it is ready.
+  void kill_and_restart();
+  void restart();  // of one that has ended
+  ServiceManager& manager() { return *manager_; }
+
   // SIGTERM; the exit code. Then checks that nothing is left: no process, no file in the runtime directory.
   int stop();
 
@@ -71,6 +79,8 @@ class Daemon {
   TempDir dir_;
   std::string runtime_dir_;
   std::string log_file_;
+  std::unique_ptr<ServiceManager> manager_;
+  Spawn spawn_;
   std::unique_ptr<Process> process_;
 };
 

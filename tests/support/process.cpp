@@ -21,6 +21,29 @@ void redirect(const std::string& file, int target) {
   if (fd < 0 || ::dup2(fd, target) < 0) ::_exit(126);
 }
 
+// In the child: as descriptors 3, 4, ..., by copies beyond them, since one may stand where another is to go.
+void pass(const std::map<std::string, int>& descriptors) {
+  if (descriptors.empty()) return;
+  std::vector<int> copies;
+  std::string names;
+  for (const auto& [name, fd] : descriptors) {
+    copies.push_back(::fcntl(fd, F_DUPFD_CLOEXEC, 3 + static_cast<int>(descriptors.size())));
+    names += (names.empty() ? "" : ":") + name;
+  }
+  int next = 3;
+  for (int copy : copies)
+    if (::dup2(copy, next++) < 0) ::_exit(126);
+  ::setenv("LISTEN_FDS", std::to_string(copies.size()).c_str(), 1);
+  ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+  ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
+}
+
+void join(const std::string& cgroup_procs) {
+  int fd = ::open(cgroup_procs.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || ::write(fd, "0", 1) != 1) ::_exit(125);
+  ::close(fd);
+}
+
 pid_t start(const Spawn& spawn, const std::string& error_file) {
   std::vector<char*> argv;
   for (const auto& argument : spawn.arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -29,11 +52,13 @@ pid_t start(const Spawn& spawn, const std::string& error_file) {
   if (pid < 0) throw std::runtime_error("cannot fork");
   if (pid > 0) return pid;
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (!spawn.cgroup_procs.empty()) join(spawn.cgroup_procs);
   for (const auto& [name, value] : spawn.environment) ::setenv(name.c_str(), value.c_str(), 1);
   if (!spawn.output_file.empty()) {
     redirect(spawn.output_file, STDOUT_FILENO);
     redirect(error_file.empty() ? spawn.output_file : error_file, STDERR_FILENO);
   }
+  pass(spawn.passed);
   if (spawn.max_open_files) {
     rlimit limit{*spawn.max_open_files, *spawn.max_open_files};
     ::setrlimit(RLIMIT_NOFILE, &limit);

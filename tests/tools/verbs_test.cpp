@@ -107,6 +107,8 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
     case Which::LIST_GROUPS:
       reply.initGroups(0);
       return;
+    case Which::UPGRADE:
+      return fail(reply, Errc::kUnavailable, "an upgrade is under way already");
     case Which::RESET_FAILED:
       return order(request.getResetFailed().cStr(), "reset");
     case Which::LIST_OBJECTS: {
@@ -244,7 +246,7 @@ TEST_CASE("every verb prints what the supervisor answers", "[verbs]") {
   prints({"shutdown"}, "shutting down");
 }
 
-TEST_CASE("upkeep is waited for, unless it is not to be; what fails or is late has exit code 1", "[verbs]") {
+TEST_CASE("upkeep is waited for, unless it is not to be, what fails or is late has exit code 1", "[verbs]") {
   PaperSupervisor house(small_house);
   auto done = house.run({"scale", "crowd", "4"});
   CHECK(done.exit_code == kDone);

@@ -96,6 +96,9 @@ struct RuntimeFixture : ArenaFixture {
     return plans.back();
   }
 
+  // What the supervisor says of the actor.
+  void say(ActorId id, shm::ActorState state, const std::string& why = "") { directory->set_actor(id, {1, state, 0, 1}, why); }
+
   void start(worker::StepWatcher* steps = nullptr) {
     ++incarnation;
     orders = std::make_unique<worker::Orders>();

@@ -1,8 +1,14 @@
 #include "worker/zygote.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
+#include <map>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "tests/worker/zygote_client.h"
@@ -23,6 +29,8 @@ struct ZygoteProcess {
       pair->first.reset();
       worker::Zygote zygote(std::move(pair->second), [](Fd socket) {
         auto assigned = worker::wait_for_assignment(socket.get());
+        std::puts("out");  // a whole line leaves at once
+        (void)!::write(STDERR_FILENO, "err\n", 4);
         return assigned ? 8 : assigned.error().code == Errc::kUnavailable ? 7 : 9;
       });
       ::_exit(zygote.serve() ? 0 : 1);
@@ -73,6 +81,74 @@ TEST_CASE("a request without a descriptor or of another version is answered with
   auto worker = fork_one(zygote.socket.get());
   worker.socket.reset();
   CHECK(wait_for_exit(worker.pid) == 7);
+  zygote.socket.reset();
+  CHECK(wait_for_exit(zygote.pid) == 0);
+}
+
+TEST_CASE("workers that are asked for at once are each other's equals: one number and one socket each", "[zygote]") {
+  constexpr int kMany = 11;
+  ZygoteProcess zygote;
+  std::map<std::uint64_t, Fd> sockets;
+  for (std::uint64_t token = 0; token < kMany; ++token) {
+    auto pair = ipc::seqpacket_pair();
+    REQUIRE(pair);
+    capnp::MallocMessageBuilder message;
+    message.initRoot<wire::ForkRequest>().setVersion(wire::SPAWN_VERSION);
+    message.getRoot<wire::ForkRequest>().setToken(token);
+    int fd = pair->second.get();
+    // One in the middle is refused, and keeps no other from its answer.
+    REQUIRE(ipc::send_packet(zygote.socket.get(), message, token == 5 ? std::span<const int>() : std::span<const int>(&fd, 1)));
+    sockets[token] = std::move(pair->first);
+  }
+  std::map<std::uint64_t, int> pids;
+  std::set<int> distinct;
+  for (int i = 0; i < kMany; ++i) {
+    auto packet = ipc::receive_packet(zygote.socket.get(), Deadline::in(60s));
+    REQUIRE(packet);
+    auto reply = packet->message.root<wire::ForkReply>();
+    CHECK(reply.isPid() == (reply.getToken() != 5));
+    if (!reply.isPid()) continue;
+    pids[reply.getToken()] = reply.getPid();
+    distinct.insert(reply.getPid());
+  }
+  CHECK(distinct.size() == kMany - 1);
+  // A worker whose socket ends leaves, and none of the others with it: nobody else has its end.
+  for (const auto& [token, pid] : pids) {
+    sockets[token].reset();
+    CHECK(wait_for_exit(pid) == 7);
+    for (const auto& [later, other] : pids)
+      if (later > token) CHECK(::kill(other, 0) == 0);
+  }
+  zygote.socket.reset();
+  CHECK(wait_for_exit(zygote.pid) == 0);
+}
+
+TEST_CASE("a fork prints to the descriptor that came with the request, line by line, and leaves it to nobody else", "[zygote]") {
+  ZygoteProcess zygote;
+  int pipe[2];
+  REQUIRE(::pipe2(pipe, O_CLOEXEC) == 0);
+  Fd read_end(pipe[0]);
+  auto pair = ipc::seqpacket_pair();
+  REQUIRE(pair);
+  int fds[] = {pair->second.get(), pipe[1]};
+  auto answer = ask_for_fork(zygote.socket.get(), fds);
+  ::close(pipe[1]);
+  INFO(answer.failure);
+  REQUIRE(answer.pid);
+  auto other = fork_one(zygote.socket.get());  // prints where the zygote does
+  pair->first.reset();
+  pair->second.reset();
+  CHECK(wait_for_exit(*answer.pid) == 7);
+  // To the end of the pipe, which would not come if somebody else had it.
+  std::string text;
+  for (char bytes[64]; *wait_readable(read_end.get(), Deadline::in(30s));) {
+    auto n = ::read(read_end.get(), bytes, sizeof bytes);
+    if (n <= 0) break;
+    text.append(bytes, static_cast<std::size_t>(n));
+  }
+  CHECK(text == "out\nerr\n");
+  other.socket.reset();
+  CHECK(wait_for_exit(other.pid) == 7);
   zygote.socket.reset();
   CHECK(wait_for_exit(zygote.pid) == 0);
 }

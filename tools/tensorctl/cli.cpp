@@ -285,6 +285,9 @@ class Definition {
     auto* health = verb(app_, "health", "Are all of them ready and well? Exit code 1 if not", help::kHealth, Verb::kHealth);
     health->add_option("names", options_.names, "Of workers, actors, pools or groups; none: the whole daemon")->type_name("NAME");
     add_upkeep();
+    auto* upgrade = verb(app_, "upgrade", "Put another program in the daemon's place; workers and clients go on", help::kUpgrade, Verb::kUpgrade);
+    upgrade->add_option("program", options_.name, "Its path; none: the one that lies where the daemon's lay")->type_name("PROGRAM");
+    upgrade->add_flag("--roll", options_.roll, "Then restart the workers one by one, in the new program's version");
     verb(app_, "shutdown", "End the daemon in an orderly way", help::kShutdown, Verb::kShutdown);
   }
 

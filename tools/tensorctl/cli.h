@@ -41,6 +41,7 @@ enum class Verb {
   kCacheUnpin,
   kCacheRemove,
   kVersion,
+  kUpgrade,
   kResetFailed,
   kWait,
   kHealth,
@@ -81,6 +82,7 @@ struct Options {
   bool wait_stopped = false;       // wait: for stopped instead of ready
   bool no_wait = false;            // drain, restart --rolling, suspend, resume, scale: answer when it has begun
   std::uint32_t replicas = 0;      // scale
+  bool roll = false;               // upgrade: then the workers, one by one
 };
 
 // Either `options`, or what to print and the exit code: help and mistakes end here.

@@ -128,6 +128,14 @@ counts. Exit codes: 0 all are ready and well, 1 not, 3 not running, 4 no such th
 inline constexpr std::string_view kShutdown = R"(Examples:
   tensorctl shutdown                              like SIGTERM: actors finish and commit, bounded by stop_grace)";
 
+inline constexpr std::string_view kUpgrade = R"(Examples:
+  tensorctl upgrade                               after the package was upgraded: the program that lies there now
+  tensorctl upgrade /opt/new/bin/tensorvisord     another one
+  tensorctl upgrade --roll                        then each worker gets a process of the new version, one after the other
+
+The new program is asked first whether it can go on with the daemon's state; if not, nothing changes and the exit code is 1. It has the same
+process number; workers, actors and attached clients go on while it begins. The configuration stays what it was.)";
+
 inline constexpr std::string_view kArena = R"(Examples:
   tensorctl arena stats                           blocks, objects, memory
   tensorctl arena stats -o json

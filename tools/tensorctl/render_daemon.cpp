@@ -67,6 +67,8 @@ Json status_json(wire::Status::Reader r) {
           {"clients", r.getClients()},
           {"restarts", r.getRestarts()},
           {"malformed", r.getMalformed()},
+          {"takeovers", r.getTakeovers()},
+          {"upgrade_refused", r.getUpgradeRefused().size() ? Json(str(r.getUpgradeRefused())) : Json()},
           {"problems", texts_json(r.getProblems())},
           {"arena", arena_json(r.getArena())},
           {"checkpoints", checkpoints_json(r)}};
@@ -91,6 +93,9 @@ std::string render(wire::Status::Reader r, const View& view) {
       {"arena", {arena_summary(r.getArena())}},
   };
   if (r.hasCheckpoints()) lines.push_back(checkpoints_line(r.getCheckpoints()));
+  if (r.getTakeovers() > 0 || view.output == Output::kWide)
+    lines.push_back({"taken over", {counted(r.getTakeovers(), "time") + " by another process or program", Tone::kPlain}});
+  if (r.getUpgradeRefused().size() > 0) lines.push_back({"upgrade", {str(r.getUpgradeRefused()), Tone::kWarning}});
   if (r.getMalformed() > 0 || view.output == Output::kWide)
     lines.push_back({"malformed", {counted(r.getMalformed(), "message") + " dropped", r.getMalformed() ? Tone::kWarning : Tone::kPlain}});
   for (auto problem : r.getProblems()) lines.push_back({"problem", {str(problem), Tone::kBad}});

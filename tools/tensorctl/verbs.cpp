@@ -300,6 +300,7 @@ Outcome not_connected(const Error& error) {
 Outcome run(const Options& options, const View& view) {
   if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
   if (options.verb == Verb::kCall) return run_call(options);
+  if (options.verb == Verb::kUpgrade) return run_upgrade(options, view);
   if (options.verb == Verb::kHealth) return run_health(options, view);
   if (options.verb >= Verb::kDrain) return run_upkeep(options, view);
   if (options.verb >= Verb::kCheckpoint) return run_checkpoints(options, view);

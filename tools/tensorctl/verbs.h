@@ -28,6 +28,9 @@ Outcome run_wait(const Options& options, const View& view);
 // Orders a drain, rolling restart, suspension or size, and tells view.progress how it goes until it is done or the timeout is over.
 Outcome run_upkeep(const Options& options, const View& view);
 
+// Has the daemon replaced by another program, and waits until that has gone on in its place, or was refused.
+Outcome run_upgrade(const Options& options, const View& view);
+
 std::string runtime_dir_of(const Options& options);
 
 }  // namespace tv::ctl

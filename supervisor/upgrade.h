@@ -1,0 +1,46 @@
+// Upgrade: another program, or another version of this one, in the place of this process, with its number and its children. First the new program
+// says whether it can go on with the state; one that cannot is refused, and nothing has changed.
+//
+// One thread (the loop's). What is executed in the end is the daemon's business (Daemon::run).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "supervisor/children.h"
+
+namespace tv::supervisor {
+
+// What a program is asked with, and a copy of the ledger as kFirstPassedFd, and what it writes to the descriptor behind it if it can.
+inline constexpr const char* kCheckHandoverOption = "--check-handover";
+inline constexpr const char* kCanGoOn = "can go on\n";
+
+class Upgrade {
+ public:
+  // `ready`: the program can go on, it is to be executed now. `refused` has been told to the log already.
+  Upgrade(EventLoop& loop, Children& children, std::function<void(const std::string& program)> ready)
+      : loop_(loop), children_(children), ready_(std::move(ready)) {}
+
+  // kUnavailable while another one is under way; kNotFound, kPermission for a program that cannot be executed. `ledger` has the present state.
+  Result<void> begin(const std::string& program, int ledger);
+
+  std::uint32_t begun() const { return begun_; }
+  const std::string& refused() const { return refused_; }  // why the last one was; empty: it was not
+
+ private:
+  void answered(const Cause& cause);
+  void end(const std::string& why);
+
+  EventLoop& loop_;
+  Children& children_;
+  const std::function<void(const std::string&)> ready_;
+  std::string program_;
+  std::unique_ptr<Child> check_;
+  Fd answer_;
+  Source timer_;
+  std::uint32_t begun_ = 0;
+  std::string refused_;
+};
+
+}  // namespace tv::supervisor
