@@ -87,6 +87,8 @@ void status(Exposition& out, Reply reply) {
   out.sample(s.getClients());
   out.counter("tensorvisor_malformed_messages_total", "Messages and connections dropped because they were nonsense.");
   out.sample(s.getMalformed());
+  out.counter("tensorvisor_takeovers_total", "How often another process or program has gone on in the daemon's place.");
+  out.sample(s.getTakeovers());
   arena(out, s.getArena());
   if (s.hasCheckpoints()) checkpoints(out, s.getCheckpoints());
 }
