@@ -5,7 +5,7 @@ set -euo pipefail
 source=$1
 build=$2
 out=$3
-for tool in cpack dpkg-deb dpkg-shlibdeps fakeroot file gzip readelf; do
+for tool in cpack dpkg-deb dpkg-shlibdeps file gzip readelf; do
   command -v "$tool" >/dev/null || { printf 'skipped: %s is not installed\n' "$tool" && exit 77; }
 done
 scratch=$(mktemp -d)

@@ -46,6 +46,7 @@ dpkg --force-unsafe-io -i "$scratch"/newer/*.deb >"$scratch/dpkg.log" 2>&1 || { 
 systemctl is-active --quiet tensorvisord.service || die 'the service is not running after the upgrade'
 [[ $(main_pid) == "$before" ]] || die 'the daemon was restarted by the upgrade'
 ctl wait cpu >/dev/null || die 'the worker is not ready after the upgrade'
+ctl status -o json | grep -q '"takeovers": 1\b' || die 'the new program has not taken over'
 [[ $(ctl list workers -o json | grep -o '"pid": [0-9]*') == "$worker" ]] || die 'the worker was restarted by the upgrade'
 
 ours=(tensorvisor-examples tensorvisor-dev tensorvisor tensorvisor-worker libtensorvisor-torch0 libtensorvisor0)
