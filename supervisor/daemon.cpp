@@ -44,8 +44,10 @@ Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning 
   raise_file_limit();
   daemon->loop_ = TV_TRY(EventLoop::create());
   TV_TRY(daemon->catch_signals());
+  daemon->settle_access();
   auto program = TV_TRY(worker_program());
-  daemon->runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(daemon->config_.supervisor.runtime_dir, daemon->before_.has_value())));
+  daemon->runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(daemon->config_.supervisor.runtime_dir, daemon->before_.has_value(),
+                                                        daemon->access_->most_of_others() > Role::kNone)));
   TV_TRY(daemon->open_arena());
 
   // The zygote loads while the rest is made; it must not inherit our sockets, and does not: all are close-on-exec.
@@ -127,13 +129,27 @@ Result<void> Daemon::open_names(const std::shared_ptr<shm::Store>& store) {
   return {};
 }
 
+void Daemon::settle_access() {
+  std::vector<std::string> unknown;
+  access_ = Access::of(config_.access, ::geteuid(), &unknown);
+  for (const auto& name : unknown)
+    log::warning("unknown in [access]", {{"name", name}, {"cause", "this machine has no such user or group; nobody may do anything by this entry"}});
+}
+
+// Where somebody besides us may do as much, everybody can reach the socket, and the kernel's word of who it is decides.
+unsigned Daemon::socket_mode(Role least) const { return access_->most_of_others() >= least ? 0666 : 0600; }
+
 Result<void> Daemon::open_sockets() {
   const auto& dir = runtime_dir_->path();
   zmq_.emplace();
-  auto control = TV_TRY(ipc::Router::bind(*zmq_, ipc::control_socket(dir), limits::kMaxControlMessageBytes));
+  gate_ = TV_TRY(ipc::Gate::open(*zmq_, [keeper = std::make_shared<Doorkeeper>(access_, denials_)](const std::string& domain, const ipc::PeerCredentials& peer) {
+    return keeper->admit(domain, peer);
+  }));
+  auto control = TV_TRY(ipc::Router::bind(*zmq_, ipc::control_socket(dir), limits::kMaxControlMessageBytes, {.domain = kControlDomain}));
   control_.emplace(*loop_, std::move(control), *names_, *dead_letters_, *recovery_);
-  auto admin = TV_TRY(ipc::Router::bind(*zmq_, ipc::admin_socket(dir), limits::kMaxControlMessageBytes));
-  admin_.emplace(*loop_, std::move(admin));
+  auto admin = TV_TRY(ipc::Router::bind(*zmq_, ipc::admin_socket(dir), limits::kMaxControlMessageBytes,
+                                               {.domain = kAdminDomain, .mode = socket_mode(Role::kObserve)}));
+  admin_.emplace(*loop_, std::move(admin), access_, denials_);
   auto listener = TV_TRY(attach_listener());
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
   if (!config_.checkpoints.directory.empty()) {
@@ -142,7 +158,7 @@ Result<void> Daemon::open_sockets() {
                                                 [this](ActorId actor, const std::string& why) { supervision_->withhold(actor, why); }},
                                                first_client++));
   }
-  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_, store_);
+  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_, store_, access_, denials_, config_.clients);
   return {};
 }
 
@@ -178,7 +194,7 @@ Result<void> Daemon::begin() {
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_},
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_, *denials_},
                        *operations_, {[this] { stop("ordered by an administrator"); }, [this](const std::string& program) { return begin_upgrade(program); }}));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},

@@ -4,7 +4,9 @@
 #include <memory>
 #include <optional>
 
+#include "ipc/gate.h"
 #include "ipc/zmq_channel.h"
+#include "supervisor/access.h"
 #include "supervisor/admin_server.h"
 #include "supervisor/bell.h"
 #include "supervisor/checkpoints.h"
@@ -53,6 +55,8 @@ class Daemon {
   bool write_state();
   Result<void> begin_upgrade(const std::string& program);
   Error replace();
+  void settle_access();
+  unsigned socket_mode(Role least) const;
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
@@ -101,7 +105,10 @@ class Daemon {
   std::optional<Children> children_;
   std::optional<ZygoteClient> zygote_;
   std::optional<Spares> spares_;
+  std::shared_ptr<const Access> access_;
+  std::shared_ptr<Denials> denials_ = std::make_shared<Denials>();
   std::optional<ipc::ZmqContext> zmq_;
+  std::unique_ptr<ipc::Gate> gate_;
   std::optional<ControlServer> control_;
   std::optional<AdminServer> admin_;
   std::optional<AttachServer> attach_;

@@ -12,6 +12,7 @@
 #include "config/log.h"
 #include "ipc/admin_client.h"
 #include "ipc/seqpacket.h"
+#include "supervisor/access_table.h"
 #include "supervisor/daemon.h"
 
 namespace tv::supervisor {
@@ -70,10 +71,11 @@ Result<Fd> Daemon::attach_listener() {
   Fd listener = systemd::take(estate_, kAttachName);
   if (listener && is_named(listener, path)) {
     store_.note(kAttachName, listener.get());
+    if (::chmod(path.c_str(), socket_mode(kAttachRole)) != 0) return system_error("cannot set the mode of " + path, errno);
     return listener;
   }
   ::unlink(path.c_str());
-  listener = TV_TRY(ipc::seqpacket_listen(path, kAttachBacklog));
+  listener = TV_TRY(ipc::seqpacket_listen(path, kAttachBacklog, socket_mode(kAttachRole)));
   store_.keep(kAttachName, listener.get());
   return listener;
 }

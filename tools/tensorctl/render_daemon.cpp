@@ -67,6 +67,7 @@ Json status_json(wire::Status::Reader r) {
           {"clients", r.getClients()},
           {"restarts", r.getRestarts()},
           {"malformed", r.getMalformed()},
+          {"denied", r.getDenied()},
           {"problems", texts_json(r.getProblems())},
           {"arena", arena_json(r.getArena())},
           {"checkpoints", checkpoints_json(r)}};
@@ -93,6 +94,8 @@ std::string render(wire::Status::Reader r, const View& view) {
   if (r.hasCheckpoints()) lines.push_back(checkpoints_line(r.getCheckpoints()));
   if (r.getMalformed() > 0 || view.output == Output::kWide)
     lines.push_back({"malformed", {counted(r.getMalformed(), "message") + " dropped", r.getMalformed() ? Tone::kWarning : Tone::kPlain}});
+  if (r.getDenied() > 0 || view.output == Output::kWide)
+    lines.push_back({"denied", {counted(r.getDenied(), "request") + " without permission", r.getDenied() ? Tone::kWarning : Tone::kPlain}});
   for (auto problem : r.getProblems()) lines.push_back({"problem", {str(problem), Tone::kBad}});
   return render_lines(lines, view.screen);
 }
