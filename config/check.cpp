@@ -48,6 +48,8 @@ class Checker {
     config_.supervisor = draft_.supervisor;
     config_.arena = draft_.arena;
     config_.checkpoints = draft_.checkpoints;
+    config_.access = draft_.access;
+    config_.clients = draft_.clients;
     settle_clients();
     expand_workers();
     check_backoffs();

@@ -243,6 +243,21 @@ struct Checkpoints {
   Nanoseconds min_interval = 1s;  // from the end of one generation of an actor to the beginning of its next
 };
 
+// [access]: who besides the daemon's own user and root may do what. Each is a user ("alice", "1000"), a group ("@video", "@44") or "*" for everybody
+// on the machine. Who may more may also do what those may who may less.
+struct Access {
+  std::vector<std::string> observe;     // look
+  std::vector<std::string> operate;     // start and stop, call actors, attach
+  std::vector<std::string> administer;  // everything
+};
+
+// [clients]: what one client may have at once. 0: no limit but the arena's.
+struct Clients {
+  std::uint64_t bytes = 0;             // of the arena, for tensors that it makes; rounded up to blocks of 2 MiB
+  std::uint32_t objects = 0;           // tensors that it refers to: its own, and those in answers that it keeps
+  std::uint32_t calls_per_second = 0;  // to one worker, over any second and a burst of as many
+};
+
 struct Config {
   std::string path;  // of the file, absolute; empty when loaded from memory
   Supervisor supervisor;
@@ -252,6 +267,8 @@ struct Config {
   std::vector<Pool> pools;
   Checkpoints checkpoints;
   std::vector<Group> groups;
+  Access access;
+  Clients clients;
 };
 
 std::string_view to_string(HugePages huge_pages);

@@ -101,6 +101,7 @@ inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxWorkers = 48;  // leaves participants for clients
 inline constexpr std::size_t kMaxSpares = 16;
 inline constexpr std::size_t kMaxConfigErrors = 100;
+inline constexpr std::size_t kMaxAccessEntries = 256;  // of a role; each is looked at for every request
 inline constexpr std::size_t kMaxKeyParts = 32;     // dotted parts of one key: parsers recurse over them
 // Sockets lie in the runtime directory and a socket's path has 108 bytes (sun_path): this leaves 27 for a name.
 inline constexpr std::size_t kMaxRuntimeDirBytes = 80;

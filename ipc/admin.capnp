@@ -135,6 +135,7 @@ struct Status {
   takeovers @16 :UInt32;        # how often another process, or another program, has gone on in the daemon's place
   upgrades @17 :UInt32;         # begun by this program
   upgradeRefused @18 :Text;     # why the last one was; "": it was not
+  denied @19 :UInt64;           # connections and requests that [access] did not allow, since the daemon's start
   problems @14 :List(Text);     # what does not go as it should and shows in no state: commits that fail
 }
 

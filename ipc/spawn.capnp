@@ -40,6 +40,8 @@ struct Assignment {
   controlEndpoint @7 :Text;  # ZeroMQ, see control.capnp
   logLevel @8 :Text;
   actors @9 :List(ActorSpec);
+  firstClient @11 :UInt32;  # participants from here on are clients, or other processes that are no workers
+  clientCallsPerSecond @12 :UInt32;  # from each of them; what is more is refused; 0: no limit
   lastDeath @10 :Text;      # how this worker's last process ended ("killed by SIGKILL"); empty: there was none
 }
 
@@ -94,6 +96,8 @@ struct AttachReply {
     attached :group {
       participant @1 :UInt32;
       incarnation @2 :UInt32;
+      mostBlocks @4 :UInt32;   # of the arena that it may lease at once; 0: no limit. Who takes more is detached
+      mostObjects @5 :UInt32;  # that it may hold at once; likewise
     }
     failure @3 :Failure;
   }

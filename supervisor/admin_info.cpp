@@ -151,6 +151,7 @@ void write_status(const DaemonView& view, wire::Status::Builder out) {
   write_arena(view, out.initArena());
   out.setRestarts(view.workers.restarts());
   out.setMalformed(view.malformed());
+  out.setDenied(view.denials.count());
   out.setTakeovers(view.takeovers);
   out.setUpgrades(view.upgrade.begun());
   out.setUpgradeRefused(text(view.upgrade.refused()));

@@ -35,6 +35,7 @@ struct DaemonView {
   const Upkeep& upkeep;
   const Upgrade& upgrade;
   const std::uint32_t& takeovers;
+  const Denials& denials;
 };
 
 // Actors whose last commit failed. Some of it may be over by the time of the look.

@@ -50,6 +50,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning 
   raise_file_limit();
   daemon->loop_ = TV_TRY(EventLoop::create());
   TV_TRY(daemon->catch_signals());
+  daemon->settle_access();
   auto program = TV_TRY(worker_program());
   TV_TRY(daemon->take_sockets());
   TV_TRY(daemon->open_arena());
@@ -134,6 +135,16 @@ Result<void> Daemon::open_names(const std::shared_ptr<shm::Store>& store) {
   return {};
 }
 
+void Daemon::settle_access() {
+  std::vector<std::string> unknown;
+  access_ = Access::of(config_.access, ::geteuid(), &unknown);
+  for (const auto& name : unknown)
+    log::warning("unknown in [access]", {{"name", name}, {"cause", "this machine has no such user or group; nobody may do anything by this entry"}});
+}
+
+// Where somebody besides us may do as much, everybody can reach the socket, and the kernel's word of who it is decides.
+unsigned Daemon::socket_mode(Role least) const { return access_->most_of_others() >= least ? 0666 : 0600; }
+
 // Those of the service manager; then the directory is ours, with those that we make ourselves.
 Result<void> Daemon::take_sockets() {
   const auto& dir = config_.supervisor.runtime_dir;
@@ -149,20 +160,23 @@ Result<void> Daemon::take_sockets() {
     passed.insert(path);
     store_.note(name, socket.get());  // for a program that takes our place; the manager has it in any case
   }
-  runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(dir, std::move(passed), before_.has_value())));
+  runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(dir, std::move(passed), before_.has_value(), access_->most_of_others() > Role::kNone)));
   return {};
 }
 
 Result<void> Daemon::open_sockets() {
   const auto& dir = runtime_dir_->path();
   zmq_.emplace();
+  gate_ = TV_TRY(ipc::Gate::open(*zmq_, [keeper = std::make_shared<Doorkeeper>(access_, denials_)](const std::string& domain, const ipc::PeerCredentials& peer) {
+    return keeper->admit(domain, peer);
+  }));
   auto control_path = ipc::control_socket(dir), admin_path = ipc::admin_socket(dir);
-  auto control = TV_TRY(listener(kControlName, control_path, SOCK_STREAM));
-  control_.emplace(*loop_, TV_TRY(ipc::Router::adopt(*zmq_, control_path, std::move(control), limits::kMaxControlMessageBytes)), *names_, *dead_letters_,
+  auto control = TV_TRY(listener(kControlName, control_path, SOCK_STREAM, 0600));
+  control_.emplace(*loop_, TV_TRY(ipc::Router::adopt(*zmq_, control_path, std::move(control), limits::kMaxControlMessageBytes, kControlDomain)), *names_, *dead_letters_,
                    *recovery_);
-  auto admin = TV_TRY(listener(estate_.contains(kPassedAdminName) ? kPassedAdminName : kAdminName, admin_path, SOCK_STREAM));
-  admin_.emplace(*loop_, TV_TRY(ipc::Router::adopt(*zmq_, admin_path, std::move(admin), limits::kMaxControlMessageBytes)));
-  auto attach = TV_TRY(listener(kAttachName, ipc::attach_socket(dir), SOCK_SEQPACKET));
+  auto admin = TV_TRY(listener(estate_.contains(kPassedAdminName) ? kPassedAdminName : kAdminName, admin_path, SOCK_STREAM, socket_mode(Role::kObserve)));
+  admin_.emplace(*loop_, TV_TRY(ipc::Router::adopt(*zmq_, admin_path, std::move(admin), limits::kMaxControlMessageBytes, kAdminDomain)), access_, denials_);
+  auto attach = TV_TRY(listener(kAttachName, ipc::attach_socket(dir), SOCK_SEQPACKET, socket_mode(kAttachRole)));
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
   if (!config_.checkpoints.directory.empty()) {
     TV_TRY(end_writer(first_client));
@@ -170,7 +184,7 @@ Result<void> Daemon::open_sockets() {
                                                 [this](ActorId actor, const std::string& why) { supervision_->withhold(actor, why); }},
                                                first_client++));
   }
-  attach_.emplace(*loop_, std::move(attach), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_, store_);
+  attach_.emplace(*loop_, std::move(attach), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_, store_, access_, denials_, config_.clients);
   return {};
 }
 
@@ -204,7 +218,7 @@ Result<void> Daemon::begin() {
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_},
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_, *denials_},
                        *operations_, {[this] { stop("ordered by an administrator"); }, [this](const std::string& program) { return begin_upgrade(program); }}));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},

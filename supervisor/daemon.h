@@ -4,7 +4,9 @@
 #include <memory>
 #include <optional>
 
+#include "ipc/gate.h"
 #include "ipc/zmq_channel.h"
+#include "supervisor/access.h"
 #include "supervisor/admin_server.h"
 #include "supervisor/bell.h"
 #include "supervisor/checkpoints.h"
@@ -42,7 +44,7 @@ class Daemon {
   Result<std::shared_ptr<shm::Arena>> make_arena();
   Result<std::shared_ptr<shm::Arena>> take_arena();
   Result<void> open_names(const std::shared_ptr<shm::Store>& store);
-  Result<Fd> listener(const char* name, const std::string& path, int type);
+  Result<Fd> listener(const char* name, const std::string& path, int type, unsigned mode);
   Result<void> end_unknown_workers();
   Result<void> end_writer(ParticipantId participant);
   std::vector<ActorId> every_actor() const;
@@ -54,6 +56,8 @@ class Daemon {
   Result<void> begin_upgrade(const std::string& program);
   Error replace();
   Result<void> take_sockets();
+  void settle_access();
+  unsigned socket_mode(Role least) const;
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
@@ -103,7 +107,10 @@ class Daemon {
   std::optional<Children> children_;
   std::optional<ZygoteClient> zygote_;
   std::optional<Spares> spares_;
+  std::shared_ptr<const Access> access_;
+  std::shared_ptr<Denials> denials_ = std::make_shared<Denials>();
   std::optional<ipc::ZmqContext> zmq_;
+  std::unique_ptr<ipc::Gate> gate_;
   std::optional<ControlServer> control_;
   std::optional<AdminServer> admin_;
   std::optional<AttachServer> attach_;

@@ -12,6 +12,7 @@
 #include "config/log.h"
 #include "ipc/admin_client.h"
 #include "ipc/seqpacket.h"
+#include "supervisor/access_table.h"
 #include "supervisor/daemon.h"
 #include "systemd/sockets.h"
 
@@ -59,17 +60,19 @@ Result<void> Daemon::end_unknown_workers() {
 
 // Connections that were made while nobody was there wait in the socket of the one before, or of the service manager. A copy: ours stays, for whoever
 // comes after us.
-Result<Fd> Daemon::listener(const char* name, const std::string& path, int type) {
+Result<Fd> Daemon::listener(const char* name, const std::string& path, int type, unsigned mode) {
   struct stat there {};
   bool named = ::lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode);
   auto known = estate_.find(name);
   if (known != estate_.end() && named && systemd::check_listens_on(known->second, path, type)) {
     if (::fcntl(known->second.get(), F_SETFL, O_NONBLOCK) != 0) return system_error("cannot prepare the socket " + path, errno);
+    // What the service manager has made is its to open.
+    if (std::string(name) != kPassedAdminName && ::chmod(path.c_str(), mode) != 0) return system_error("cannot set the mode of " + path, errno);
     store_.note(name, known->second.get());
     return known->second.duplicate();
   }
   ::unlink(path.c_str());
-  auto made = TV_TRY(ipc::listen_on(path, type, kBacklog));
+  auto made = TV_TRY(ipc::listen_on(path, type, kBacklog, mode));
   store_.keep(name, made.get());
   auto& kept = estate_[name] = std::move(made);
   return kept.duplicate();

@@ -47,6 +47,15 @@ Result<void> check_directory(const std::string& path) {
   return {};
 }
 
+// Who may pass through it, and no more: what lies in it has modes of its own.
+Result<void> open_directory(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return refused(path, "cannot be looked at", errno);
+  if ((info.st_mode & S_IXOTH) != 0) return {};
+  if (::chmod(path.c_str(), (info.st_mode & 0777) | S_IXGRP | S_IXOTH) != 0) return refused(path, "cannot be opened to others", errno);
+  return {};
+}
+
 Error already_running(const std::string& path) {
   auto pid = read_file(lock_path(path), 32);
   std::string who = pid && !pid->empty() ? " (pid " + pid->substr(0, pid->find('\n')) + ")" : "";
@@ -94,7 +103,7 @@ void remove_sockets(const std::string& path, bool stale, const std::set<std::str
 
 }  // namespace
 
-Result<RuntimeDir> RuntimeDir::claim(const std::string& path, std::set<std::string> passed, bool take_over) {
+Result<RuntimeDir> RuntimeDir::claim(const std::string& path, std::set<std::string> passed, bool take_over, bool open_to_others) {
   if (path.size() > limits::kMaxRuntimeDirBytes)
     return refused(path, "has a path of " + std::to_string(path.size()) + " bytes, at most " + std::to_string(limits::kMaxRuntimeDirBytes) +
                              " are possible");
@@ -102,6 +111,7 @@ Result<RuntimeDir> RuntimeDir::claim(const std::string& path, std::set<std::stri
   TV_TRY(check_directory(path));
   Fd lock = TV_TRY(take_lock(path));
   TV_TRY(write_pid(lock));
+  if (open_to_others) TV_TRY(open_directory(path));
   // Those of the daemon before us are used again, or made anew, each in its turn.
   if (!take_over) remove_sockets(path, true, passed);
   return RuntimeDir(path, std::move(lock), made || take_over, std::move(passed));

@@ -12,11 +12,12 @@ namespace tv::supervisor {
 
 class RuntimeDir {
  public:
-  // Creates `path` (and missing parents) with mode 0700, takes the lock, removes stale sockets. Errors: kAlreadyExists when a daemon runs
-  // there (its pid is named), kPermission, kInvalidArgument (a file or a symbolic link in the way, too long).
+  // Creates `path` (and missing parents) with mode 0700, or 0711 if it is `open_to_others`, who find sockets there that are theirs to use, takes
+  // the lock, removes stale sockets. Errors: kAlreadyExists when a daemon runs there (its pid is named), kPermission, kInvalidArgument (a file or a symbolic link in the way, too long).
   // Sockets in `passed` (paths) are the service manager's: they are not removed, neither now nor at the end. `take_over`: what lies there is an
   // earlier daemon's, whom we follow, and is ours.
-  static Result<RuntimeDir> claim(const std::string& path, std::set<std::string> passed = {}, bool take_over = false);
+  static Result<RuntimeDir> claim(const std::string& path, std::set<std::string> passed = {}, bool take_over = false,
+                                  bool open_to_others = false);
   // Removes our files and the directory if we made it. Leaves a directory alone that holds files of others.
   ~RuntimeDir();
   RuntimeDir(RuntimeDir&&) noexcept = default;

@@ -12,6 +12,7 @@ namespace {
 
 // Word of what was not executed is not worth waiting: its caller has given up, or will at its deadline.
 constexpr Nanoseconds kNow{0};
+constexpr Nanoseconds kRateLogInterval = 10s;
 // Method names come from the caller, texts of exceptions from anywhere: this always fits the smallest ring.
 constexpr std::size_t kMaxFailureText = 4096;
 
@@ -40,9 +41,26 @@ void Runtime::handle(std::unique_ptr<ipc::Mail> mail) {
                    fields.getOneWay(),
                    std::string(method.begin(), method.size())};
   });
+  if (request && comes_too_often(*mail, *request)) return channel_->done(std::move(mail));
   if (request) return handle_request(std::move(mail), *request);
   log::warning("malformed message dropped", {{"from", mail->from()}, {"cause", request.error().message}});
   channel_->done(std::move(mail));
+}
+
+// True: it has been refused. What a predecessor has begun was counted by that one.
+bool Runtime::comes_too_often(const ipc::Mail& mail, const Request& request) {
+  std::int64_t now = monotonic_ns();
+  if (options_.client_calls.per_second == 0 || channel_->was_begun(mail) || client_rates_.take(request.from, now)) return false;
+  std::string most = std::to_string(options_.client_calls.per_second);
+  if (now >= next_rate_log_ns_) {
+    next_rate_log_ns_ = now + kRateLogInterval.count();
+    log::warning("client calls too often", {{"participant", request.from}, {"method", request.method}, {"cause", "more than " + most + " calls a second ([clients] calls_per_second)"}});
+  }
+  refuse(request,
+         Error{Errc::kOverloaded, request.method + " was not executed: this client sends more than the " + most +
+                                      " calls a second that [clients] calls_per_second allows to one worker; call less often, or wait for answers"},
+         kNow);
+  return true;
 }
 
 // True when the mail was an answer to us, or malformed enough not to be anything else.

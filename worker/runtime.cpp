@@ -27,7 +27,8 @@ Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, Con
       cursors_(channel_->store()->arena()),
       heartbeat_(channel_->store()->arena()->participant(channel_->store()->self()).beat),
       services_{channel_->store(), caller_, control, orders, options_.device, options_.threads, &at_hand_, &cursors_, options_.steps,
-                [this] { return caller_->calls_made(); }} {
+                [this] { return caller_->calls_made(); }},
+      client_rates_(options_.client_calls) {
   if (options_.spin) channel_->fix_spin(*options_.spin);
   caller_->set_wait_check([this](ActorId target) { return check_wait(target); });
 }

@@ -67,6 +67,12 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.arena.spill.empty());
   CHECK(reference.checkpoints.directory.empty());
   CHECK(reference.checkpoints.keep == plain.checkpoints.keep);
+  CHECK(reference.access.observe == plain.access.observe);
+  CHECK(reference.access.operate == plain.access.operate);
+  CHECK(reference.access.administer == plain.access.administer);
+  CHECK(reference.clients.bytes == plain.clients.bytes);
+  CHECK(reference.clients.objects == plain.clients.objects);
+  CHECK(reference.clients.calls_per_second == plain.clients.calls_per_second);
   CHECK(reference.checkpoints.min_interval == plain.checkpoints.min_interval);
   CHECK(reference.actors[0].checkpoint.disk == plain.actors[0].checkpoint.disk);
   CHECK(reference.pools[0].checkpoint.disk == plain.pools[0].checkpoint.disk);

@@ -105,7 +105,7 @@ class Worker {
     root.setParticipant(duty_.getParticipant());
     root.setIncarnation(duty_.getIncarnation());
     fill(root);
-    (void)dealer_.send(ipc::serialize(message), Deadline::in(1s));
+    (void)dealer_.send(ipc::serialize(message), Deadline::in(20s));
   }
 
   std::optional<int> obey(const ipc::Message& message) {

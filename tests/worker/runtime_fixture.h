@@ -106,6 +106,7 @@ struct RuntimeFixture : ArenaFixture {
     worker_channel = open_channel(worker_store);
     worker::Runtime::Options options{"w", incarnation, "cpu", 1, last_death};
     options.steps = steps;
+    options.client_calls = client_calls;
     runtime = std::make_unique<worker::Runtime>(std::move(options), worker_channel, control, *orders, devices);
     orders->on_order([this] { worker_channel->wake(); });
     for (auto& each : plans) each.incarnation = incarnation;
@@ -165,6 +166,7 @@ struct RuntimeFixture : ArenaFixture {
   std::vector<worker::ActorPlan> plans;
   Incarnation incarnation = 0;
   std::string last_death;
+  worker::ClientCalls client_calls;
   std::unique_ptr<worker::Runtime> runtime;
 };
 
