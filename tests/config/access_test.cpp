@@ -30,7 +30,7 @@ TEST_CASE("what is no name of a user or group is refused where it stands") {
   check_only(access("operate = [\"all*\"]"), 5, 12, "access.operate[0]", "write \"*\" alone for everybody");
   check_only(access("administer = [1000]"), 5, 15, "access.administer[0]", "expected a user");
   check_only(access("administer = \"alice\""), 5, 14, "access.administer", "expected a list of users and groups");
-  check_only(access("owner = [\"alice\"]"), 5, 9, "access.owner", "");
+  check_only(access("owner = [\"alice\"]"), 5, 1, "access.owner", "unknown key");
 }
 
 TEST_CASE("[clients] has a size and two counts") {

@@ -53,8 +53,8 @@ TEST_CASE("a client's calls beyond its rate are refused with a clear error and n
   f.client_calls = {.first = 2, .per_second = 5};
   f.start();
   auto second_channel = RuntimeFixture::open_channel(f.other_store);
-  auto second =
-      std::make_shared<ipc::Caller>(second_channel, 1, [&](const std::function<bool()>& ready, Deadline deadline) -> Result<void> {
+  std::shared_ptr<ipc::Caller> second;
+  second = std::make_shared<ipc::Caller>(second_channel, 1, [&](const std::function<bool()>& ready, Deadline deadline) -> Result<void> {
         while (!ready()) {
           if (deadline.passed()) return Error{Errc::kDeadlineExceeded, "no answer yet"};
           f.step();
