@@ -12,6 +12,7 @@
 #include "ipc/admin_client.h"
 #include "shm/huge_pages.h"
 #include "shm/spill_file.h"
+#include "supervisor/access_table.h"
 #include "supervisor/status_line.h"
 #include "systemd/notify.h"
 #include "systemd/sockets.h"

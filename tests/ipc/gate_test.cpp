@@ -212,8 +212,8 @@ TEST_CASE("a socket's file has the mode that was asked for, whatever the umask")
   REQUIRE((narrow && wide));
   CHECK(mode(dir.path() + "/narrow") == 0600);
   CHECK(mode(dir.path() + "/wide") == 0666);
-  auto narrow_packets = seqpacket_listen(dir.path() + "/packets", 1);
-  auto wide_packets = seqpacket_listen(dir.path() + "/wide-packets", 1, 0666);
+  auto narrow_packets = listen_on(dir.path() + "/packets", SOCK_SEQPACKET, 1);
+  auto wide_packets = listen_on(dir.path() + "/wide-packets", SOCK_SEQPACKET, 1, 0666);
   REQUIRE((narrow_packets && wide_packets));
   CHECK(mode(dir.path() + "/packets") == 0600);
   CHECK(mode(dir.path() + "/wide-packets") == 0666);
