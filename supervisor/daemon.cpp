@@ -412,7 +412,7 @@ bool Daemon::workers_well() const {
 std::string Daemon::health() const {
   if (stopping_) return "stopping";
   if (!ready_ && !(supervision_->settled() && workers_settled())) return "starting";
-  return workers_well() && actors_->all_well() && supervision_->groups_well() && actors_->unhealthy().empty() && failing_commits(*actors_, *arena_).empty()
+  return workers_well() && actors_->all_well() && supervision_->groups_well() && actors_->unhealthy().empty() && failing_commits(*actors_, *arena_).empty() && (!checkpoints_ || checkpoints_->problems().empty())
              ? "ok"
              : "degraded";
 }

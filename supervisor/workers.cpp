@@ -116,7 +116,7 @@ void Workers::perform(Worker& worker, std::uint32_t actions) {
   if (actions & kAcquire) acquire(worker);
   if (actions & kAssign) assign(worker);
   if (actions & kSendStop) {
-    watchdogs_.end(worker.index);  // stop_grace is what counts from now on
+    watchdogs_.stand_down(worker.index);  // stop_grace is what counts from now on
     in_.orders.stop(worker.participant());
   }
   if (actions & kKill) kill(worker);

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -103,6 +104,7 @@ void ZygoteClient::stop() {
   requests_.clear();
   readable_.reset();
   timer_.reset();
+  overdue_.reset();
   socket_.reset();
   children_.forks_end_all();
   if (child_) children_.dismiss(std::move(child_));
@@ -123,6 +125,7 @@ void ZygoteClient::ask(Ticket ticket, Request& request) {
   auto sent = ipc::send_packet(socket_.get(), message, {theirs, pipe ? 2u : 1u});
   if (sent) {
     request.socket = std::move(pair->first);
+    if (!overdue_) watch_answers();
     if (pipe) request.output = std::move(pipe->read_end);
     children_.fork_begins();
     return;
@@ -136,6 +139,17 @@ void ZygoteClient::ask_later(Ticket ticket, Request& request) {
   request.retry = loop_.after(delay, [this, ticket] {
     auto found = requests_.find(ticket);
     if (found != requests_.end() && ready_ && !found->second.socket) ask(ticket, found->second);
+  });
+}
+
+// One that is stopped, or hangs, would keep every worker waiting that is to start. Each answer shows that it lives.
+void ZygoteClient::watch_answers() {
+  overdue_.reset();
+  bool due = std::any_of(requests_.begin(), requests_.end(), [](const auto& entry) { return static_cast<bool>(entry.second.socket); });
+  if (!due || !ready_) return;
+  overdue_ = loop_.after(start_timeout_, [this] {
+    log::error("zygote killed", {{"cause", "it has not answered a request for a fork within " + config::format_duration(start_timeout_)}});
+    (void)child_->signal(SIGKILL);
   });
 }
 
@@ -189,6 +203,7 @@ Result<void> ZygoteClient::take(const ipc::Message& message) {
   } else {
     take_failure(reply.token, reply.failure);
   }
+  watch_answers();
   return {};
 }
 
@@ -223,6 +238,7 @@ void ZygoteClient::take_failure(Ticket ticket, const std::string& why) {
 void ZygoteClient::died(const Cause& cause) {
   std::int64_t lived = monotonic_ns() - started_ns_;
   bool was_ready = std::exchange(ready_, false);
+  overdue_.reset();
   child_.reset();
   readable_.reset();
   socket_.reset();

@@ -50,6 +50,7 @@ class ZygoteClient {
   void ask(Ticket ticket, Request& request);
   void ask_later(Ticket ticket, Request& request);
   void ask_all();
+  void watch_answers();
   void receive();
   Result<void> take(const ipc::Message& message);
   void take_pid(Ticket ticket, pid_t pid);
@@ -66,6 +67,7 @@ class ZygoteClient {
   Fd socket_;
   Source readable_;
   Source timer_;  // until ready, or until the next start
+  Source overdue_;  // for the next answer, while one is due
   bool ready_ = false;
   bool stopping_ = false;
   std::uint32_t deaths_in_a_row_ = 0;
