@@ -234,6 +234,9 @@ TEST_CASE("a pool grows and shrinks under traffic and loses no call, a member th
   CHECK(too_many.status == 1);
   CHECK(has(too_many.err, "can have 6 members at most, not 7: set max_size"));
   CHECK(daemon.tensorctl({"scale", "nobody", "1"}).status == 4);
+  require_done(daemon.tensorctl({"scale", "p", "0"}));
+  require_done(daemon.tensorctl({"wait", "p"}));  // for nobody
+  require_done(daemon.tensorctl({"health", "p"}));
   require_done(daemon.tensorctl({"scale", "p", "6"}));
   CHECK(balances(daemon, 6) == traffic.paid());
   CHECK(daemon.fsck().empty());
