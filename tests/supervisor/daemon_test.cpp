@@ -249,6 +249,20 @@ TEST_CASE("a published tensor is listed under its name and survives its publishe
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("a zygote that does not answer is killed, and the worker that waits for a process gets one of the next", "[daemon]") {
+  DaemonProcess daemon(config("", "", "start_timeout = \"5s\"\n"));
+  daemon.wait_ready();
+  auto log = daemon.log();
+  auto at = log.find("event=\"zygote started\" pid=");
+  REQUIRE(at != std::string::npos);
+  auto zygote = std::stoi(log.substr(log.find("pid=", at) + 4));
+  REQUIRE(::kill(zygote, SIGSTOP) == 0);
+  REQUIRE(::kill(daemon.worker("w").pid, SIGKILL) == 0);
+  daemon.eventually("the worker is back", [&] { return daemon.worker("w").incarnation == 2 && daemon.worker("w").state == "ready"; });
+  CHECK(has(daemon.log(), "it has not answered a request for a fork"));
+  CHECK(daemon.stop() == 0);
+}
+
 TEST_CASE("a stray write kills the writer alone, and the death says which actor wrote to which tensor of whom", "[daemon]") {
   DaemonProcess daemon(config("publish") +
                        "[[worker]]\nname = \"x\"\nenv = { TV_FAKE = \"stray\" }\nrestart = { intensity = 0 }\n"
