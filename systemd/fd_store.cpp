@@ -88,7 +88,10 @@ void FdStore::drop(const std::string& name) {
 }
 
 void FdStore::drop_all() {
-  while (!kept_.empty()) drop(kept_.begin()->first);
+  while (!kept_.empty()) {
+    std::string name = kept_.begin()->first;  // a copy: drop() erases the other one before it is done with it
+    drop(name);
+  }
 }
 
 void FdStore::flush() {
