@@ -196,8 +196,10 @@ bool Daemon::write_state() {
 
 Result<void> Daemon::begin_upgrade(const std::string& program) {
   if (stopping_ || !begun_) return Error{Errc::kUnavailable, stopping_ ? "the daemon is stopping" : "the daemon is still starting; try again when it is ready"};
-  if (!write_state()) return Error{Errc::kUnavailable, "the state cannot be written down; the log says why"};
-  return upgrade_->begin(program.empty() ? program_ : program, ledger_->fd());
+  // A ledger of its own: ours changes under whoever reads it, and twice within a look is a torn state.
+  auto sample = TV_TRY(Ledger::create());
+  TV_TRY(sample.write(encode(handover())));
+  return upgrade_->begin(program.empty() ? program_ : program, sample.fd());
 }
 
 // Whatever has a number below those that are passed on is closed by it: there is no way back from here, which is why the program was asked before.
