@@ -54,6 +54,7 @@ class Checker {
     expand_workers();
     check_backoffs();
     check_spares();
+    check_resources();
     check_actor_names();
     check_types();
     check_deliveries();
@@ -79,6 +80,7 @@ class Checker {
   void expand_workers();
   void check_backoffs();
   void check_spares();
+  void check_resources();
   void check_actor_names();
   void check_types();
   void check_type(const std::string& section, const std::string& type, const std::string& plugin);
@@ -166,6 +168,16 @@ void Checker::check_backoffs() {
     auto min = member_key(restart, "min"), max = member_key(restart, "max");
     if (backoff.min <= backoff.max || problems_.at(min) || problems_.at(max)) continue;
     problems_.add(restart, "min (" + format_duration(backoff.min) + ") is longer than max (" + format_duration(backoff.max) + ")");
+  }
+}
+
+void Checker::check_resources() {
+  for (std::size_t i = 0; i < draft_.workers.size(); ++i) {
+    const auto& resources = draft_.workers[i].worker.resources;
+    auto high = in_section("worker", i, "memory_high"), max = in_section("worker", i, "memory_max");
+    if (resources.memory_max == 0 || resources.memory_high <= resources.memory_max || problems_.at(high) || problems_.at(max)) continue;
+    problems_.add(high, format_size(resources.memory_high) + " is more than memory_max (" + format_size(resources.memory_max) +
+                            "), at which the process is killed: it would never be reached");
   }
 }
 

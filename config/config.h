@@ -107,6 +107,18 @@ struct Device {
 std::string to_string(const Device& device);                 // "cpu", "cuda:1", "mps"
 std::optional<Device> parse_device(const std::string& text);  // "cuda" is cuda:0
 
+// What each of a worker's processes may have of the machine (supervisor/worker_limits.h says how it is enforced). 0 or empty: no limit.
+struct Resources {
+  std::uint64_t memory_max = 0;   // bytes; beyond it the kernel kills the process
+  std::uint64_t memory_high = 0;  // bytes; beyond it the kernel slows the process down and takes back what it can
+  std::uint32_t cpu_weight = 0;   // 1 to 10000 of kDefaultCpuWeight, when processors are short
+  std::string cpus;               // numbers of processors in their shortest form, "0-3,8"
+  std::string mems;               // numbers of memory nodes, likewise
+
+  bool operator==(const Resources&) const = default;
+};
+inline constexpr std::uint32_t kDefaultCpuWeight = 100;  // of whoever says nothing
+
 // [[worker]], one entry per process: count = 2 of name "cpu" makes "cpu/0" and "cpu/1".
 struct Worker {
   std::string name;   // of the process
@@ -122,6 +134,7 @@ struct Worker {
   // the grace is over. 0: never.
   Nanoseconds watchdog = 30s;
   Nanoseconds watchdog_grace = 5s;
+  Resources resources;
 };
 
 enum class RestartType {

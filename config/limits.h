@@ -100,6 +100,11 @@ inline constexpr double kOutputPerSecond = 200;
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxWorkers = 48;  // leaves participants for clients
 inline constexpr std::size_t kMaxSpares = 16;
+// Of a worker's resources: what the kernel takes, and what any process needs.
+inline constexpr std::uint64_t kMinWorkerMemoryBytes = std::uint64_t{4} << 20;
+inline constexpr std::int64_t kMaxCpuWeight = 10'000;
+inline constexpr std::uint32_t kMaxCpus = 8192;
+inline constexpr std::uint32_t kMaxMemoryNodes = 1024;
 inline constexpr std::size_t kMaxConfigErrors = 100;
 inline constexpr std::size_t kMaxAccessEntries = 256;  // of a role; each is looked at for every request
 inline constexpr std::size_t kMaxKeyParts = 32;     // dotted parts of one key: parsers recurse over them

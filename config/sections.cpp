@@ -173,6 +173,25 @@ void read_env(const Value& value, WorkerGroup& out) {
   }
 }
 
+// A limit below what any process needs is a slip of the pen.
+void read_memory_limit(const Value& value, std::uint64_t& out) {
+  auto memory = value.source().machine.memory_bytes;
+  auto size = value.size(memory);
+  if (!size) return;
+  if (*size < limits::kMinWorkerMemoryBytes)
+    return value.problem(format_size(*size) + " is too small for a process; at least " + format_size(limits::kMinWorkerMemoryBytes) +
+                         " are needed, and with LibTorch some hundred MiB; leave it out where there is to be no limit");
+  out = *size;
+}
+
+void read_numbers(const Value& value, std::uint32_t end, std::string_view what, std::string& out) {
+  auto text = value.text(what);
+  if (!text) return;
+  auto numbers = parse_numbers(*text, end);
+  if (!numbers) return value.problem(numbers.error().message);
+  out = format_numbers(*numbers);
+}
+
 constexpr Key<WorkerGroup> kWorkerKeys[] = {
     {"name", [](const Value& value, WorkerGroup& out) { read_name(value, out.worker.name); },
      "every [[worker]] needs a name, for example name = \"cpu0\""},
@@ -186,6 +205,11 @@ constexpr Key<WorkerGroup> kWorkerKeys[] = {
     {"causes", [](const Value& value, WorkerGroup& out) { read_causes(value, out.worker.causes); }, {}, causes_leaves},
     {"watchdog", [](const Value& value, WorkerGroup& out) { read_time_or_never(value, 100ms, out.worker.watchdog); }},
     {"watchdog_grace", [](const Value& value, WorkerGroup& out) { set(out.worker.watchdog_grace, value.duration(0s, 1h)); }},
+    {"memory_max", [](const Value& value, WorkerGroup& out) { read_memory_limit(value, out.worker.resources.memory_max); }},
+    {"memory_high", [](const Value& value, WorkerGroup& out) { read_memory_limit(value, out.worker.resources.memory_high); }},
+    {"cpu_weight", [](const Value& value, WorkerGroup& out) { set(out.worker.resources.cpu_weight, value.integer(1, limits::kMaxCpuWeight)); }},
+    {"cpus", [](const Value& value, WorkerGroup& out) { read_numbers(value, limits::kMaxCpus, "processors, such as \"0-3,8\"", out.worker.resources.cpus); }},
+    {"mems", [](const Value& value, WorkerGroup& out) { read_numbers(value, limits::kMaxMemoryNodes, "memory nodes, such as \"0\"", out.worker.resources.mems); }},
 };
 
 constexpr Key<HealthCheck> kHealthKeys[] = {

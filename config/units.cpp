@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <limits>
 #include <optional>
+#include <set>
 #include <span>
 
 namespace tv::config {
@@ -175,6 +177,49 @@ Result<Nanoseconds> parse_duration(std::string_view text) {
   auto value = scaled(number, unit->factor, std::numeric_limits<std::int64_t>::max());
   if (!value) return bad(kTimeForm, text, "it is longer than 292 years");
   return Nanoseconds{static_cast<std::int64_t>(*value)};
+}
+
+// More than the longest list in its shortest form needs is a mistake, and would take long to read.
+static constexpr std::size_t kMaxNumbersText = 4096;
+
+Result<std::vector<std::uint32_t>> parse_numbers(std::string_view text, std::uint32_t end) {
+  auto whole = text;
+  auto wrong = [&](const std::string& why) { return Error{Errc::kInvalidArgument, "\"" + std::string(whole) + "\": " + why + "; write numbers and ranges, such as \"0-3,8\""}; };
+  if (text.size() > kMaxNumbersText) return Error{Errc::kLimit, "a list of numbers has at most " + std::to_string(kMaxNumbersText) + " characters"};
+  std::set<std::uint32_t> numbers;
+  auto number = [&]() -> std::optional<std::uint32_t> {
+    std::uint32_t value = 0;
+    auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || value >= end) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
+    return value;
+  };
+  for (;;) {
+    auto first = number();
+    auto last = first;
+    if (first && text.starts_with('-')) {
+      text.remove_prefix(1);
+      last = number();
+    }
+    if (!first || !last) return wrong("expected a number below " + std::to_string(end) + " at \"" + std::string(text) + "\"");
+    if (*last < *first) return wrong("a range runs backwards");
+    for (std::uint32_t n = *first; n <= *last; ++n) numbers.insert(n);
+    if (text.empty()) return std::vector<std::uint32_t>(numbers.begin(), numbers.end());
+    if (!text.starts_with(',')) return wrong("expected a comma at \"" + std::string(text) + "\"");
+    text.remove_prefix(1);
+  }
+}
+
+std::string format_numbers(const std::vector<std::uint32_t>& sorted) {
+  std::string text;
+  for (std::size_t i = 0; i < sorted.size();) {
+    std::size_t last = i;
+    while (last + 1 < sorted.size() && sorted[last + 1] == sorted[last] + 1) ++last;
+    text += (text.empty() ? "" : ",") + std::to_string(sorted[i]);
+    if (last > i) text += "-" + std::to_string(sorted[last]);
+    i = last + 1;
+  }
+  return text;
 }
 
 std::string format_size(std::uint64_t bytes) {

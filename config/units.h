@@ -16,6 +16,10 @@ Result<std::uint64_t> parse_size(std::string_view text, std::uint64_t whole_byte
 // "250ms", "1.5s", "2min", "1h", "1d", "10us", "5ns". A number without a unit is refused: it has been guessed wrong too often.
 Result<Nanoseconds> parse_duration(std::string_view text);
 
+// Numbers below `end`, as the kernel lists processors: "0-3,8". Sorted, each once.
+Result<std::vector<std::uint32_t>> parse_numbers(std::string_view text, std::uint32_t end);
+std::string format_numbers(const std::vector<std::uint32_t>& sorted);  // "0-3,8"
+
 std::string format_size(std::uint64_t bytes);      // "4.0GiB", "512B"
 std::string format_duration(Nanoseconds duration);  // "250ms", "1.50s"
 

@@ -155,6 +155,27 @@ struct WorkerInfo {
   readyNs @12 :Int64;           # CLOCK_REALTIME of the last ready; 0: not ready
   residentBytes @13 :UInt64;
   message @14 :Text;            # why it is in this state, where that needs a word
+  usage @15 :GroupUsage;        # null: it has no cgroup
+  limits @16 :List(LimitInfo);  # those of the configuration
+}
+
+# What a worker's cgroup has used, by all of its incarnations since it was made (or since its controllers came back after a takeover).
+struct GroupUsage {
+  path @0 :Text;
+  memoryBytes @1 :UInt64;       # 0 where there is no memory controller, as all that is about memory
+  memoryPeakBytes @2 :UInt64;
+  memoryHigh @3 :UInt64;        # how often it was slowed down at memory_high
+  memoryMax @4 :UInt64;         # how often it came to memory_max
+  oomKills @5 :UInt64;          # processes killed
+  usageNs @6 :UInt64;           # processor time
+  throttledNs @7 :UInt64;       # of processor time, kept from it by a limit (of the unit's, say)
+}
+
+struct LimitInfo {
+  key @0 :Text;                 # memory_max, memory_high, cpu_weight, cpus, mems
+  value @1 :Text;
+  by @2 :Text;                  # cgroup, rlimit, affinity, nice; "": nothing enforces it
+  note @3 :Text;                # what that means, or why
 }
 
 struct ActorInfo {

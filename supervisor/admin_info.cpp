@@ -29,6 +29,26 @@ std::uint64_t resident_bytes(pid_t pid) {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+void write_usage(const GroupUsage& usage, wire::GroupUsage::Builder out) {
+  out.setPath(text(usage.path));
+  out.setMemoryBytes(usage.memory_bytes);
+  out.setMemoryPeakBytes(usage.memory_peak_bytes);
+  out.setMemoryHigh(usage.memory_high);
+  out.setMemoryMax(usage.memory_max);
+  out.setOomKills(usage.oom_kills);
+  out.setUsageNs(usage.cpu_ns);
+  out.setThrottledNs(usage.throttled_ns);
+}
+
+void write_limits(const std::vector<Enforced>& limits, capnp::List<wire::LimitInfo>::Builder out) {
+  for (unsigned i = 0; i < limits.size(); ++i) {
+    out[i].setKey(text(limits[i].key));
+    out[i].setValue(text(limits[i].value));
+    out[i].setBy(text(limits[i].by));
+    out[i].setNote(text(limits[i].note));
+  }
+}
+
 void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo::Builder out) {
   out.setName(text(worker.config->name));
   out.setDevice(text(config::to_string(worker.config->device)));
@@ -47,6 +67,10 @@ void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo
   out.setReadyNs(worker.ready_realtime_ns);
   out.setResidentBytes(resident_bytes(worker.pid()));
   out.setMessage(text(worker.message));
+  const auto& resources = view.workers.limits();
+  if (auto usage = resources.usage(worker.index)) write_usage(*usage, out.initUsage());
+  const auto& limits = resources.enforced(worker.index);
+  write_limits(limits, out.initLimits(static_cast<unsigned>(limits.size())));
 }
 
 struct ShownHealth {

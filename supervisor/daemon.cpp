@@ -54,6 +54,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning 
   daemon->settle_access();
   auto program = TV_TRY(worker_program());
   TV_TRY(daemon->take_sockets());
+  daemon->limits_.emplace(daemon->config_, WorkerLimits::open_groups(daemon->store_.durable()));
   TV_TRY(daemon->open_arena());
 
   // The zygote loads while the rest is made; it must not inherit our sockets, and does not: all are close-on-exec.
@@ -201,7 +202,7 @@ Result<void> Daemon::catch_signals() {
 Result<void> Daemon::begin() {
   supervision_.emplace(*loop_, config_, *actors_, *arena_, *control_, [this] { look_soon(); });
   workers_.emplace(Workers::Surroundings{*loop_, config_, ipc::control_socket(runtime_dir_->path()), *children_, *spares_, *actors_, *supervision_, *recovery_,
-                                         *directory_, *directory_view_, *arena_, *control_, [this] { look_soon(); },
+                                         *directory_, *directory_view_, *arena_, *limits_, *control_, [this] { look_soon(); },
                                          [this](ActorId actor) { if (checkpoints_) checkpoints_->actor_stopped(actor); },
                                          [this](std::size_t worker) { if (checkpoints_) checkpoints_->worker_cleaned_up(worker); },
                                          [this](ActorId actor, std::uint64_t token) { maintenance_->settled(actor, token); },
@@ -394,6 +395,7 @@ void Daemon::finish() {
 
 void Daemon::end() {
   children_->kill_strangers();
+  limits_->close();
   store_.drop_all();
   loop_->quit();
 }

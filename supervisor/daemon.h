@@ -93,6 +93,7 @@ class Daemon {
   std::int64_t started_ns_ = realtime_ns();
   std::unique_ptr<EventLoop> loop_;
   std::optional<RuntimeDir> runtime_dir_;
+  std::optional<WorkerLimits> limits_;
   std::shared_ptr<shm::Arena> arena_;
   std::optional<shm::DirectoryWriter> directory_;
   std::optional<shm::Directory> directory_view_;

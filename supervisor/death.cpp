@@ -56,6 +56,10 @@ Cause could_not_start(std::string why, bool hopeless) {
   return {"could not start: " + std::move(why), true, hopeless, false, CauseKind::kCouldNotStart};
 }
 
+Cause out_of_memory(const std::string& whose) {
+  return {"killed by SIGKILL: out of memory, says the kernel" + whose, true, false, false, CauseKind::kOutOfMemory, SIGKILL};
+}
+
 Cause hung(std::string why) { return {std::move(why), true, false, false, CauseKind::kHang}; }
 
 Cause start_failed(std::string why) { return {std::move(why), true, false, false, CauseKind::kStartFailed}; }

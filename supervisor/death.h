@@ -44,6 +44,8 @@ Cause unseen();
 Cause unasked(Cause cause);
 // One that the supervisor knows better than the kernel: "could not start: ...".
 Cause could_not_start(std::string why, bool hopeless);
+// Killed by the kernel because memory ran out; `whose` goes behind that, and may be empty.
+Cause out_of_memory(const std::string& whose);
 // An actor's on_start failed.
 Cause start_failed(std::string why);
 

@@ -11,6 +11,7 @@
 #include "supervisor/daemon.h"
 #include "supervisor/preflight.h"
 #include "supervisor/upgrade.h"
+#include "supervisor/worker_limits.h"
 #include "systemd/journal.h"
 #include "systemd/notify.h"
 
@@ -81,6 +82,13 @@ int check_handover(int ledger) {
   return can && written ? kDone : kFailed;
 }
 
+// For systemd, after a daemon's death (ExecStopPost=). Where there is nothing to release, nothing is to be said.
+int release_cgroup() {
+  auto released = supervisor::release_cgroup();
+  if (released || released.error().code == Errc::kUnsupported) return kDone;
+  return fail("cgroup not released", released.error());
+}
+
 // Where this program lies, also when a newer one lies there by the time that it is asked for.
 std::string own_path() {
   std::error_code unknown;
@@ -124,6 +132,8 @@ int main(int argc, char** argv) {
   auto* writer_option = app.add_option(supervisor::kWriterOption, writer_fd)->group("");
   int handover_fd = -1;
   auto* handover_option = app.add_option(supervisor::kCheckHandoverOption, handover_fd)->group("");
+  bool release = false;
+  app.add_flag(supervisor::kReleaseOption, release)->group("");
   app.set_version_flag("--version", std::string("tensorvisord ") + TV_VERSION);
   app.footer(kExamples);
   try {
@@ -134,6 +144,7 @@ int main(int argc, char** argv) {
   if (systemd::stderr_is_journal()) log::set_sink(systemd::make_journal_sink());
   auto code = [&]() -> int {
     try {
+      if (release) return release_cgroup();
       if (*writer_option) return supervisor::run_checkpoint_writer(writer_fd);
       if (*check_option) return check(check_path);
       if (*handover_option) return check_handover(handover_fd);

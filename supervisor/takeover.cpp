@@ -58,6 +58,7 @@ void Workers::go_on(Worker& worker, systemd::Estate& estate) {
     worker.child = std::move(*child);
     worker.child->on_exit([this, index = worker.index](const Cause& cause, std::int64_t noticed) { left(workers_[index], cause, noticed); });
     worker.socket = std::move(socket);
+    in_.limits.take_over(worker.index, worker.last_pid);
     if (output) take_over_output(worker, std::move(output));
     if (in_.store) {
       in_.store->note(process_name(worker.index, worker.incarnation), worker.child->pidfd());

@@ -169,6 +169,7 @@ void Workers::assign(Worker& worker) {
                     in_.supervision.assign(worker.index), worker.last_death, static_cast<ParticipantId>(in_.config.workers.size()) + 1,
                     in_.config.clients.calls_per_second},
                    message.initRoot<wire::Assignment>());
+  in_.limits.admit(worker.index, worker.pid());
   // Before the process becomes a worker: one that is not in the store when we die ends with us.
   if (in_.store) {
     in_.store->keep(process_name(worker.index, worker.incarnation), worker.child->pidfd());
@@ -283,12 +284,12 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
     if (auto code = shm::exit_note(in_.arena, worker.participant())) cause = exited(*code);
   std::string fault = take_fault_report(in_.directory_view, worker.participant());
   watchdogs_.end(worker.index);
+  in_.limits.ended(worker.index);
   if (worker.known_cause) {
     std::string how = std::exchange(cause, *worker.known_cause).text;
     if (cause.kind == CauseKind::kHang) cause.text += "; " + how;
-  } else if (cause.kind == CauseKind::kSignal && cause.number == SIGKILL && oom_kills_.another()) {
-    cause.kind = CauseKind::kOutOfMemory;
-    cause.text += ": out of memory, says the kernel";
+  } else if (auto memory = cause.unseen || (cause.kind == CauseKind::kSignal && cause.number == SIGKILL) ? in_.limits.out_of_memory(worker.index) : std::nullopt) {
+    cause = out_of_memory(*memory);
   } else if (cause.fault && !fault.empty()) {
     cause.text += ": " + fault;
   }

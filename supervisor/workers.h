@@ -14,11 +14,11 @@
 #include "config/config.h"
 #include "supervisor/actors.h"
 #include "supervisor/migration.h"
-#include "supervisor/oom_kills.h"
 #include "supervisor/recovery.h"
 #include "supervisor/spares.h"
 #include "supervisor/supervision.h"
 #include "supervisor/watchdogs.h"
+#include "supervisor/worker_limits.h"
 #include "supervisor/worker_orders.h"
 #include "supervisor/worker_state.h"
 #include "systemd/fd_store.h"
@@ -90,6 +90,7 @@ class Workers final : public Hosts {
     shm::DirectoryWriter& directory;
     const shm::Directory& directory_view;
     const shm::Arena& arena;
+    WorkerLimits& limits;
     WorkerOrders& orders;
     // After anything that health, readiness or the end of the daemon may depend on.
     std::function<void()> changed;
@@ -146,6 +147,9 @@ class Workers final : public Hosts {
   void kill(std::size_t index, Cause cause) override;
 
   const std::vector<Worker>& all() const { return workers_; }
+  // The worker's configuration has other resources: its process has them from now on.
+  void resources_changed(std::size_t index) { in_.limits.change(index, workers_[index].config->resources, workers_[index].pid()); }
+  const WorkerLimits& limits() const { return in_.limits; }
   bool reads_own_mailbox(std::size_t index) const { return mailboxes_.at_home(index); }  // else its actors have moved
   // Can the worker be told of these actors as well? What it is to host has to fit the packet of its next assignment.
   bool has_room(std::size_t index, std::span<const ActorId> actors) const;
@@ -190,7 +194,6 @@ class Workers final : public Hosts {
   Mailboxes mailboxes_;
   std::uint64_t restarts_ = 0;
   bool winding_down_ = false;
-  OomKills oom_kills_ = OomKills::of_this_process();
   Watchdogs watchdogs_;
 };
 

@@ -478,7 +478,7 @@ worker = "cpuu"
 )");
   CHECK(listed(loaded) ==
         "test.toml:3:11: worker[0].threads: expected a whole number from 1 to 1024, found \"four\"\n"
-        "test.toml:4:1: worker[0].colour: unknown key; known here are name, device, threads, spares, count, env, restart, probation, causes, watchdog, watchdog_grace\n"
+        "test.toml:4:1: worker[0].colour: unknown key; known here are name, device, threads, spares, count, env, restart, probation, causes, watchdog, watchdog_grace, memory_max, memory_high, cpu_weight, cpus, mems\n"
         "test.toml:7:8: worker[1].name: \"cpu\" is taken already, by worker[0].name (line 2)\n"
         "test.toml:10:8: arena.size: 1.0TiB is more than this machine's memory (8.0GiB); ask for less, or for a share such as \"25%\"\n"
         "test.toml:11:8: arena.ring: expected a size from 16.0KiB to 16.0MiB, found 3\n"

@@ -161,6 +161,24 @@ TEST_CASE("what is written is read back within the decimals shown") {
   }
 }
 
+TEST_CASE("numbers and ranges of processors are read in any order and written in their shortest form") {
+  auto shortest = [](const char* text) { return format_numbers(*parse_numbers(text, 16)); };
+  CHECK(shortest("0") == "0");
+  CHECK(shortest("3,1,2,0,8") == "0-3,8");
+  CHECK(shortest("0-3,2-5,15") == "0-5,15");
+  CHECK(shortest("7-7") == "7");
+  CHECK(*parse_numbers("1-3", 16) == std::vector<std::uint32_t>{1, 2, 3});
+}
+
+TEST_CASE("what is no list of numbers is refused, with the place where it ends to be one") {
+  for (const char* text : {"", ",", "1,", "a", "1-", "-1", "3-1", "16", "1 2", "0x1", "4294967296"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_numbers(text, 16).ok());
+  }
+  CHECK(parse_numbers("1,x2", 16).error().message.find("\"x2\"") != std::string::npos);
+  CHECK_FALSE(parse_numbers(std::string(5000, '1'), 16).ok());
+}
+
 TEST_CASE("the nearest word is offered for a slip of the pen") {
   std::vector<std::string> words = {"name", "device", "threads", "spares", "env", "count"};
   CHECK(nearest("thread", words) == "threads");

@@ -29,9 +29,10 @@ check() {
 check_equal() { [[ $2 == "$3" ]] || die "$1: found \"$2\", expected \"$3\""; }
 check_has() { [[ $2 == *"$3"* ]] || die "$1: \"$3\" is not in \"$2\""; }
 
-# wait_until WHAT COMMAND...: looks again and again until the command succeeds; half a minute at most.
+# wait_until WHAT COMMAND...: looks again and again until the command succeeds; half a minute at most, where nobody says otherwise.
+patience=30
 wait_until() {
-  local what=$1 end=$((SECONDS + 30))
+  local what=$1 end=$((SECONDS + patience))
   shift
   until "$@" >/dev/null 2>&1; do
     ((SECONDS < end)) || die "not in time: $what ($*)"

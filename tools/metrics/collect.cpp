@@ -93,6 +93,29 @@ void status(Exposition& out, Reply reply) {
   if (s.hasCheckpoints()) checkpoints(out, s.getCheckpoints());
 }
 
+template <class Workers, class Value>
+void of_cgroups(Exposition& out, Workers workers, Value value) {
+  for (auto w : workers)
+    if (w.hasUsage()) out.sample(value(w.getUsage()), {{"worker", view(w.getName())}});
+}
+
+// Of workers that have one.
+template <class Workers>
+void by_cgroup(Exposition& out, Workers workers) {
+  out.gauge("tensorvisor_worker_cgroup_memory_bytes", "Memory on the account of a worker's cgroup.");
+  of_cgroups(out, workers, [](auto u) { return u.getMemoryBytes(); });
+  out.gauge("tensorvisor_worker_cgroup_memory_peak_bytes", "Most memory that has been on the account of a worker's cgroup.");
+  of_cgroups(out, workers, [](auto u) { return u.getMemoryPeakBytes(); });
+  out.counter("tensorvisor_worker_cgroup_memory_high_total", "How often a worker was slowed down at memory_high.");
+  of_cgroups(out, workers, [](auto u) { return u.getMemoryHigh(); });
+  out.counter("tensorvisor_worker_cgroup_oom_kills_total", "Processes of a worker's cgroup killed for want of memory.");
+  of_cgroups(out, workers, [](auto u) { return u.getOomKills(); });
+  out.counter("tensorvisor_worker_cgroup_cpu_seconds_total", "Processor time of a worker's cgroup.");
+  of_cgroups(out, workers, [](auto u) { return seconds(static_cast<std::int64_t>(u.getUsageNs())); });
+  out.counter("tensorvisor_worker_cgroup_throttled_seconds_total", "Processor time that a limit has kept from a worker's cgroup.");
+  of_cgroups(out, workers, [](auto u) { return seconds(static_cast<std::int64_t>(u.getThrottledNs())); });
+}
+
 void workers(Exposition& out, Reply reply) {
   auto list = reply.getWorkers();
   out.gauge("tensorvisor_worker_info", "Device of a worker; the value is always 1.");
@@ -110,6 +133,7 @@ void workers(Exposition& out, Reply reply) {
   by_worker(out, list, [](auto w) { return seconds(w.getLastDeathNs()); });
   out.gauge("tensorvisor_worker_resident_memory_bytes", "Resident memory of a worker's process.");
   by_worker(out, list, [](auto w) { return w.getResidentBytes(); });
+  by_cgroup(out, list);
   out.gauge("tensorvisor_worker_actors", "Actors that live in a worker.");
   by_worker(out, list, [](auto w) { return w.getActors(); });
 }

@@ -17,7 +17,52 @@ Cell up(R r, const Now& now) { return {r.getReadyNs() ? span_text(now.realtime_n
 Cell restart_time(R r, const Now&) { return {r.getLastRestartNs() ? config::format_duration(Nanoseconds{r.getLastRestartNs()}) : "-"}; }
 Json restart_ms(R r, const Now&) { return r.getLastRestartNs() ? Json(static_cast<double>(r.getLastRestartNs()) / 1e6) : Json(); }
 
-const std::array<Field<R>, 15> kFields = {{
+// What its cgroup has used, by all of its incarnations.
+Json cgroup(R r, const Now&) {
+  if (!r.hasUsage()) return Json();
+  auto usage = r.getUsage();
+  return {{"path", str(usage.getPath())},
+          {"memory_bytes", usage.getMemoryBytes()},
+          {"memory_peak_bytes", usage.getMemoryPeakBytes()},
+          {"memory_high_events", usage.getMemoryHigh()},
+          {"memory_max_events", usage.getMemoryMax()},
+          {"oom_kills", usage.getOomKills()},
+          {"cpu_ms", static_cast<double>(usage.getUsageNs()) / 1e6},
+          {"throttled_ms", static_cast<double>(usage.getThrottledNs()) / 1e6}};
+}
+Cell cgroup_cell(R r, const Now&) {
+  if (!r.hasUsage()) return {"-"};
+  auto usage = r.getUsage();
+  auto text = config::format_size(usage.getMemoryBytes()) + ", at most " + config::format_size(usage.getMemoryPeakBytes());
+  text += "; cpu " + config::format_duration(Nanoseconds{static_cast<std::int64_t>(usage.getUsageNs())});
+  if (usage.getThrottledNs()) text += ", throttled " + config::format_duration(Nanoseconds{static_cast<std::int64_t>(usage.getThrottledNs())});
+  if (usage.getMemoryHigh()) text += "; slowed down at memory_high " + std::to_string(usage.getMemoryHigh()) + " times";
+  if (usage.getOomKills()) text += "; killed for want of memory " + std::to_string(usage.getOomKills()) + " times";
+  return {text};
+}
+Cell cgroup_memory(R r, const Now&) { return r.hasUsage() ? size_cell(r.getUsage().getMemoryBytes()) : Cell{"-"}; }
+Json cgroup_memory_bytes(R r, const Now&) { return r.hasUsage() ? Json(r.getUsage().getMemoryBytes()) : Json(); }
+
+Json limits(R r, const Now&) {
+  Json list = Json::array();
+  for (auto limit : r.getLimits())
+    list.push_back({{"key", str(limit.getKey())},
+                    {"value", str(limit.getValue())},
+                    {"enforced_by", limit.getBy().size() ? Json(str(limit.getBy())) : Json()},
+                    {"note", str(limit.getNote())}});
+  return list;
+}
+// "memory_max 512.0MiB (cgroup), memory_high 400.0MiB NOT ENFORCED: ..."
+Cell limits_cell(R r, const Now&) {
+  std::string text;
+  for (auto limit : r.getLimits()) {
+    text += (text.empty() ? "" : ", ") + str(limit.getKey()) + " " + str(limit.getValue());
+    text += limit.getBy().size() ? " (" + str(limit.getBy()) + (limit.getNote().size() ? ": " + str(limit.getNote()) : "") + ")" : " not enforced: " + str(limit.getNote());
+  }
+  return {text.empty() ? "-" : text};
+}
+
+const std::array<Field<R>, 18> kFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](R r, const Now&) { return Json(str(r.getName())); }},
     {"device", "DEVICE", Show::kAlways, Align::kLeft, [](R r, const Now&) { return Json(str(r.getDevice())); }},
     {"state", "STATE", Show::kAlways, Align::kLeft, [](R r, const Now&) { return Json(str(r.getState())); },
@@ -35,6 +80,9 @@ const std::array<Field<R>, 15> kFields = {{
     {"memory_bytes", "MEMORY", Show::kWide, Align::kRight, [](R r, const Now&) { return Json(r.getResidentBytes()); },
      [](R r, const Now&) { return size_cell(r.getResidentBytes()); }},
     {"last_restart_ms", "RESTART-TIME", Show::kWide, Align::kRight, restart_ms, restart_time},
+    {"cgroup_memory_bytes", "CGROUP-MEMORY", Show::kWide, Align::kRight, cgroup_memory_bytes, cgroup_memory},
+    {"cgroup", "CGROUP", Show::kDetail, Align::kLeft, cgroup, cgroup_cell},
+    {"limits", "LIMITS", Show::kDetail, Align::kLeft, limits, limits_cell},
     {"message", "MESSAGE", Show::kDetail, Align::kLeft, [](R r, const Now&) { return Json(str(r.getMessage())); }},
 }};
 
