@@ -148,9 +148,14 @@ std::vector<std::string> problems_of(const DaemonView& view) {
     auto health = health_of(view, id);
     if (health.word == "unhealthy") problems.push_back("actor \"" + view.actors[id].placed.name + "\" is unhealthy: " + health.reason);
   }
+  std::size_t unenforced = 0;
+  for (const auto& worker : view.workers.all())
+    for (const auto& limit : view.workers.limits().enforced(worker.index))
+      if (limit.by.empty() && worker.child && unenforced++ < kMostProblems)
+        problems.push_back("worker \"" + worker.config->name + "\": nothing enforces " + limit.key + " = " + limit.value + ": " + limit.note);
   if (view.checkpoints)
     for (auto& problem : view.checkpoints->problems())
-      if (problems.size() < 3 * kMostProblems) problems.push_back(std::move(problem));
+      if (problems.size() < 4 * kMostProblems) problems.push_back(std::move(problem));
   return problems;
 }
 

@@ -22,6 +22,7 @@ memory_high = "126MiB"
 cpu_weight = 50
 cpus = "0"
 mems = "0"
+spares = 1
 restart = { min = "1ms", max = "10ms", intensity = 100 }
 [[worker]]
 name = "calm/a.b"
@@ -128,6 +129,7 @@ by_other_means() {
   check_equal "RLIMIT_DATA" "$data" $((128 * mib))
   check_equal "processors" "$(taskset -pc "$hungry" | sed 's/.*: //')" 0
   check_equal "nice" "$(ps -o ni= -p "$hungry" | tr -d ' ')" 3
+  check_has "problems of status" "$(tensorctl status)" 'nothing enforces memory_high = 126.0MiB'
   local said
   said=$(tensorctl describe worker hungry)
   check_has "limits" "$said" "memory_max 128.0MiB (rlimit: RLIMIT_DATA"
@@ -141,11 +143,26 @@ by_other_means() {
   wait_until "another supervisor is ready" another_than "$pid"
   check_equal "the worker's process after a takeover" "$(field hungry pid)" "$hungry"
   check_tree
-  # A death takes what the worker has started with it, and the next process is limited as well.
+  # The spare that takes a dead worker's place is limited as well.
   kill -KILL "$hungry"
   wait_until "it comes back" restarts_are 1
   check_tree
   check_equal "RLIMIT_DATA of the next" "$(awk '/^Max data size/ { print $4 }' "/proc/$(field hungry pid)/limits")" $((128 * mib))
+  check_no_groups
+}
+
+# What a worker has started ends with it.
+takes_all_with_it() {
+  install_build fake_worker
+  write_config "orphan"
+  check "start" systemctl start tensorvisord
+  local group=$top/workers/cpu first
+  two_in_group() { [[ $(wc -l <"$group/cgroup.procs") == 2 ]]; }
+  wait_until "worker and child" two_in_group
+  first=$(sort "$group/cgroup.procs" | tr '\n' ' ')
+  kill -KILL "$(field cpu pid)"
+  none_of_first() { two_in_group && ! grep -qxF "${first// /$'\n'}" "$group/cgroup.procs"; }
+  wait_until "the next worker and its child, and nobody of before" none_of_first
   check_no_groups
 }
 

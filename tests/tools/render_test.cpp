@@ -71,6 +71,37 @@ TEST_CASE("workers are a table for people", "[render]") {
   CHECK(mentions(wide, "12.50ms"));
 }
 
+TEST_CASE("a worker's description has its limits with what enforces them, and what its cgroup has used", "[render]") {
+  Message message;
+  message.workers();
+  auto worker = message.reply.getWorkers()[0];
+  auto usage = worker.initUsage();
+  usage.setPath("/sys/fs/cgroup/x/workers/cpu:0");
+  usage.setMemoryBytes(100 << 20);
+  usage.setMemoryPeakBytes(200 << 20);
+  usage.setOomKills(2);
+  usage.setUsageNs(1'500'000'000);
+  auto limits = worker.initLimits(2);
+  limits[0].setKey("memory_max");
+  limits[0].setValue("256.0MiB");
+  limits[0].setBy("cgroup");
+  limits[1].setKey("mems");
+  limits[1].setValue("0");
+  limits[1].setNote("no controller");
+  auto workers = message.reply.asReader().getWorkers();
+  auto actors = Message();
+  auto text = describe(workers[0], actors.actors(actors.reply), view(Output::kTable));
+  CHECK(mentions(text, "100.0MiB, at most 200.0MiB; cpu 1.50s; killed for want of memory 2 times"));
+  CHECK(mentions(text, "memory_max 256.0MiB (cgroup), mems 0 not enforced: no controller"));
+  auto json = parsed(render(workers, view(Output::kJson)))["workers"];
+  CHECK(json[0]["cgroup"]["memory_peak_bytes"] == 200 << 20);
+  CHECK(json[0]["cgroup_memory_bytes"] == 100 << 20);
+  CHECK(json[0]["limits"][0]["enforced_by"] == "cgroup");
+  CHECK(json[0]["limits"][1]["enforced_by"].is_null());
+  CHECK(json[1]["cgroup"].is_null());
+  CHECK(json[1]["limits"].empty());
+}
+
 TEST_CASE("workers are JSON for programs, with null for what there is none of", "[render]") {
   Message message;
   auto json = parsed(render(message.workers(), view(Output::kJson)));
