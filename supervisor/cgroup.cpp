@@ -70,7 +70,8 @@ std::optional<std::uint64_t> Cgroup::entry(const char* file, std::string_view ke
   if (!text) return std::nullopt;
   std::istringstream lines(*text);
   for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(key) && line.size() > key.size() && line[key.size()] == ' ') return whole_number(std::string_view(line).substr(key.size() + 1));
+    if (line.starts_with(key) && line.size() > key.size() && line[key.size()] == ' ')
+      return whole_number(std::string_view(line).substr(key.size() + 1));
   return std::nullopt;
 }
 
@@ -121,10 +122,13 @@ Result<Cgroup> delegated_cgroup() {
   auto own = TV_TRY(own_cgroup(text, cgroup_mount()));
   char mark[2] = {};
   if (::getxattr(own.path().c_str(), "user.delegate", mark, sizeof mark) != 1 || mark[0] != '1')
-    return Error{Errc::kUnsupported, own.path() + " is not delegated to the daemon; run it as a unit with Delegate=yes (systemd 251 or later)"};
+    return Error{Errc::kUnsupported,
+                 own.path() + " is not delegated to the daemon; run it as a unit with Delegate=yes (systemd 251 or later)"};
   for (const char* file : {"cgroup.procs", "cgroup.subtree_control"})
     if (::access((own.path() + "/" + file).c_str(), W_OK) != 0)
-      return Error{Errc::kUnsupported, own.path() + "/" + file + " may not be written by the daemon's user; the unit needs User= and Delegate=yes, and not ProtectControlGroups="};
+      return Error{Errc::kUnsupported,
+                   own.path() + "/" + file +
+                       " may not be written by the daemon's user; the unit needs User= and Delegate=yes, and not ProtectControlGroups="};
   return own;
 }
 

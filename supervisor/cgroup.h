@@ -56,21 +56,22 @@ inline constexpr const char* kOwnLeaf = "supervisor";
 // The group of all workers.
 inline constexpr const char* kWorkersGroup = "workers";
 
-// The group that is ours to divide: the one that this process is in, or the one above it where we are in its leaf already. It is when it is marked
-// so (the attribute user.delegate, which systemd sets for Delegate=yes) and its files may be written by us. kUnsupported: none, and why.
+// The group that is ours to divide: the one that this process is in, or the one above it where we are in its leaf already. It is when it is
+// marked so (the attribute user.delegate, which systemd sets for Delegate=yes) and its files may be written by us. kUnsupported: none, and
+// why.
 Result<Cgroup> delegated_cgroup();
 // As above, for the text of a /proc/PID/cgroup and the place where version 2 is mounted; without the mark.
 Result<Cgroup> own_cgroup(std::string_view proc_cgroup, const std::string& mounted_at);
 // Where version 2 is mounted; empty: nowhere.
 std::string cgroup_mount();
 
-// The directory of a worker's group, another one for each name: '/' becomes ':', which names do not have; and what could be taken for a file of the
-// kernel's ("memory.max") begins with '_'.
+// The directory of a worker's group, another one for each name: '/' becomes ':', which names do not have; and what could be taken for a
+// file of the kernel's ("memory.max") begins with '_'.
 std::string group_directory(std::string_view worker);
 
-// What a supervisor leaves when it dies keeps systemd before version 254 from starting another: it puts it in the unit's own group, which may have no
-// process while it passes controllers on. So the unit has ExecStopPost=, which comes here: nothing is passed on any more, until the next supervisor
-// has left the unit's group again. Returns the first error, having tried all.
+// What a supervisor leaves when it dies keeps systemd before version 254 from starting another: it puts it in the unit's own group, which
+// may have no process while it passes controllers on. So the unit has ExecStopPost=, which comes here: nothing is passed on any more, until
+// the next supervisor has left the unit's group again. Returns the first error, having tried all.
 Result<void> release_cgroup();
 Result<void> release(const Cgroup& top);
 

@@ -76,7 +76,8 @@ int nice_of_weight(std::uint32_t weight) {
 
 Result<void> set_weight(pid_t pid, std::uint32_t weight) {
   int nice = nice_of_weight(weight);
-  return each_thread(pid, "cannot set nice " + std::to_string(nice), [nice](pid_t tid) { return ::setpriority(PRIO_PROCESS, static_cast<id_t>(tid), nice); });
+  return each_thread(pid, "cannot set nice " + std::to_string(nice),
+                     [nice](pid_t tid) { return ::setpriority(PRIO_PROCESS, static_cast<id_t>(tid), nice); });
 }
 
 }  // namespace tv::supervisor

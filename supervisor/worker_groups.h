@@ -26,7 +26,7 @@ struct GroupUsage {
   std::uint64_t memory_max = 0;         // how often it was about to go beyond memory_max
   std::uint64_t oom_kills = 0;          // processes killed for want of memory
   std::uint64_t cpu_ns = 0;
-  std::uint64_t throttled_ns = 0;       // of processor time that a limit of its group, or of one above, kept from it
+  std::uint64_t throttled_ns = 0;  // of processor time that a limit of its group, or of one above, kept from it
 };
 
 // As the kernel counts them; they begin anew when the controller comes to the group.

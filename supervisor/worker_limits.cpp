@@ -46,8 +46,9 @@ Result<WorkerGroups> WorkerLimits::open_groups(bool kept) {
   bool in_leaf = cgroup_in(groups).ends_with(std::string("/") + kOwnLeaf);
   if (kept && !in_leaf && !(releases && std::string(releases) == kReleases))
     return Error{Errc::kUnsupported, "a daemon that is killed could not be started again in " + top.path() +
-                                         " while its workers run; the unit needs DelegateSubgroup=" + kOwnLeaf + " (systemd 254 or later), or ExecStopPost=tensorvisord " +
-                                         kReleaseOption + " and Environment=" + kReleasesVariable + "=" + kReleases};
+                                         " while its workers run; the unit needs DelegateSubgroup=" + kOwnLeaf +
+                                         " (systemd 254 or later), or ExecStopPost=tensorvisord " + kReleaseOption +
+                                         " and Environment=" + kReleasesVariable + "=" + kReleases};
   return WorkerGroups::open(std::move(top));
 }
 
@@ -60,7 +61,8 @@ WorkerLimits::WorkerLimits(const config::Config& config, Result<WorkerGroups> gr
   if (!groups) {
     why_not_ = groups.error().message;
     if (wanted)
-      log::notice("workers without cgroups", {{"cause", why_not_}, {"next", "tensorctl describe worker NAME says which of a worker's limits hold all the same"}});
+      log::notice("workers without cgroups",
+                  {{"cause", why_not_}, {"next", "tensorctl describe worker NAME says which of a worker's limits hold all the same"}});
     else  // nobody has asked for them
       log::info("workers without cgroups", {{"cause", why_not_}});
     return;
@@ -90,7 +92,8 @@ void WorkerLimits::admit(std::size_t index, pid_t pid) {
   if (groups_) worker.made = groups_->make(worker.name).ok();
   if (fresh) apply(worker, 0);
   enter(worker, pid);
-  bool all_by_group = std::all_of(worker.enforced.begin(), worker.enforced.end(), [](const Enforced& limit) { return limit.by == "cgroup"; });
+  bool all_by_group =
+      std::all_of(worker.enforced.begin(), worker.enforced.end(), [](const Enforced& limit) { return limit.by == "cgroup"; });
   if (!worker.made || !all_by_group) apply(worker, pid);
   say_what_is_not(worker, before);
   if (groups_) worker.known = groups_->oom_count(worker.name).value_or(OomCount{});
@@ -105,7 +108,10 @@ void WorkerLimits::take_over(std::size_t index, pid_t pid) {
   worker.known = groups_->oom_count(worker.name).value_or(OomCount{});
   // Before systemd 254 nothing can be passed on while a supervisor starts.
   if (groups_->newly_controlled() && worker.made)
-    log::notice("memory counted anew", {{"worker", worker.name}, {"cause", "the controllers had to be taken from its cgroup so that another supervisor could start; what it had by then no longer counts against its limits"}});
+    log::notice("memory counted anew", {{"worker", worker.name},
+                                        {"cause",
+                                         "the controllers had to be taken from its cgroup so that another supervisor could start; what it "
+                                         "had by then no longer counts against its limits"}});
 }
 
 void WorkerLimits::change(std::size_t index, const config::Resources& resources, pid_t pid) {
@@ -125,9 +131,11 @@ void WorkerLimits::apply(Limited& worker, pid_t pid) {
 // Once for each that changes for the worse, not with each incarnation.
 void WorkerLimits::say_what_is_not(const Limited& worker, const std::vector<Enforced>& before) const {
   for (const auto& limit : worker.enforced) {
-    bool known = false;
-    for (const auto& old : before) known = known || (old.key == limit.key && old.by.empty());
-    if (limit.by.empty() && !known) log::warning("limit not enforced", {{"worker", worker.name}, {"limit", limit.key}, {"value", limit.value}, {"cause", limit.note}});
+    // Without a process nothing has been tried.
+    auto told = [](const Enforced& of) { return of.by.empty() && !of.note.empty(); };
+    bool known = std::any_of(before.begin(), before.end(), [&](const Enforced& old) { return old.key == limit.key && told(old); });
+    if (told(limit) && !known)
+      log::warning("limit not enforced", {{"worker", worker.name}, {"limit", limit.key}, {"value", limit.value}, {"cause", limit.note}});
   }
 }
 
@@ -137,20 +145,24 @@ Enforced WorkerLimits::memory_max(Limited& worker, pid_t pid) {
   if (in_group(worker, "memory")) return by_group(limit, write(worker, "memory.max", bytes ? std::to_string(bytes) : kNoLimit));
   if (pid == 0 || (bytes == 0 && !worker.data_limited)) return limit;
   worker.data_limited = true;
-  return by_process(limit, "rlimit", "RLIMIT_DATA: private memory that is allocated, touched or not; an allocation beyond it fails (" + why_not_ + ")", limit_private_memory(pid, bytes));
+  return by_process(limit, "rlimit",
+                    "RLIMIT_DATA: private memory that is allocated, touched or not; an allocation beyond it fails (" + why_not_ + ")",
+                    limit_private_memory(pid, bytes));
 }
 
 Enforced WorkerLimits::memory_high(Limited& worker) {
   auto bytes = worker.resources.memory_high;
   Enforced limit{"memory_high", bytes ? config::format_size(bytes) : "", "", why_not_};
-  if (in_group(worker, "memory")) return by_group({limit.key, limit.value, "", ""}, write(worker, "memory.high", bytes ? std::to_string(bytes) : kNoLimit));
+  if (in_group(worker, "memory"))
+    return by_group({limit.key, limit.value, "", ""}, write(worker, "memory.high", bytes ? std::to_string(bytes) : kNoLimit));
   return limit;
 }
 
 Enforced WorkerLimits::weight(Limited& worker, pid_t pid) {
   auto weight = worker.resources.cpu_weight;
   Enforced limit{"cpu_weight", weight ? std::to_string(weight) : "", "", ""};
-  if (in_group(worker, "cpu")) return by_group(limit, write(worker, "cpu.weight", std::to_string(weight ? weight : config::kDefaultCpuWeight)));
+  if (in_group(worker, "cpu"))
+    return by_group(limit, write(worker, "cpu.weight", std::to_string(weight ? weight : config::kDefaultCpuWeight)));
   if (pid == 0 || (weight == 0 && !worker.weighted)) return limit;
   worker.weighted = true;
   auto wanted = weight ? weight : config::kDefaultCpuWeight;
@@ -163,14 +175,17 @@ Enforced WorkerLimits::cpus(Limited& worker, pid_t pid) {
   if (in_group(worker, "cpuset")) return by_group(limit, write(worker, "cpuset.cpus", cpus.empty() ? kAll : cpus));
   if (pid == 0 || (cpus.empty() && !worker.placed)) return limit;
   worker.placed = true;
-  auto numbers = cpus.empty() ? Result<std::vector<std::uint32_t>>(std::vector<std::uint32_t>()) : config::parse_numbers(cpus, limits::kMaxCpus);
-  return by_process(limit, "affinity", "sched_setaffinity: the process can change it", numbers ? limit_processors(pid, *numbers) : Result<void>(numbers.error()));
+  auto numbers =
+      cpus.empty() ? Result<std::vector<std::uint32_t>>(std::vector<std::uint32_t>()) : config::parse_numbers(cpus, limits::kMaxCpus);
+  return by_process(limit, "affinity", "sched_setaffinity: the process can change it",
+                    numbers ? limit_processors(pid, *numbers) : Result<void>(numbers.error()));
 }
 
 Enforced WorkerLimits::mems(Limited& worker) {
   const auto& mems = worker.resources.mems;
   Enforced limit{"mems", mems, "", why_not_};
-  if (in_group(worker, "cpuset")) return by_group({limit.key, limit.value, "", ""}, write(worker, "cpuset.mems", mems.empty() ? kAll : mems));
+  if (in_group(worker, "cpuset"))
+    return by_group({limit.key, limit.value, "", ""}, write(worker, "cpuset.mems", mems.empty() ? kAll : mems));
   return limit;
 }
 
@@ -181,7 +196,8 @@ std::optional<std::string> WorkerLimits::out_of_memory(std::size_t index) {
   auto before = std::exchange(worker.known, *now);
   if (now->kills <= before.kills) return std::nullopt;
   auto usage = groups_->usage(worker.name);
-  auto used = usage && usage->memory_peak_bytes ? "; its cgroup has used " + config::format_size(usage->memory_peak_bytes) + " at most" : "";
+  auto used =
+      usage && usage->memory_peak_bytes ? "; its cgroup has used " + config::format_size(usage->memory_peak_bytes) + " at most" : "";
   if (now->own_limit > before.own_limit && worker.resources.memory_max)
     return ": its limit, memory_max = " + config::format_size(worker.resources.memory_max) + ", was reached" + used;
   return ": the memory of the machine, or of a cgroup above the worker's, was used up" + used;
@@ -194,7 +210,8 @@ void WorkerLimits::ended(std::size_t index) {
 void WorkerLimits::close() {
   if (!groups_) return;
   for (const auto& worker : workers_)
-    if (auto removed = groups_->remove(worker.name); !removed) log::debug("cgroup left behind", {{"worker", worker.name}, {"cause", removed.error().message}});
+    if (auto removed = groups_->remove(worker.name); !removed)
+      log::debug("cgroup left behind", {{"worker", worker.name}, {"cause", removed.error().message}});
   if (auto removed = groups_->remove(); !removed) log::debug("cgroup left behind", {{"cause", removed.error().message}});
 }
 

@@ -1,5 +1,5 @@
-// WorkerLimits: what each worker may have of the machine, enforced: by its cgroup where there are cgroups, else by what there is for single processes;
-// and what it has used. README.md, "Limits of workers".
+// WorkerLimits: what each worker may have of the machine, enforced: by its cgroup where there are cgroups, else by what there is for single
+// processes; and what it has used. README.md, "Limits of workers".
 //
 // One thread (the loop's). No error here keeps a worker from running: it is said, in the log and in what enforced() gives.
 #pragma once
@@ -29,20 +29,20 @@ class WorkerLimits {
   // Without groups: `why_not` says why there are none. Logged once.
   WorkerLimits(const config::Config& config, Result<WorkerGroups> groups);
 
-  // Opens the groups, where a group is delegated to us and whoever starts us again can. Before any other process is started, for those are to
-  // begin in our leaf. `kept`: somebody keeps our descriptors, and would start us again.
+  // Opens the groups, where a group is delegated to us and whoever starts us again can. Before any other process is started, for those are
+  // to begin in our leaf. `kept`: somebody keeps our descriptors, and would start us again.
   static Result<WorkerGroups> open_groups(bool kept);
 
   // A parked process is to become this worker: from now on it has its limits. Before anything of the worker's runs in it.
   void admit(std::size_t index, pid_t pid);
   // A process that an earlier supervisor had admitted.
   void take_over(std::size_t index, pid_t pid);
-  // Other limits, from now on, for its present process (0: none) and all that come. Those that a single process can only be given at its start, or
-  // only be lowered (nice), say so in enforced().
+  // Other limits, from now on, for its present process (0: none) and all that come. Those that a single process can only be given at its
+  // start, or only be lowered (nice), say so in enforced().
   void change(std::size_t index, const config::Resources& resources, pid_t pid);
 
-  // After a death by SIGKILL, or of unknown cause: whether the kernel killed it for want of memory, and of whose. Told once. The text goes behind
-  // "out of memory, says the kernel", and may be empty.
+  // After a death by SIGKILL, or of unknown cause: whether the kernel killed it for want of memory, and of whose. Told once. The text goes
+  // behind "out of memory, says the kernel", and may be empty.
   std::optional<std::string> out_of_memory(std::size_t index);
   // Its process has ended: so does what it has started.
   void ended(std::size_t index);
@@ -56,7 +56,7 @@ class WorkerLimits {
   struct Limited {
     std::string name;
     config::Resources resources;
-    bool made = false;      // its group
+    bool made = false;                                            // its group
     bool data_limited = false, placed = false, weighted = false;  // of the present process, without a group
     OomCount known;
     std::vector<Enforced> enforced;
@@ -70,7 +70,9 @@ class WorkerLimits {
   Enforced cpus(Limited& worker, pid_t pid);
   Enforced mems(Limited& worker);
   bool in_group(const Limited& worker, const char* controller) const { return worker.made && groups_ && groups_->controls(controller); }
-  Result<void> write(const Limited& worker, const char* file, const std::string& value) const { return groups_->of(worker.name).write(file, value); }
+  Result<void> write(const Limited& worker, const char* file, const std::string& value) const {
+    return groups_->of(worker.name).write(file, value);
+  }
 
   std::optional<WorkerGroups> groups_;
   std::string why_not_;

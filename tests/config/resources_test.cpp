@@ -6,9 +6,10 @@ using namespace tv;
 using namespace tv::config;
 
 TEST_CASE("a worker has no limits unless the file says so, and each of its processes has those of the file", "[resources]") {
-  auto config = good("[[worker]]\nname = \"a\"\n"
-                     "[[worker]]\nname = \"b\"\ncount = 2\nmemory_max = \"512MiB\"\nmemory_high = \"400MiB\"\ncpu_weight = 50\n"
-                     "cpus = \"3,0-1\"\nmems = \"0\"\n");
+  auto config = good(
+      "[[worker]]\nname = \"a\"\n"
+      "[[worker]]\nname = \"b\"\ncount = 2\nmemory_max = \"512MiB\"\nmemory_high = \"400MiB\"\ncpu_weight = 50\n"
+      "cpus = \"3,0-1\"\nmems = \"0\"\n");
   CHECK(config.workers[0].resources == Resources{});
   Resources expected{.memory_max = 512u << 20, .memory_high = 400u << 20, .cpu_weight = 50, .cpus = "0-1,3", .mems = "0"};
   CHECK(config.workers[1].resources == expected);
@@ -24,7 +25,8 @@ TEST_CASE("a limit that cannot be meant is a mistake of the file", "[resources]"
   };
   CHECK(key_of("memory_max = \"1MiB\"").find("worker[0].memory_max: 1.0MiB is too small") == 0);
   CHECK(key_of("memory_max = 0").find("worker[0].memory_max") == 0);
-  CHECK(key_of("memory_max = \"1GiB\"\nmemory_high = \"2GiB\"").find("worker[0].memory_high: 2.0GiB is more than memory_max (1.0GiB)") == 0);
+  CHECK(key_of("memory_max = \"1GiB\"\nmemory_high = \"2GiB\"").find("worker[0].memory_high: 2.0GiB is more than memory_max (1.0GiB)") ==
+        0);
   CHECK(key_of("cpu_weight = 0").find("worker[0].cpu_weight") == 0);
   CHECK(key_of("cpu_weight = 10001").find("worker[0].cpu_weight") == 0);
   CHECK(key_of("cpus = \"0-\"").find("worker[0].cpus: \"0-\": expected a number") == 0);

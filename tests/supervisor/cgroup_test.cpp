@@ -53,7 +53,10 @@ TEST_CASE("the group that is ours is the one that we are in, or the one above ou
 
 TEST_CASE("a group's files are read: numbers, lines of a word and a number, and what is not there", "[cgroup]") {
   test::TempDir dir;
-  auto group = group_of_files(dir.path() + "/g", {{"memory.current", "4096\n"}, {"memory.max", "max\n"}, {"memory.events", "low 0\nhigh 2\noom 1\noom_kill 3\n"}, {"cgroup.controllers", "cpuset cpu memory\n"}});
+  auto group = group_of_files(dir.path() + "/g", {{"memory.current", "4096\n"},
+                                                  {"memory.max", "max\n"},
+                                                  {"memory.events", "low 0\nhigh 2\noom 1\noom_kill 3\n"},
+                                                  {"cgroup.controllers", "cpuset cpu memory\n"}});
   CHECK(group.number("memory.current") == std::optional<std::uint64_t>(4096));
   CHECK_FALSE(group.number("memory.max"));
   CHECK_FALSE(group.number("memory.peak"));
@@ -107,7 +110,8 @@ TEST_CASE("what a worker's group has used is read, with or without controllers",
   CHECK(usage->throttled_ns == 20'000);
   CHECK(usage->memory_bytes == 0);
   CHECK_FALSE(groups->oom_count("cpu/0"));
-  group_of_files(path, {{"memory.current", "10\n"}, {"memory.peak", "20\n"}, {"memory.events", "low 0\nhigh 5\nmax 6\noom 7\noom_kill 8\n"}});
+  group_of_files(path,
+                 {{"memory.current", "10\n"}, {"memory.peak", "20\n"}, {"memory.events", "low 0\nhigh 5\nmax 6\noom 7\noom_kill 8\n"}});
   usage = groups->usage("cpu/0");
   CHECK(usage->memory_bytes == 10);
   CHECK(usage->memory_peak_bytes == 20);

@@ -78,17 +78,22 @@ struct Tree {
       write(group + "/cgroup.controllers", "cpuset cpu memory\n");
       write(group + "/cgroup.subtree_control", "cpuset cpu memory\n");
     }
-    for (const char* file : {"cgroup.procs", "cgroup.kill", "memory.max", "memory.high", "memory.oom.group", "cpu.weight", "cpuset.cpus", "cpuset.mems"}) write(worker + "/" + file, "");
+    for (const char* file :
+         {"cgroup.procs", "cgroup.kill", "memory.max", "memory.high", "memory.oom.group", "cpu.weight", "cpuset.cpus", "cpuset.mems"})
+      write(worker + "/" + file, "");
     events(0, 0);
     write(worker + "/cpu.stat", "usage_usec 1\n");
   }
-  void events(int own, int kills) const { write(worker + "/memory.events", "low 0\nhigh 0\nmax 0\noom " + std::to_string(own) + "\noom_kill " + std::to_string(kills) + "\n"); }
+  void events(int own, int kills) const {
+    write(worker + "/memory.events", "low 0\nhigh 0\nmax 0\noom " + std::to_string(own) + "\noom_kill " + std::to_string(kills) + "\n");
+  }
 };
 
 }  // namespace
 
 TEST_CASE("without cgroups a process gets what it can be limited by, and the rest is said not to hold", "[limits]") {
-  WorkerLimits limits(config_with({.memory_max = 256u << 20, .memory_high = 200u << 20, .cpu_weight = 50, .cpus = "0", .mems = "0"}), nowhere());
+  WorkerLimits limits(config_with({.memory_max = 256u << 20, .memory_high = 200u << 20, .cpu_weight = 50, .cpus = "0", .mems = "0"}),
+                      nowhere());
   Sleeper process;
   limits.admit(0, process.pid());
   CHECK(process.data_limit() == 256u << 20);
@@ -149,7 +154,8 @@ TEST_CASE("a limit on a process that has gone is said not to hold", "[limits]") 
 
 TEST_CASE("in a cgroup the limits are in its files before the process is in it, and stay there", "[limits]") {
   Tree tree;
-  WorkerLimits limits(config_with({.memory_max = 256u << 20, .memory_high = 200u << 20, .cpu_weight = 50, .cpus = "0-1", .mems = "0"}), WorkerGroups::open(Cgroup(tree.top)));
+  WorkerLimits limits(config_with({.memory_max = 256u << 20, .memory_high = 200u << 20, .cpu_weight = 50, .cpus = "0-1", .mems = "0"}),
+                      WorkerGroups::open(Cgroup(tree.top)));
   Sleeper process, other;
   limits.admit(0, process.pid());
   CHECK(read(tree.worker + "/memory.max") == std::to_string(256u << 20));
