@@ -153,16 +153,18 @@ by_other_means() {
 
 # What a worker has started ends with it.
 takes_all_with_it() {
-  install_build fake_worker
-  write_config "orphan"
+  local stray
+  write_limits
   check "start" systemctl start tensorvisord
-  local group=$top/workers/cpu first
-  two_in_group() { [[ $(wc -l <"$group/cgroup.procs") == 2 ]]; }
-  wait_until "worker and child" two_in_group
-  first=$(sort "$group/cgroup.procs" | tr '\n' ' ')
-  kill -KILL "$(field cpu pid)"
-  none_of_first() { two_in_group && ! grep -qxF "${first// /$'\n'}" "$group/cgroup.procs"; }
-  wait_until "the next worker and its child, and nobody of before" none_of_first
+  # Nothing but the group ties it to the worker.
+  sleep 1000 &
+  stray=$!
+  echo "$stray" >"$top/workers/hungry/cgroup.procs"
+  kill -KILL "$(field hungry pid)"
+  wait_until "it comes back" restarts_are 1
+  gone() { ! kill -0 "$stray"; }
+  wait_until "what was in the group has ended" gone
+  check_equal "processes in the group" "$(<"$top/workers/hungry/cgroup.procs")" "$(field hungry pid)"
   check_no_groups
 }
 
