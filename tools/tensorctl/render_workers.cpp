@@ -80,7 +80,7 @@ const std::array<Field<R>, 18> kFields = {{
     {"memory_bytes", "MEMORY", Show::kWide, Align::kRight, [](R r, const Now&) { return Json(r.getResidentBytes()); },
      [](R r, const Now&) { return size_cell(r.getResidentBytes()); }},
     {"last_restart_ms", "RESTART-TIME", Show::kWide, Align::kRight, restart_ms, restart_time},
-    {"cgroup_memory_bytes", "CGROUP-MEMORY", Show::kWide, Align::kRight, cgroup_memory_bytes, cgroup_memory},
+    {"cgroup_memory_bytes", "CG-MEMORY", Show::kWide, Align::kRight, cgroup_memory_bytes, cgroup_memory},
     {"cgroup", "CGROUP", Show::kDetail, Align::kLeft, cgroup, cgroup_cell},
     {"limits", "LIMITS", Show::kDetail, Align::kLeft, limits, limits_cell},
     {"message", "MESSAGE", Show::kDetail, Align::kLeft, [](R r, const Now&) { return Json(str(r.getMessage())); }},
