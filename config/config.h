@@ -205,6 +205,7 @@ struct Pool {
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
   HealthCheck health;
   std::uint32_t max_size = 0;      // to which `tensorctl scale` may bring it; 0: not beyond size
+  bool any_max_size = false;       // the file does not say: `max_size` is what the loader found room for
   bool migrate = true;             // of each member, as of an actor
 };
 

@@ -261,6 +261,15 @@ void AttachServer::detach(ParticipantId participant) {
   if (settle()) recovery_.start_ticking();
 }
 
+Result<void> AttachServer::reserve(std::size_t count) {
+  settle();
+  auto taken = numbers_.reserve(count);
+  if (!taken) return {};
+  auto client = clients_.find(*taken);
+  std::string who = client == clients_.end() ? "mail of a client that has gone" : "client \"" + client->second.name + "\" (pid " + std::to_string(client->second.pid) + ")";
+  return Error{Errc::kUnavailable, "a new worker would be participant " + std::to_string(*taken) + ", which is in use by " + who + "; try again when it is not any more"};
+}
+
 bool AttachServer::settle() {
   for (auto id : numbers_.draining()) {
     recovery_.discard_inbox(id);

@@ -48,6 +48,9 @@ class AttachServer {
   void go_on(systemd::Estate& estate);
   // Lets nobody in any more; those who are in stay.
   void close();
+  // So many of the lowest numbers are kept for others until release_reserved(). kUnavailable: a client has one of them, who is named.
+  Result<void> reserve(std::size_t count);
+  void release_reserved() { numbers_.release_reserved(); }
   // Frees numbers whose mail has been read. True while some are left.
   bool settle();
 

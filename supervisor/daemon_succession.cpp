@@ -78,7 +78,7 @@ Result<Fd> Daemon::attach_listener() {
   return listener;
 }
 
-// The writer of the one before has nobody to tell what it has written. Its number becomes our writer's.
+// The writer of the one before has nobody to tell what it has written. Its number becomes our writer's, or a new worker's.
 Result<void> Daemon::end_writer(ParticipantId participant) {
   Fd process = systemd::take(estate_, WriterProcess::kStoreName);
   if (!before_) return {};
@@ -124,15 +124,23 @@ void Daemon::go_on() {
   maintenance_->go_on(before.upkeep);
   workers_->go_on(before, estate_);
   supervision_->go_on(*workers_, before);
+  workers_->start_new(before);
   attach_->go_on(estate_);
   if (checkpoints_) checkpoints_->go_on(std::move(withheld));
+  for (ActorId id : supervision_->to_be_read()) {
+    auto start = [this, id] { supervision_->restart(supervision_->node_of(id)); };
+    if (checkpoints_) checkpoints_->retry(id, start);
+    else start();
+  }
   begun_ = true;
   log::notice("supervisor taken over", {{"before", before.program}, {"takeovers", takeovers_}, {"workers", workers_->all().size()}, {"clients", attach_->clients().size()}});
+  auto reload = before.reload;
   before_.reset();
+  finish_reload(reload);
   look_soon();
 }
 
-Handover Daemon::handover() const {
+Handover Daemon::handover(bool reloaded) const {
   Handover state;
   state.program = "tensorvisord " TV_VERSION " (pid " + std::to_string(::getpid()) + ")";
   state.config = source_;
@@ -152,7 +160,8 @@ Handover Daemon::handover() const {
                             .moved = actor.moved,
                             .worker = actor.placed.worker,
                             .present = actor.placed.present,
-                            .settled = actor.placed.settled});
+                            .settled = actor.placed.settled,
+                            .removed = actor.placed.removed});
   supervision_->keep(state.actors);
   const auto& tree = supervision_->tree();
   for (NodeId node = 0; node < tree.size(); ++node) state.nodes.push_back(tree.spec(node).name);
@@ -166,6 +175,11 @@ Handover Daemon::handover() const {
   state.next_letter = dead_letters_->next_id();
   state.letters_dropped = dead_letters_->dropped();
   state.restarts = workers_->restarts();
+  for (std::uint32_t i = 0; i < directory_view_->pool_count(); ++i) {
+    auto pool = directory_view_->pool(i);
+    state.pools.push_back({std::string(pool.name), pool.first, pool.size});
+  }
+  tell_reload(state, reloaded);
   return state;
 }
 
@@ -185,7 +199,7 @@ void Daemon::note_state() {
 bool Daemon::write_state() {
   auto write = [this]() -> Result<void> {
     if (!ledger_) ledger_.emplace(TV_TRY(Ledger::create()));
-    return ledger_->write(encode(handover()));
+    return ledger_->write(encode(handover(!replacement_.empty())));
   };
   auto written = write();
   if (!written) log::error("state not noted", {{"cause", written.error().message}, {"next", "a supervisor that takes over from this one goes on with an older state, or begins anew"}});
@@ -194,6 +208,7 @@ bool Daemon::write_state() {
 
 Result<void> Daemon::begin_upgrade(const std::string& program) {
   if (stopping_ || !begun_) return Error{Errc::kUnavailable, stopping_ ? "the daemon is stopping" : "the daemon is still starting; try again when it is ready"};
+  if (reload_) return Error{Errc::kUnavailable, "the configuration is being reloaded"};
   if (!write_state()) return Error{Errc::kUnavailable, "the state cannot be written down; the log says why"};
   return upgrade_->begin(program.empty() ? program_ : program, ledger_->fd());
 }

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "config/load.h"
 #include "supervisor/handover.h"
 #include "supervisor/ledger.h"
 #include "systemd/fd_store.h"
@@ -22,6 +23,9 @@ struct Inheritance {
 // Nothing where there is none, or none that can be gone on with: that is logged, and all descriptors of an earlier supervisor are closed and
 // dropped from the store, so that its workers end. What else was passed stays in `estate`.
 std::optional<Inheritance> inherit(systemd::Estate& estate, systemd::FdStore& store);
+
+// The configuration that is handed over, as the daemon that has it can have it.
+config::Loaded config_of(const Handover& handover);
 
 // Whether this program could go on with the state in that ledger; the error says why not. For `tensorvisord --check-handover`.
 Result<void> check_ledger(Fd file);

@@ -29,6 +29,8 @@ class Maintenance {
   // Errors: kUnavailable when somebody is in another chore, or suspended with mail that the chore would have to finish; scale also kLimit, with the limit's name.
   Result<ChoreId> begin(Chore chore, const std::string& name, std::vector<Unit> units);
   Result<ChoreId> scale(std::size_t pool, std::uint32_t size);
+  // Whom the removal has taken away, or was about to, is there again.
+  void undo_removal(ChoreId id, const std::string& why);
   void undrain(const std::vector<ActorId>& actors);
 
   // After anything that may have changed; and a worker's answer.

@@ -8,6 +8,7 @@
 #include "ipc/seqpacket.h"
 #include "ipc/spawn.capnp.h"
 #include "shm/mailbox.h"
+#include "shm/state.h"
 #include "supervisor/handover.h"
 #include "supervisor/supervision.h"
 #include "supervisor/workers.h"
@@ -34,10 +35,18 @@ void Workers::keep(std::vector<KeptWorker>& kept) const {
 void Workers::go_on(const Handover& handover, systemd::Estate& estate) {
   restarts_ = handover.restarts;
   for (auto& worker : workers_) {
-    static_cast<WorkerLife&>(worker) = handover.workers[worker.index].life;
+    if (worker.index < handover.workers.size()) static_cast<WorkerLife&>(worker) = handover.workers[worker.index].life;
     reader_of_[worker.index] = shm::reader_of(in_.arena, worker.participant()) - 1;
   }
-  for (auto& worker : workers_) go_on(worker, estate);
+  // Who is charged with a death may have another place in the tree.
+  auto places = in_.supervision.places_before(handover);
+  for (auto& worker : workers_)
+    for (auto& past : worker.history.restarts) {
+      auto now = std::find(places.begin(), places.end(), past.culprit);
+      if (past.culprit != kNoNode) past.culprit = now == places.end() ? kNoNode : static_cast<NodeId>(now - places.begin());
+    }
+  for (auto& worker : workers_)
+    if (worker.index < handover.workers.size()) go_on(worker, estate);
   // The next process is another one than any that the arena has known.
   for (auto& worker : workers_)
     if (!worker.child) worker.incarnation = std::max<Incarnation>(worker.incarnation, in_.arena.participant(worker.participant()).incarnation.load(std::memory_order_relaxed));
@@ -81,6 +90,14 @@ void Workers::go_on(Worker& worker, systemd::Estate& estate) {
   }
 }
 
+void Workers::start_new(const Handover& handover) {
+  for (std::size_t index = handover.workers.size(); index < workers_.size(); ++index) {
+    // One that was started by somebody who did not live to write it down may have left something.
+    in_.recovery.clean_up(workers_[index].participant(), {}, workers_[index].config->name, "its supervisor died when it was new");
+    start(index);
+  }
+}
+
 // By the socket on which it got its assignment: whatever else it has to us, it has to the one before.
 void Workers::introduce(Worker& worker) {
   capnp::MallocMessageBuilder message;
@@ -101,7 +118,7 @@ void Workers::met_again(std::size_t index, ActorId actor, ActorReport report, bo
   if (state == NodeState::kStarting && report == ActorReport::kFailed) return actor_failed(actor, why);
   if (state == NodeState::kStopping && report != ActorReport::kRunning) return actor_stopped(actor);
   // It may have come here without its worker having heard of it.
-  if (report == ActorReport::kUnknown) in_.orders.host(workers_[index].participant(), in_.supervision.assign_moved({&actor, 1}));
+  if (report == ActorReport::kUnknown && !in_.supervision.has_been_told(actor)) in_.orders.host(workers_[index].participant(), in_.supervision.assign_moved({&actor, 1}));
   in_.supervision.met_again(actor, report == ActorReport::kRunning);
 }
 
@@ -112,16 +129,56 @@ void Supervision::keep(std::vector<KeptActor>& kept) const {
     if (auto withheld = withheld_.find(id); withheld != withheld_.end()) kept[id].withheld = withheld->second;
     kept[id].restoring = restoring_.contains(id);
     kept[id].suspended = suspended_.contains(id);
+    kept[id].stale = stale_[id];
   }
+}
+
+// By name: the configuration may be another one than that tree was of.
+std::vector<NodeId> Supervision::places_before(const Handover& handover) const {
+  std::map<std::string, bool> was_leaf;
+  for (const auto& actor : handover.actors) was_leaf.emplace(actor.name, actor.removed);
+  std::map<std::string, NodeId> before;
+  for (NodeId node = 0; node < handover.nodes.size(); ++node) before.emplace(handover.nodes[node], node);
+  std::vector<NodeId> places;
+  for (NodeId node = 0; node < tree_->size(); ++node) {
+    const auto& spec = tree_->spec(node);
+    auto place = before.find(spec.name);
+    auto leaf = was_leaf.find(spec.name);
+    bool same = place != before.end() && (leaf == was_leaf.end()) == spec.is_group;
+    bool back = same && leaf != was_leaf.end() && leaf->second && !actors_[actor_of_[node]].placed.removed;
+    places.push_back(same && !back ? place->second : kNoNode);
+  }
+  return places;
+}
+
+std::vector<ActorId> Supervision::to_be_read() const {
+  std::vector<ActorId> ids;
+  for (const auto& [id, why] : withheld_)
+    if (why == kToBeRead) ids.push_back(id);
+  return ids;
 }
 
 void Supervision::go_on(Hosts& hosts, const Handover& handover) {
   hosts_ = &hosts;
-  tree_->go_on(handover.tree);
-  for (ActorId id = 0; id < handover.actors.size(); ++id) {
+  for (ActorId id = 0; id < actors_.all().size(); ++id) {
+    const auto& placed = actors_[id].placed;
+    bool fresh = id >= handover.actors.size() || (handover.actors[id].removed && !placed.removed);
+    if (!fresh || !placed.present || !placed.checkpoint.on_disk() || shm::committed(arena_, id).bits() != 0) continue;
+    withheld_[id] = kToBeRead;
+    tree_->stop(node_of(id), now());
+  }
+  tree_->go_on(handover.tree, places_before(handover), now());
+  for (ActorId id = 0; id < actors_.all().size(); ++id) {
+    if (id >= handover.actors.size()) {
+      stale_[id] = true;
+      continue;
+    }
     const auto& kept = handover.actors[id];
     was_up_[id] = kept.was_up;
     readies_[id] = kept.readies;
+    bool back = kept.removed && !actors_[id].placed.removed;
+    stale_[id] = kept.stale || back;
+    if (actors_[id].placed.removed || back) continue;
     if (kept.withheld) withheld_[id] = *kept.withheld;
     if (kept.suspended) suspended_.insert(id);
   }

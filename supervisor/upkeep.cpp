@@ -14,7 +14,8 @@ constexpr std::size_t kRemembered = 64;  // that have ended, for those who ask h
 constexpr std::uint64_t kStaysAway = ~std::uint64_t{0};
 
 bool one_by_one(Chore chore) { return chore == Chore::kRoll; }
-bool settles(Chore chore) { return chore == Chore::kDrain || chore == Chore::kRoll || chore == Chore::kShrink; }
+bool takes_away(Chore chore) { return chore == Chore::kShrink || chore == Chore::kRemove; }
+bool settles(Chore chore) { return chore == Chore::kDrain || chore == Chore::kRoll || takes_away(chore); }
 
 }  // namespace
 
@@ -26,6 +27,7 @@ std::string_view chore_name(Chore chore) {
     case Chore::kResume: return "resume";
     case Chore::kGrow: return "scale up";
     case Chore::kShrink: return "scale down";
+    case Chore::kRemove: return "removal";
   }
   return "unknown";
 }
@@ -43,24 +45,28 @@ void Upkeep::go_on(Kept kept) {
   std::erase_if(kept_.asked, [](const auto& each) { return !each.second.answered; });
 }
 
-Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
+Result<void> Upkeep::check_free(const std::vector<ActorId>& actors) const {
   for (const auto& [id, other] : kept_.tasks) {
     if (other.state != State::kGoing) continue;
     for (const auto& theirs : other.units)
-      for (const auto& ours : units)
-        for (ActorId actor : ours.actors)
-          if (std::find(theirs.actors.begin(), theirs.actors.end(), actor) != theirs.actors.end())
-            return Error{Errc::kUnavailable, "\"" + theirs.name + "\" is in the " + std::string(chore_name(other.chore)) + " of \"" + other.name +
-                                                 "\", which goes on (" + std::to_string(other.done()) + " of " + std::to_string(other.units.size()) +
-                                                 " done); try again when it has ended"};
+      for (ActorId actor : actors)
+        if (std::find(theirs.actors.begin(), theirs.actors.end(), actor) != theirs.actors.end())
+          return Error{Errc::kUnavailable, "\"" + theirs.name + "\" is in the " + std::string(chore_name(other.chore)) + " of \"" + other.name +
+                                               "\", which goes on (" + std::to_string(other.done()) + " of " + std::to_string(other.units.size()) +
+                                               " done); try again when it has ended"};
   }
+  return {};
+}
+
+Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
+  for (const auto& unit : units) TV_TRY(check_free(unit.actors));
   Task task;
   task.id = ++kept_.last_id;
   task.chore = chore;
   task.name = name;
   task.steps.assign(units.size(), Step::kQueued);
   task.units = std::move(units);
-  if (chore == Chore::kDrain || chore == Chore::kShrink)
+  if (chore == Chore::kDrain || takes_away(chore))
     for (const auto& unit : task.units) {
       kept_.drained.insert(unit.actors.begin(), unit.actors.end());
       for (ActorId actor : unit.actors) kept_.asked.erase(actor);
@@ -76,7 +82,7 @@ Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<
 
 bool Upkeep::is_going_away(ActorId actor) const {
   for (const auto& [id, task] : kept_.tasks) {
-    if (task.state != State::kGoing || task.chore != Chore::kShrink) continue;
+    if (task.state != State::kGoing || !takes_away(task.chore)) continue;
     for (const auto& unit : task.units)
       if (std::find(unit.actors.begin(), unit.actors.end(), actor) != unit.actors.end()) return true;
   }
@@ -99,18 +105,22 @@ void Upkeep::undrain(const std::vector<ActorId>& actors) {
 
 void Upkeep::cancel_scaling(const std::string& pool) {
   for (auto& [id, task] : kept_.tasks)
-    if (task.state == State::kGoing && task.name == pool && (task.chore == Chore::kGrow || task.chore == Chore::kShrink)) give_up_scaling(task);
+    if (task.state == State::kGoing && task.name == pool && (task.chore == Chore::kGrow || task.chore == Chore::kShrink)) give_up(task, "the pool got another size");
 }
 
-void Upkeep::give_up_scaling(Task& task) {
+void Upkeep::cancel_removal(ChoreId id, const std::string& why) {
+  if (auto task = kept_.tasks.find(id); task != kept_.tasks.end() && task->second.state == State::kGoing) give_up(task->second, why);
+}
+
+void Upkeep::give_up(Task& task, const std::string& why) {
   for (std::size_t i = 0; i < task.units.size(); ++i) {
-    if (task.chore != Chore::kShrink || task.steps[i] == Step::kDone) continue;
+    if (!takes_away(task.chore) || task.steps[i] == Step::kDone) continue;
     for (ActorId actor : task.units[i].actors) {
       kept_.drained.erase(actor);
       if (task.steps[i] == Step::kTurning) add(Deed::Kind::kStart, task, actor);
     }
   }
-  end(task, State::kCancelled, "the pool got another size");
+  end(task, State::kCancelled, why);
 }
 
 void Upkeep::refused(ChoreId id, const std::string& why) {
@@ -165,7 +175,7 @@ bool Upkeep::advance_unit(Task& task, std::size_t i, const Look& look) {
   }
   if (!turned(task, i, look)) return false;
   task.steps[i] = Step::kDone;
-  if (task.chore == Chore::kShrink)
+  if (takes_away(task.chore))
     for (ActorId actor : unit.actors) {
       add(Deed::Kind::kDismiss, task, actor);
       kept_.drained.erase(actor);
@@ -208,6 +218,7 @@ void Upkeep::turn(Task& task, std::size_t i, const Look& look) {
       }
       return add(Deed::Kind::kRestart, task, kNoActor);
     case Chore::kShrink:
+    case Chore::kRemove:
       for (ActorId actor : unit.actors) add(Deed::Kind::kStop, task, actor);
       return;
     case Chore::kSuspend:

@@ -28,8 +28,10 @@ Workers::Workers(Surroundings surroundings)
     workers_[i].config = &in_.config.workers[i];
     workers_[i].index = i;
     reader_of_.push_back(i);
-    // From the beginning, so that mail can be sent to actors that are still to be started. An arena that was taken over knows them.
-    if (in_.directory_view.participant_name(workers_[i].participant()).empty())
+    // From the beginning, so that mail can be sent to actors that are still to be started. An arena that was taken over knows them, but for new ones,
+    // whose numbers were perhaps a client's or the checkpoint writer's.
+    const auto& slot = in_.arena.participant(workers_[i].participant());
+    if (slot.kind.load(std::memory_order_acquire) != static_cast<std::uint32_t>(shm::ParticipantKind::kWorker))
       in_.directory.set_participant(workers_[i].participant(), shm::ParticipantKind::kWorker, 0, 0, workers_[i].config->name);
   }
 }

@@ -107,6 +107,8 @@ class Workers final : public Hosts {
   // In place of start_all(): the workers are as an earlier supervisor left them; whose process is there goes on in it, and is asked how its
   // actors are (met_again).
   void go_on(const Handover& handover, systemd::Estate& estate);
+  // Those that the one before did not have. After the supervision goes on.
+  void start_new(const Handover& handover);
   void keep(std::vector<KeptWorker>& kept) const;
   // A worker's process has said hello to us, who have taken over.
   void met_again(std::size_t index, bool ready);

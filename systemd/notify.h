@@ -11,6 +11,8 @@ namespace tv::systemd {
 void notify_ready(std::string_view status);
 void notify_status(std::string_view status);
 void notify_stopping(std::string_view status);
+// Followed by notify_ready() when it is done, whether or not anything has changed.
+void notify_reloading();
 
 // True when stderr is the journal's own stream (JOURNAL_STREAM of systemd.exec(5)): then events go there with their fields.
 bool stderr_is_journal();

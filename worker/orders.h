@@ -34,7 +34,7 @@ class Orders {
   void start_actor(ActorId actor);
   void settle_actor(ActorId actor, std::uint64_t token);
   void commit_actor(ActorId actor);
-  void host(std::vector<ActorPlan> plans);  // more actors for this worker; nothing for those that are here
+  void host(std::vector<ActorPlan> plans);  // more actors for this worker; or other plans for some that are here, held, and do not run
 
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
   bool supervisor_lost() const { return lost_.load(std::memory_order_acquire); }

@@ -42,13 +42,21 @@ void Runtime::start(std::vector<ActorPlan> plans) {
   if (!orders_.stopping()) control_.ready();
 }
 
-// Their mailboxes are read from now on: what lies there waits in its rings until the loop comes to it.
+// Their mailboxes are read from now on: what lies there waits in its rings until the loop comes to it. One that is here and does not run is another
+// one from now on, with the mail that waits for it: its configuration has changed.
 void Runtime::host(std::vector<ActorPlan> plans) {
   auto after = [this](HostedActor& actor, const Result<void>& committed) { after_commit(actor, committed); };
   std::size_t first = actors_.size();
   for (auto& plan : plans) {
-    if (find(plan.id)) continue;
     if (plan.mailbox == 0) plan.mailbox = services_.store->self();
+    auto there = std::find_if(actors_.begin(), actors_.end(), [&](const auto& actor) { return actor->plan().id == plan.id; });
+    if (there != actors_.end()) {
+      if ((*there)->phase() == HostedActor::Phase::kRunning || !(*there)->held.empty() || !plan.held) continue;
+      auto fresh = std::make_unique<HostedActor>(std::move(plan), services_, after);
+      fresh->waiting = std::move((*there)->waiting);
+      *there = std::move(fresh);
+      continue;
+    }
     channel_->take_up(plan.mailbox);
     actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_, after));
   }
