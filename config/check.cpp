@@ -49,6 +49,8 @@ class Checker {
     config_.supervisor = draft_.supervisor;
     config_.arena = draft_.arena;
     config_.checkpoints = draft_.checkpoints;
+    config_.access = draft_.access;
+    config_.clients = draft_.clients;
     settle_clients();
     expand_workers();
     check_backoffs();
@@ -326,7 +328,7 @@ void Checker::check_poison() {
     auto workers = !actor.worker.empty() ? workers_named(config_, actor.worker)
                    : actor.device        ? workers_with(config_, *actor.device)
                                          : std::vector<std::size_t>();
-    if (workers.size() > 1) workers.resize(1);
+    if (workers.size() > 1) workers.erase(workers.begin() + 1, workers.end());
     check_poison(element_key("actor", i), actor.delivery, workers);
   }
   for (std::size_t i = 0; i < draft_.pools.size(); ++i) {

@@ -184,6 +184,7 @@ struct Actor {
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
   HealthCheck health;
   bool migrate = true;             // moves when its worker is given up, to another one that `worker` or `device` names as well
+  bool required = true;            // the daemon is not ready before it is
 };
 
 enum class Routing { kRoundRobin, kLeastLoaded, kRandom };
@@ -207,6 +208,7 @@ struct Pool {
   std::uint32_t max_size = 0;      // to which `tensorctl scale` may bring it; 0: not beyond size
   bool any_max_size = false;       // the file does not say: `max_size` is what the loader found room for
   bool migrate = true;             // of each member, as of an actor
+  bool required = true;            // of each member, as of an actor
 };
 
 enum class Strategy {
@@ -242,6 +244,21 @@ struct Checkpoints {
   Nanoseconds min_interval = 1s;  // from the end of one generation of an actor to the beginning of its next
 };
 
+// [access]: who besides the daemon's own user and root may do what. Each is a user ("alice", "1000"), a group ("@video", "@44") or "*" for everybody
+// on the machine. Who may more may also do what those may who may less.
+struct Access {
+  std::vector<std::string> observe;     // look
+  std::vector<std::string> operate;     // start and stop, call actors, attach
+  std::vector<std::string> administer;  // everything
+};
+
+// [clients]: what one client may have at once. 0: no limit but the arena's.
+struct Clients {
+  std::uint64_t bytes = 0;             // of the arena, for tensors that it makes; rounded up to blocks of 2 MiB
+  std::uint32_t objects = 0;           // tensors that it refers to: its own, and those in answers that it keeps
+  std::uint32_t calls_per_second = 0;  // to one worker, over any second and a burst of as many
+};
+
 struct Config {
   std::string path;  // of the file, absolute; empty when loaded from memory
   Supervisor supervisor;
@@ -251,6 +268,8 @@ struct Config {
   std::vector<Pool> pools;
   Checkpoints checkpoints;
   std::vector<Group> groups;
+  Access access;
+  Clients clients;
 };
 
 std::string_view to_string(HugePages huge_pages);

@@ -89,11 +89,19 @@ inline constexpr std::size_t kMaxHeldAnswerBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxKeptAnswers = 16384;
 inline constexpr std::size_t kMaxKeptAnswerBytes = std::size_t{16} << 20;
 
+// What workers print, where the daemon carries it to the journal: a longer line comes in pieces, a longer dump without its end. Of each worker so
+// many records at once and so many a second for long, so that one that prints in a loop neither fills the journal nor keeps the daemon busy.
+inline constexpr std::size_t kMaxOutputLine = std::size_t{16} << 10;
+inline constexpr std::size_t kMaxStackDump = std::size_t{256} << 10;
+inline constexpr double kOutputBurst = 2000;
+inline constexpr double kOutputPerSecond = 200;
+
 // Configuration.
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxWorkers = 48;  // leaves participants for clients
 inline constexpr std::size_t kMaxSpares = 16;
 inline constexpr std::size_t kMaxConfigErrors = 100;
+inline constexpr std::size_t kMaxAccessEntries = 256;  // of a role; each is looked at for every request
 inline constexpr std::size_t kMaxKeyParts = 32;     // dotted parts of one key: parsers recurse over them
 // Sockets lie in the runtime directory and a socket's path has 108 bytes (sun_path): this leaves 27 for a name.
 inline constexpr std::size_t kMaxRuntimeDirBytes = 80;

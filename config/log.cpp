@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <ctime>
@@ -95,16 +96,111 @@ Result<Level> parse_level(std::string_view text) {
   return Error{Errc::kInvalidArgument, "\"" + std::string(text) + "\" is not one of debug, info, notice, warning, error"};
 }
 
-std::string format_line(Level level, std::string_view event, std::span<const Field> fields) {
-  std::string line = std::string(level_name(level)) + " event=";
-  append_value(line, event);
+namespace {
+
+void append_fields(std::string& line, std::span<const Field> fields) {
   for (const auto& field : fields) {
     line += ' ';
     line += field.key;
     line += '=';
     append_value(line, field.value);
   }
+}
+
+}  // namespace
+
+std::string format_line(Level level, std::string_view event, std::span<const Field> fields) {
+  std::string line = std::string(level_name(level)) + " event=";
+  append_value(line, event);
+  append_fields(line, fields);
   return line;
+}
+
+std::string format_message(std::string_view event, std::span<const Field> fields) {
+  std::string line(event);
+  append_fields(line, fields);
+  return line;
+}
+
+namespace {
+
+// A value as append_value() writes it, from the front of `rest`; false: it is none.
+bool take_value(std::string_view& rest, std::string& value) {
+  if (!rest.starts_with('"')) {
+    auto end = std::min(rest.find(' '), rest.size());
+    value = rest.substr(0, end);
+    rest.remove_prefix(end);
+    return !value.empty();
+  }
+  for (std::size_t i = 1; i < rest.size(); ++i) {
+    if (rest[i] == '"') {
+      rest.remove_prefix(i + 1);
+      return true;
+    }
+    if (rest[i] != '\\') {
+      value += rest[i];
+      continue;
+    }
+    if (++i == rest.size()) return false;
+    if (rest[i] == 'n') {
+      value += '\n';
+    } else if (rest[i] == 'x' && i + 2 < rest.size()) {
+      unsigned code = 0;
+      for (char c : rest.substr(i + 1, 2)) {
+        bool digit = c >= '0' && c <= '9';
+        if (!digit && (c < 'a' || c > 'f')) return false;
+        code = code * 16 + static_cast<unsigned>(digit ? c - '0' : c - 'a' + 10);
+      }
+      value += static_cast<char>(code);
+      i += 2;
+    } else {
+      value += rest[i];
+    }
+  }
+  return false;
+}
+
+bool is_key(std::string_view key) {
+  return !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string_view::npos;
+}
+
+// "2026-01-01T00:00:00.000Z ", which is always as long.
+void drop_timestamp(std::string_view& line) {
+  constexpr std::size_t kLength = 25;
+  if (line.size() > kLength && line[4] == '-' && line[10] == 'T' && line.substr(kLength - 2, 2) == "Z ") line.remove_prefix(kLength);
+}
+
+}  // namespace
+
+std::optional<Parsed> parse_line(std::string_view line) {
+  drop_timestamp(line);
+  auto blank = line.find(' ');
+  if (blank == std::string_view::npos) return std::nullopt;
+  auto level = parse_level(line.substr(0, blank));
+  if (!level) return std::nullopt;
+  Parsed parsed{*level, {}, {}};
+  bool first = true;
+  for (line.remove_prefix(blank); !line.empty(); first = false) {
+    auto equals = line.find('=');
+    if (line.front() != ' ' || equals == std::string_view::npos) return std::nullopt;
+    std::string key(line.substr(1, equals - 1));
+    line.remove_prefix(equals + 1);
+    std::string value;
+    if (!is_key(key) || first != (key == "event") || !take_value(line, value)) return std::nullopt;
+    if (first) {
+      parsed.event = std::move(value);
+    } else {
+      parsed.fields.emplace_back(std::move(key), std::move(value));
+    }
+  }
+  if (first) return std::nullopt;
+  return parsed;
+}
+
+void Sink::write_text(Level level, std::string_view event, std::string_view text, std::span<const Field> fields) {
+  std::vector<Field> all(fields.begin(), fields.end());
+  all.emplace_back("text", text);
+  write(level, event, all);
 }
 
 std::unique_ptr<Sink> make_text_sink(int fd) { return std::make_unique<TextSink>(fd); }
@@ -146,6 +242,12 @@ void event(Level level, std::string_view event, std::initializer_list<Field> fie
   for (const auto& [key, value] : state.common) all.emplace_back(std::string_view(key), std::string_view(value));
   all.insert(all.end(), fields.begin(), fields.end());
   state.sink->write(level, event, all);
+}
+
+void relay(Level level, std::string_view event, std::string_view text, std::span<const Field> fields) {
+  auto& state = logger();
+  std::lock_guard lock(state.mutex);
+  state.sink->write_text(level, event, text, fields);
 }
 
 }  // namespace tv::log

@@ -7,9 +7,11 @@
 #include <concepts>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/result.h"
 
@@ -38,6 +40,8 @@ class Sink {
   virtual ~Sink() = default;
   // Called with one event at a time (under the logger's lock).
   virtual void write(Level level, std::string_view event, std::span<const Field> fields) = 0;
+  // The same of an event whose message is a text of its own, of one line or more.
+  virtual void write_text(Level level, std::string_view event, std::string_view text, std::span<const Field> fields);
 };
 
 // Key=value lines to a descriptor that it does not own.
@@ -45,6 +49,16 @@ std::unique_ptr<Sink> make_text_sink(int fd);
 // The line that the text sink writes, without time stamp and newline. Values with blanks or control characters are quoted and
 // escaped, so that a line stays a line.
 std::string format_line(Level level, std::string_view event, std::span<const Field> fields);
+
+// "event key=value key=value": the same without level.
+std::string format_message(std::string_view event, std::span<const Field> fields);
+// The inverse of format_line(): what a line of a text sink says, with or without time stamp. Nothing: it is no such line.
+struct Parsed {
+  Level level = Level::kInfo;
+  std::string event;
+  std::vector<std::pair<std::string, std::string>> fields;
+};
+std::optional<Parsed> parse_line(std::string_view line);
 
 // Process-wide set-up; the default is a text sink on stderr at level info. `common` is added to every event (a worker's name).
 void set_sink(std::unique_ptr<Sink> sink);
@@ -54,6 +68,8 @@ void set_common(std::string_view key, std::string value);
 void reset_after_fork();
 
 void event(Level level, std::string_view event, std::initializer_list<Field> fields);
+// What another process has said: whatever its level, and without our common fields.
+void relay(Level level, std::string_view event, std::string_view text, std::span<const Field> fields);
 inline void debug(std::string_view e, std::initializer_list<Field> f = {}) { event(Level::kDebug, e, f); }
 inline void info(std::string_view e, std::initializer_list<Field> f = {}) { event(Level::kInfo, e, f); }
 inline void notice(std::string_view e, std::initializer_list<Field> f = {}) { event(Level::kNotice, e, f); }

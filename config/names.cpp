@@ -56,6 +56,17 @@ std::string fault_in_type(std::string_view type) {
   return "";
 }
 
+std::string fault_in_who(std::string_view who) {
+  if (who == "*") return "";
+  bool group = who.starts_with('@');
+  if (group) who.remove_prefix(1);
+  if (who.empty()) return "names no group; write \"@\" and the group's name";
+  if (who.size() > limits::kMaxName) return too_long(who);
+  // What else user databases know: machine accounts of domains end with $, domains are separated by @ or a backslash.
+  if (!consists_of(who, "._-$@\\+")) return std::string("is no name of a ") + (group ? "group" : "user") + "; write \"*\" alone for everybody";
+  return "";
+}
+
 std::string fault_in_variable(std::string_view name) {
   if (name.empty() || (name.front() >= '0' && name.front() <= '9') || !consists_of(name, "_"))
     return "is no name of an environment variable: letters, digits and _, no digit first";

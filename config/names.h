@@ -10,5 +10,6 @@ namespace tv::config {
 std::string fault_in_name(std::string_view name);      // of a worker, actor or pool: "train", "cpu/0"
 std::string fault_in_type(std::string_view type);      // of an actor: a built-in type or "module.class"
 std::string fault_in_variable(std::string_view name);  // of an environment variable
+std::string fault_in_who(std::string_view who);        // of [access]: a user, "@" and a group, or "*"
 
 }  // namespace tv::config

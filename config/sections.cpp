@@ -253,6 +253,7 @@ constexpr Key<Actor> kActorKeys[] = {
     {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},
     {"health", [](const Value& value, Actor& out) { read_health(value, out.health); }, {}, health_leaves},
     {"migrate", [](const Value& value, Actor& out) { set(out.migrate, value.boolean()); }},
+    {"required", [](const Value& value, Actor& out) { set(out.required, value.boolean()); }},
 };
 
 constexpr Key<Pool> kPoolKeys[] = {
@@ -273,6 +274,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"health", [](const Value& value, Pool& out) { read_health(value, out.health); }, {}, health_leaves},
     {"max_size", [](const Value& value, Pool& out) { set(out.max_size, value.integer(1, limits::kMaxActors)); }},
     {"migrate", [](const Value& value, Pool& out) { set(out.migrate, value.boolean()); }},
+    {"required", [](const Value& value, Pool& out) { set(out.required, value.boolean()); }},
 };
 
 template <class T, std::size_t N>
@@ -295,6 +297,35 @@ constexpr Key<Checkpoints> kCheckpointsKeys[] = {
     {"directory", [](const Value& value, Checkpoints& out) { set(out.directory, value.path()); }},
     {"keep", [](const Value& value, Checkpoints& out) { set(out.keep, value.integer(1, limits::kMaxGenerations)); }},
     {"min_interval", [](const Value& value, Checkpoints& out) { set(out.min_interval, value.duration(0s, kLongest)); }},
+};
+
+void read_who(const Value& value, std::vector<std::string>& out) {
+  constexpr std::string_view kWho = "a user (\"alice\", \"1000\"), a group (\"@video\", \"@44\") or \"*\" for everybody";
+  out.clear();
+  for (const auto& element : value.elements("a list of users and groups")) {
+    auto text = element.text(kWho);
+    if (!text) continue;
+    if (auto fault = fault_in_who(*text); !fault.empty())
+      element.problem(in_quotes(*text) + " " + fault);
+    else if (out.size() == limits::kMaxAccessEntries)
+      element.problem("at most " + std::to_string(limits::kMaxAccessEntries) + " are possible; name a group instead");
+    else
+      out.push_back(*text);
+  }
+}
+
+constexpr Key<Access> kAccessKeys[] = {
+    {"observe", [](const Value& value, Access& out) { read_who(value, out.observe); }},
+    {"operate", [](const Value& value, Access& out) { read_who(value, out.operate); }},
+    {"administer", [](const Value& value, Access& out) { read_who(value, out.administer); }},
+};
+
+constexpr std::int64_t kMaxCallsPerSecond = 1'000'000'000;
+
+constexpr Key<Clients> kClientsKeys[] = {
+    {"bytes", [](const Value& value, Clients& out) { set(out.bytes, value.size()); }},
+    {"objects", [](const Value& value, Clients& out) { set(out.objects, value.integer(0, limits::kMaxObjects)); }},
+    {"calls_per_second", [](const Value& value, Clients& out) { set(out.calls_per_second, value.integer(0, kMaxCallsPerSecond)); }},
 };
 
 void read_groups(const Value& value, Draft& out) {
@@ -329,6 +360,8 @@ constexpr Key<Draft> kRootKeys[] = {
      {},
      [] { return leaves_of(kCheckpointsKeys); }},
     {"group", read_groups, {}, group_leaves},
+    {"access", [](const Value& value, Draft& out) { read_section(value, kAccessKeys, out.access); }, {}, [] { return leaves_of(kAccessKeys); }},
+    {"clients", [](const Value& value, Draft& out) { read_section(value, kClientsKeys, out.clients); }, {}, [] { return leaves_of(kClientsKeys); }},
     {"causes",
      [](const Value& value, Draft& out) {
        if (value.node().is_array()) return value.problem("there is one [causes] at most; write it with single brackets");

@@ -27,6 +27,8 @@ struct Draft {
   Checkpoints checkpoints;
   std::vector<Group> groups;
   Causes causes;  // of workers that say nothing of their own
+  Access access;
+  Clients clients;
 };
 
 // Reads the document's root; all problems go to the source.

@@ -143,6 +143,7 @@ void add_actor(Settings& out, const Section& section) {
   add(out, section.delivery);
   out.push_back({"after", shown(section.after)});
   out.push_back({"migrate", shown(section.migrate)});
+  out.push_back({"required", shown(section.required)});
   out.push_back({"args", shown(section.args)});
   add(out, section.checkpoint);
   add(out, section.health);
@@ -231,6 +232,16 @@ Settings settings_of(const Group& group) {
   return out;
 }
 
+Settings settings_of(const Access& access) {
+  return {{"observe", shown(access.observe)}, {"operate", shown(access.operate)}, {"administer", shown(access.administer)}};
+}
+
+Settings settings_of(const Clients& clients) {
+  return {{"bytes", shown_size(clients.bytes)},
+          {"objects", shown(std::uint64_t{clients.objects})},
+          {"calls_per_second", shown(std::uint64_t{clients.calls_per_second})}};
+}
+
 std::string to_toml(const Config& config) {
   std::string out = "[supervisor]\n";
   write(out, settings_of(config.supervisor));
@@ -238,6 +249,10 @@ std::string to_toml(const Config& config) {
   write(out, settings_of(config.arena));
   out += "\n[checkpoints]\n";
   write(out, settings_of(config.checkpoints));
+  out += "\n[access]\n";
+  write(out, settings_of(config.access));
+  out += "\n[clients]\n";
+  write(out, settings_of(config.clients));
   std::set<std::string> groups;
   for (const auto& worker : config.workers) {
     if (!groups.insert(worker.group).second) continue;

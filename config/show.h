@@ -24,6 +24,8 @@ std::vector<Setting> settings_of(const Worker& worker);
 std::vector<Setting> settings_of(const Actor& actor);
 std::vector<Setting> settings_of(const Pool& pool);
 std::vector<Setting> settings_of(const Group& group);
+std::vector<Setting> settings_of(const Access& access);
+std::vector<Setting> settings_of(const Clients& clients);
 
 std::string to_toml(const Config& config);
 

@@ -163,9 +163,10 @@ struct Status {
   takeovers @16 :UInt32;        # how often another process, or another program, has gone on in the daemon's place
   upgrades @17 :UInt32;         # begun by this program
   upgradeRefused @18 :Text;     # why the last one was; "": it was not
-  reloads @19 :UInt32;          # of the configuration, done
-  reloading @20 :Bool;
-  reloadRefused @21 :Text;      # why the last one was; "": it was not
+  denied @19 :UInt64;           # connections and requests that [access] did not allow, since the daemon's start
+  reloads @20 :UInt32;          # of the configuration, done
+  reloading @21 :Bool;
+  reloadRefused @22 :Text;      # why the last one was; "": it was not
   problems @14 :List(Text);     # what does not go as it should and shows in no state: commits that fail
 }
 

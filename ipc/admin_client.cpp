@@ -38,7 +38,7 @@ Result<void> probe(const std::string& runtime_dir, const std::string& path) {
   if (!fd) return system_error("cannot make a socket", errno);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN || errno == EINTR) return {};
   if (errno == EACCES || errno == EPERM)
-    return Error{Errc::kPermission, "no permission to use " + path + "; run as the daemon's user"};
+    return Error{Errc::kPermission, "no permission to use " + path + "; run as the daemon's user, or have [access] in its configuration let this one in"};
   if (errno == ECONNREFUSED) return no_answer(runtime_dir, path);
   if (errno == ENOENT || errno == ENOTDIR) return no_daemon(runtime_dir, path);
   return system_error("cannot connect to " + path, errno);

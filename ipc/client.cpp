@@ -58,6 +58,7 @@ struct Attachment {
   Incarnation incarnation = 0;
   Fd socket;  // its end is how either side learns that the other is gone
   shm::ArenaFds arena;
+  shm::Store::Limits limits;
 };
 
 Error failure_of(wire::Failure::Reader failure) {
@@ -76,6 +77,7 @@ Result<void> read_reply(const PacketIn& packet, Attachment& attachment) {
                                         "; build it against the release of the daemon"};
     attachment.participant = reply.getAttached().getParticipant();
     attachment.incarnation = reply.getAttached().getIncarnation();
+    attachment.limits = {reply.getAttached().getMostBlocks(), reply.getAttached().getMostObjects()};
     if (attachment.participant == kSupervisor || attachment.participant >= limits::kMaxParticipants)
       return Error{Errc::kProtocol, "the supervisor's answer to an attach request is nonsense"};
     return {};
@@ -87,12 +89,15 @@ Result<Attachment> attach(const std::string& runtime_dir, const ClientOptions& o
   if (!socket && socket.error().code == Errc::kUnavailable)
     return Error{Errc::kUnavailable, "no daemon is running in " + runtime_dir + " (nobody listens on " + attach_socket(runtime_dir) +
                                          "); start tensorvisord, or name another runtime directory"};
+  if (!socket && socket.error().code == Errc::kPermission)
+    return Error{Errc::kPermission, socket.error().message + ": to attach needs \"operate\", and [access] in the daemon's configuration says who may"};
   if (!socket) return socket.error();
   capnp::MallocMessageBuilder message;
   auto request = message.initRoot<wire::AttachRequest>();
   request.setVersion(wire::SPAWN_VERSION);
   request.setName(options.name.substr(0, limits::kMaxName));
-  TV_TRY(send_packet(socket->get(), message));
+  // Whoever is refused may be told so, and hung up on, before the request is out.
+  if (auto sent = send_packet(socket->get(), message); !sent && sent.error().code != Errc::kUnavailable) return sent.error();
   PacketIn reply = TV_TRY(receive_packet(socket->get(), Deadline::in(options.connect_timeout)));
   Attachment attachment;
   TV_TRY(read_reply(reply, attachment));
@@ -234,6 +239,7 @@ Result<std::unique_ptr<Client>> Client::connect(const ClientOptions& options) {
   auto arena = TV_TRY(shm::Arena::attach(std::move(attachment.arena)));
   auto socket = std::make_shared<Fd>(std::move(attachment.socket));
   auto store = TV_TRY(shm::Store::open(tie(std::move(arena), socket), attachment.participant));
+  store->limit(attachment.limits);
   std::shared_ptr<RingChannel> channel = TV_TRY(RingChannel::open(store));
   if (options.note_faults) shm::note_faults(*store->arena(), store->self(), shm::Handlers::kIfNone);
   Fd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

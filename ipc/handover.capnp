@@ -30,8 +30,9 @@ struct Handover {
   nextLetter @18 :UInt64;
   lettersDropped @19 :UInt64;
   restarts @20 :UInt64;
-  pools @21 :List(PoolRange);  # that the arena has numbers for, those of earlier configurations as well
-  reload @22 :ReloadLife;
+  ready @21 :Bool;             # the service manager has been told so; whoever goes on is ready as well
+  pools @22 :List(PoolRange);  # that the arena has numbers for, those of earlier configurations as well
+  reload @23 :ReloadLife;
 }
 
 struct PoolRange {
@@ -44,8 +45,7 @@ struct ReloadLife {
   # What the next one still has to do where `configText` is another configuration than the rest of the state is of (supervisor/reload.h).
   reloads @0 :UInt32;          # done, since the daemon's start
   going @1 :Bool;
-  ready @4 :Bool;              # the service manager has been told
-  removal @5 :UInt32;          # the chore of one that has begun, and was not offered to a program yet; 0: none
+  removal @4 :UInt32;          # the chore of one that has begun, and was not offered to a program yet; 0: none
   grow @2 :List(Pool);         # pools that are to be larger
   roll @3 :List(Text);         # workers and actors that are to be restarted, one after the other
 
@@ -150,9 +150,13 @@ struct UpkeepLife {
     chore @1 :UInt8;
     name @2 :Text;
     units @3 :List(Unit);
-    before @4 :List(UInt64);
+    before @4 :List(Before);
     state @5 :UInt8;
     why @6 :Text;
+  }
+  struct Before {
+    actor @0 :UInt32;
+    readies @1 :UInt64;
   }
   struct Unit {
     name @0 :Text;

@@ -23,8 +23,8 @@ Result<sockaddr_un> address_of(const std::string& path) {
   return address;
 }
 
-Result<Fd> make_socket(int flags) {
-  Fd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0));
+Result<Fd> make_socket(int type, int flags) {
+  Fd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | flags, 0));
   if (!fd) return system_error("cannot make a socket", errno);
   return fd;
 }
@@ -103,20 +103,21 @@ Result<std::pair<Fd, Fd>> seqpacket_pair() {
   return std::pair<Fd, Fd>(Fd(fds[0]), Fd(fds[1]));
 }
 
-Result<Fd> seqpacket_listen(const std::string& path, int backlog) {
+Result<Fd> listen_on(const std::string& path, int type, int backlog, unsigned mode) {
   sockaddr_un address = TV_TRY(address_of(path));
-  Fd fd = TV_TRY(make_socket(SOCK_NONBLOCK));
+  Fd fd = TV_TRY(make_socket(type, SOCK_NONBLOCK));
   // The file is born with the socket's own mode: there is no moment at which others could connect.
-  if (::fchmod(fd.get(), 0600) != 0) return system_error("cannot restrict socket " + path, errno);
+  if (::fchmod(fd.get(), mode) != 0) return system_error("cannot restrict socket " + path, errno);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return system_error("cannot bind socket " + path, errno);
+  if (mode != 0600 && ::chmod(path.c_str(), mode) != 0) return system_error("cannot open socket to others " + path, errno);  // the umask was in between
   if (::listen(fd.get(), backlog) != 0) return system_error("cannot listen on socket " + path, errno);
   return fd;
 }
 
 Result<Fd> seqpacket_connect(const std::string& path) {
   sockaddr_un address = TV_TRY(address_of(path));
-  Fd fd = TV_TRY(make_socket(0));
+  Fd fd = TV_TRY(make_socket(SOCK_SEQPACKET, 0));
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kConnectTimeout, sizeof kConnectTimeout) != 0)
     return system_error("cannot bound the time to connect", errno);
   int rc;
@@ -136,6 +137,18 @@ Result<PeerCredentials> peer_credentials(int socket) {
   socklen_t size = sizeof peer;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return system_error("cannot see who is connected", errno);
   return PeerCredentials{peer.pid, peer.uid, peer.gid};
+}
+
+std::vector<unsigned> peer_groups(int socket) {
+  std::vector<unsigned> groups(64);
+  for (int i = 0; i < 2; ++i) {
+    socklen_t bytes = static_cast<socklen_t>(groups.size() * sizeof(unsigned));
+    int rc = ::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes);
+    if (rc != 0 && errno != ERANGE) break;
+    groups.resize(bytes / sizeof(unsigned));  // with ERANGE: as many as there are
+    if (rc == 0) return groups;
+  }
+  return {};
 }
 
 Result<void> send_packet(int socket, capnp::MessageBuilder& message, std::span<const int> fds) {

@@ -17,7 +17,8 @@ inline constexpr std::size_t kMaxPacketBytes = std::size_t{128} << 10;  // what 
 inline constexpr std::size_t kMaxPacketFds = 4;
 
 Result<std::pair<Fd, Fd>> seqpacket_pair();                    // close-on-exec, blocking
-Result<Fd> seqpacket_listen(const std::string& path, int backlog);  // mode 0600, non-blocking
+// Of type SOCK_SEQPACKET or SOCK_STREAM; `mode` of the socket's file; non-blocking.
+Result<Fd> listen_on(const std::string& path, int type, int backlog, unsigned mode = 0600);
 Result<Fd> seqpacket_connect(const std::string& path);
 
 struct PeerCredentials {
@@ -25,7 +26,9 @@ struct PeerCredentials {
   unsigned uid;
   unsigned gid;
 };
-Result<PeerCredentials> peer_credentials(int socket);
+Result<PeerCredentials> peer_credentials(int socket);  // as they were when it connected
+// Its supplementary groups, as they were then; empty where the kernel does not tell (before 4.13).
+std::vector<unsigned> peer_groups(int socket);
 
 // Sends one packet; kUnavailable when the peer is gone, kOverloaded when it does not read.
 Result<void> send_packet(int socket, capnp::MessageBuilder& message, std::span<const int> fds = {});

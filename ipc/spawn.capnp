@@ -11,7 +11,8 @@ const spawnVersion :UInt16 = 1;
 
 struct ForkRequest {
   # Supervisor to zygote, with one descriptor: the child's end of a seqpacket pair. The child parks on it and waits for its
-  # Assignment; the end of the pair is, from then on, how it learns that the supervisor is gone.
+  # Assignment; the end of the pair is, from then on, how it learns that the supervisor is gone. A second descriptor, if there is one, becomes the
+  # child's standard output and error: its name is to stand by what it prints.
   version @0 :UInt16;
   token @1 :UInt64;       # repeated in the answer
 }
@@ -39,6 +40,8 @@ struct Assignment {
   controlEndpoint @7 :Text;  # ZeroMQ, see control.capnp
   logLevel @8 :Text;
   actors @9 :List(ActorSpec);
+  firstClient @11 :UInt32;  # participants from here on are clients, or other processes that are no workers
+  clientCallsPerSecond @12 :UInt32;  # from each of them; what is more is refused; 0: no limit
   lastDeath @10 :Text;      # how this worker's last process ended ("killed by SIGKILL"); empty: there was none
 }
 
@@ -93,6 +96,8 @@ struct AttachReply {
     attached :group {
       participant @1 :UInt32;
       incarnation @2 :UInt32;
+      mostBlocks @4 :UInt32;   # of the arena that it may lease at once; 0: no limit. Who takes more is detached
+      mostObjects @5 :UInt32;  # that it may hold at once; likewise
     }
     failure @3 :Failure;
   }

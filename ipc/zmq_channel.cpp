@@ -55,6 +55,11 @@ class Frame {
     return n >= 0;
   }
   bool more() { return zmq_msg_more(&message_) != 0; }
+  // What the gate has said of the sender.
+  std::string known() {
+    const char* text = zmq_msg_gets(&message_, "User-Id");
+    return text != nullptr ? text : "";
+  }
   std::span<const std::byte> bytes() {
     return {static_cast<const std::byte*>(zmq_msg_data(&message_)), zmq_msg_size(&message_)};
   }
@@ -81,6 +86,26 @@ std::vector<std::byte> copy(std::span<const std::byte> bytes) { return {bytes.be
 
 std::string endpoint(const std::string& path) { return "ipc://" + path; }
 
+struct Event {
+  std::uint16_t number;
+  std::uint32_t value;
+};
+
+// The next event of a socket's monitor. It is two frames: number (16 bits) and value (32 bits, unaligned), then the endpoint.
+std::optional<Event> next_event(void* monitor) {
+  for (;;) {
+    Frame frame;
+    if (!frame.receive(monitor)) return std::nullopt;
+    if (frame.more()) drop_rest(monitor);
+    auto bytes = frame.bytes();
+    Event event{};
+    if (bytes.size() < sizeof event.number + sizeof event.value) continue;
+    std::memcpy(&event.number, bytes.data(), sizeof event.number);
+    std::memcpy(&event.value, bytes.data() + sizeof event.number, sizeof event.value);
+    return event;
+  }
+}
+
 }  // namespace
 
 ZmqContext::ZmqContext() : context_(zmq_ctx_new()) { TV_ASSERT(context_ != nullptr); }
@@ -99,26 +124,43 @@ int ZmqSocket::fd() const {
   return fd;
 }
 
-Result<Router> Router::bind(ZmqContext& context, const std::string& path, std::size_t max_message_bytes) {
-  Handle socket(zmq_socket(context.get(), ZMQ_ROUTER));
-  if (!socket) return zmq_error("cannot make a ZeroMQ socket", zmq_errno());
-  TV_TRY(bound(socket.get(), max_message_bytes, 0));
-  TV_TRY(set(socket.get(), ZMQ_ROUTER_MANDATORY, 1));
-
+Result<ZmqSocket::Handle> ZmqSocket::watch(ZmqContext& context, void* socket, int events) {
   static std::atomic<unsigned> monitors{0};
   std::string name = "inproc://tensorvisor-monitor-" + std::to_string(monitors++);
-  if (zmq_socket_monitor(socket.get(), name.c_str(), kHandshakeFailures) != 0)
-    return zmq_error("cannot watch a ZeroMQ socket", zmq_errno());
+  if (zmq_socket_monitor(socket, name.c_str(), events) != 0) return zmq_error("cannot watch a ZeroMQ socket", zmq_errno());
   Handle monitor(zmq_socket(context.get(), ZMQ_PAIR));
   if (!monitor) return zmq_error("cannot make a ZeroMQ socket", zmq_errno());
   TV_TRY(set(monitor.get(), ZMQ_LINGER, 0));
   // The I/O thread would wait for room in a bounded queue, and with it every connection.
   TV_TRY(set(monitor.get(), ZMQ_RCVHWM, 0));
   if (zmq_connect(monitor.get(), name.c_str()) != 0) return zmq_error("cannot watch a ZeroMQ socket", zmq_errno());
+  return monitor;
+}
 
-  if (zmq_bind(socket.get(), endpoint(path).c_str()) != 0) return zmq_error("cannot bind socket " + path, zmq_errno());
-  if (::chmod(path.c_str(), 0600) != 0) return system_error("cannot restrict socket " + path, errno);
+Result<Router> Router::make(ZmqContext& context, std::size_t max_message_bytes, const std::string& domain) {
+  Handle socket(zmq_socket(context.get(), ZMQ_ROUTER));
+  if (!socket) return zmq_error("cannot make a ZeroMQ socket", zmq_errno());
+  TV_TRY(bound(socket.get(), max_message_bytes, 0));
+  TV_TRY(set(socket.get(), ZMQ_ROUTER_MANDATORY, 1));
+  if (!domain.empty() && zmq_setsockopt(socket.get(), ZMQ_ZAP_DOMAIN, domain.data(), domain.size()) != 0)
+    return zmq_error("cannot set a ZeroMQ socket option", zmq_errno());
+  Handle monitor = TV_TRY(watch(context, socket.get(), kHandshakeFailures));
   return Router(std::move(socket), std::move(monitor));
+}
+
+Result<Router> Router::bind(ZmqContext& context, const std::string& path, std::size_t max_message_bytes, const Options& options) {
+  Router router = TV_TRY(make(context, max_message_bytes, options.domain));
+  if (zmq_bind(router.raw(), endpoint(path).c_str()) != 0) return zmq_error("cannot bind socket " + path, zmq_errno());
+  if (::chmod(path.c_str(), options.mode) != 0) return system_error("cannot restrict socket " + path, errno);
+  return router;
+}
+
+Result<Router> Router::adopt(ZmqContext& context, const std::string& path, Fd listener, std::size_t max_message_bytes, const std::string& domain) {
+  Router router = TV_TRY(make(context, max_message_bytes, domain));
+  TV_TRY(set(router.raw(), ZMQ_USE_FD, listener.get()));
+  if (zmq_bind(router.raw(), endpoint(path).c_str()) != 0) return zmq_error("cannot listen on the socket passed for " + path, zmq_errno());
+  (void)listener.release();  // ZeroMQ closes it
+  return router;
 }
 
 std::optional<Router::Packet> Router::receive() {
@@ -137,7 +179,7 @@ std::optional<Router::Packet> Router::receive() {
       continue;
     }
     auto peer = identity.bytes();
-    return Packet{std::string(reinterpret_cast<const char*>(peer.data()), peer.size()), copy(payload.bytes())};
+    return Packet{std::string(reinterpret_cast<const char*>(peer.data()), peer.size()), copy(payload.bytes()), payload.known()};
   }
 }
 
@@ -152,20 +194,10 @@ std::uint64_t Router::malformed() {
 }
 
 void Router::drain_monitor() {
-  // An event is two frames: number (16 bits) and value (32 bits, unaligned), then the endpoint.
-  for (;;) {
-    Frame event;
-    if (!event.receive(monitor_.get())) return;
-    if (event.more()) drop_rest(monitor_.get());
-    auto bytes = event.bytes();
-    std::uint16_t number = 0;
-    std::uint32_t value = 0;
-    if (bytes.size() < sizeof number + sizeof value) continue;
-    std::memcpy(&number, bytes.data(), sizeof number);
-    std::memcpy(&value, bytes.data() + sizeof number, sizeof value);
-    // Somebody looked whether we are there, and hung up without a word (AdminClient does).
-    bool hung_up = number == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL && (value == EPIPE || value == ECONNRESET);
-    if (!hung_up) ++malformed_;
+  while (auto event = next_event(monitor_.get())) {
+    // Somebody looked whether we are there, and hung up without a word (AdminClient does). Whom the gate has refused it has counted.
+    bool hung_up = event->number == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL && (event->value == EPIPE || event->value == ECONNRESET);
+    if (!hung_up && event->number != ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) ++malformed_;
   }
 }
 
@@ -177,15 +209,20 @@ Result<Dealer> Dealer::connect(ZmqContext& context, const std::string& path, std
   TV_TRY(set(socket.get(), ZMQ_IMMEDIATE, 1));
   TV_TRY(set(socket.get(), ZMQ_RECONNECT_IVL, kReconnectMs));
   TV_TRY(set(socket.get(), ZMQ_RECONNECT_IVL_MAX, kMaxReconnectMs));
+  Handle monitor = TV_TRY(watch(context, socket.get(), ZMQ_EVENT_HANDSHAKE_FAILED_AUTH));
   if (zmq_connect(socket.get(), endpoint(path).c_str()) != 0) return zmq_error("cannot connect to socket " + path, zmq_errno());
-  return Dealer(std::move(socket));
+  return Dealer(std::move(socket), std::move(monitor));
 }
 
-bool Dealer::wait_for(short events, Deadline deadline) const {
-  zmq_pollitem_t item{raw(), 0, events, 0};
+bool Dealer::wait_for(short events, Deadline deadline) {
+  zmq_pollitem_t items[] = {{raw(), 0, events, 0}, {monitor_.get(), 0, ZMQ_POLLIN, 0}};
   for (;;) {
-    int n = zmq_poll(&item, 1, deadline.left_ms());
-    if (n > 0) return true;
+    int n = zmq_poll(items, 2, deadline.left_ms());
+    if (n > 0 && items[0].revents != 0) return true;
+    if (n > 0 && items[1].revents != 0) {
+      refused_ = next_event(monitor_.get()).has_value() || refused_;
+      if (refused_) return false;
+    }
     if (n < 0 && zmq_errno() != EINTR) return false;
     if (deadline.passed()) return false;
   }
@@ -197,7 +234,9 @@ Result<void> Dealer::send(std::span<const std::byte> payload, Deadline deadline)
                                    std::to_string(limits::kMaxControlMessageBytes)};
   while (!send_frame(raw(), payload.data(), payload.size(), 0)) {
     if (zmq_errno() != EAGAIN) return zmq_error("cannot send a message", zmq_errno());
-    if (!wait_for(ZMQ_POLLOUT, deadline)) return Error{Errc::kDeadlineExceeded, "the supervisor does not take messages"};
+    if (wait_for(ZMQ_POLLOUT, deadline)) continue;
+    if (refused_) return Error{Errc::kPermission, "the supervisor does not let this user in; [access] in its configuration says whom it does"};
+    return Error{Errc::kDeadlineExceeded, "the supervisor does not take messages"};
   }
   return {};
 }

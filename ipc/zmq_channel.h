@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/clock.h"
+#include "config/fd.h"
 #include "config/result.h"
 
 namespace tv::ipc {
@@ -40,6 +41,9 @@ class ZmqSocket {
   };
   using Handle = std::unique_ptr<void, Closer>;
 
+  // A socket that tells of `events` (ZMQ_EVENT_...) of another.
+  static Result<Handle> watch(ZmqContext& context, void* socket, int events);
+
   explicit ZmqSocket(Handle socket) : socket_(std::move(socket)) {}
   void* raw() const { return socket_.get(); }
 
@@ -52,10 +56,21 @@ class Router : public ZmqSocket {
   struct Packet {
     std::string peer;
     std::vector<std::byte> payload;
+    std::string known;  // of its sender, by the gate; empty: there is none
   };
-  // Binds ipc://`path` (mode 0600 for the socket file). A file that is there already is replaced: whoever binds has made sure, by a lock
-  // of its own, that nobody listens on it.
-  static Result<Router> bind(ZmqContext& context, const std::string& path, std::size_t max_message_bytes);
+  struct Options {
+    std::string domain = {};  // at whose gate (gate.h) connections are asked for; empty: whoever may open the socket's file may connect
+    unsigned mode = 0600;     // of the socket's file
+  };
+  // Binds ipc://`path`. A file that is there already is replaced: whoever binds has made sure, by a lock of its own, that nobody listens on it.
+  // REQUIRES, with a domain: the context has a gate, from before until after the socket lives. Without one ZeroMQ lets everybody in, and believes
+  // what they say of themselves.
+  static Result<Router> bind(ZmqContext& context, const std::string& path, std::size_t max_message_bytes, const Options& options);
+  static Result<Router> bind(ZmqContext& context, const std::string& path, std::size_t max_message_bytes) {
+    return bind(context, path, max_message_bytes, Options());
+  }
+  // The same on a socket that listens on `path` already. Whoever made it decides about the file's mode, and removes it.
+  static Result<Router> adopt(ZmqContext& context, const std::string& path, Fd listener, std::size_t max_message_bytes, const std::string& domain = {});
   // Nothing when no message waits. A message of other than identity and payload is dropped and counted.
   std::optional<Packet> receive();
   // False when the peer is gone or its queue is full: the message is dropped.
@@ -66,6 +81,7 @@ class Router : public ZmqSocket {
 
  private:
   Router(Handle socket, Handle monitor) : ZmqSocket(std::move(socket)), monitor_(std::move(monitor)) {}
+  static Result<Router> make(ZmqContext& context, std::size_t max_message_bytes, const std::string& domain);
   void drain_monitor();
 
   Handle monitor_;
@@ -77,15 +93,19 @@ class Dealer : public ZmqSocket {
  public:
   // Does not wait for the other side: whether it is there shows when something is sent.
   static Result<Dealer> connect(ZmqContext& context, const std::string& path, std::size_t max_message_bytes);
-  // kDeadlineExceeded when nobody is behind the socket or its queue stays full.
+  // kDeadlineExceeded when nobody is behind the socket or its queue stays full; kPermission when the gate there does not let us in.
   Result<void> send(std::span<const std::byte> payload, Deadline deadline);
   // kDeadlineExceeded when nothing came.
   Result<std::vector<std::byte>> receive(Deadline deadline);
   std::optional<std::vector<std::byte>> try_receive();
 
  private:
-  using ZmqSocket::ZmqSocket;
-  bool wait_for(short events, Deadline deadline) const;
+  Dealer(Handle socket, Handle monitor) : ZmqSocket(std::move(socket)), monitor_(std::move(monitor)) {}
+  // False: not by the deadline, or we were refused.
+  bool wait_for(short events, Deadline deadline);
+
+  Handle monitor_;
+  bool refused_ = false;
 };
 
 }  // namespace tv::ipc

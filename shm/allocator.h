@@ -29,7 +29,10 @@ class Allocator {
   };
   // A slot in state kFree with no holder, and memory for `bytes`, writable. Nothing shared has changed but leases. kArenaFull or kLimit
   // when there is none at present, kOutOfMemory when the machine has none.
+  // kOverloaded beyond limit_blocks().
   Result<Allocation> allocate(std::uint64_t bytes);
+  // So many blocks at most; 0: no limit. Before the first allocation.
+  void limit_blocks(std::uint32_t most) { blocks_.limit(most); }
   // Takes a slot and its memory back if it is dead; does nothing if it is alive or free. False for a slot of another's chunk, which has to
   // be told (mark_freed).
   bool release(std::uint32_t slot);

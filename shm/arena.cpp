@@ -241,6 +241,12 @@ Result<void> Arena::allow_writing(std::uint64_t offset, std::uint64_t bytes, boo
   return {};
 }
 
+Result<unsigned> Arena::owner() const {
+  struct stat info {};
+  if (::fstat(fds_.control.get(), &info) != 0) return system_error("cannot look at the arena", errno);
+  return info.st_uid;
+}
+
 std::uint64_t Arena::backed_bytes() const {
   std::uint64_t bytes = 0;
   for (const Fd* fd : {&fds_.control, &fds_.blocks, &fds_.client_blocks}) {

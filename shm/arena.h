@@ -99,6 +99,8 @@ class Arena {
   // Gives the memory of a range back; it reads as zeros afterwards.
   void punch(std::uint64_t offset, std::uint64_t bytes) const;
   Result<void> allow_writing(std::uint64_t offset, std::uint64_t bytes, bool allow) const;
+  // The user that has made it, as the kernel says: nobody else can be taken for the daemon by what the arena contains.
+  Result<unsigned> owner() const;
   // Bytes of memory that the kernel has given to the whole arena.
   std::uint64_t backed_bytes() const;
 

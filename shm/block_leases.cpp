@@ -24,6 +24,8 @@ BlockLeases::Range BlockLeases::range() const {
 Result<std::uint32_t> BlockLeases::lease(std::uint32_t count) {
   std::uint32_t first = 0;
   if (take_kept(count, first)) return first;
+  if (most_ != 0 && leased_ + count > most_) trim();
+  if (most_ != 0 && leased_ + count > most_) return over_limit(count);
   bool found = count == 1 ? find_single(first) : find_run(count, first);
   if (!found && !kept_.empty()) {
     // What we keep may be what is missing between two free blocks.
@@ -131,6 +133,7 @@ bool BlockLeases::try_lease(std::uint32_t first, std::uint32_t count) {
     }
     return false;
   }
+  leased_ += count;
   return true;
 }
 
@@ -145,6 +148,7 @@ Result<void> BlockLeases::make_usable(std::uint32_t first, std::uint32_t count) 
 }
 
 void BlockLeases::unlease(std::uint32_t first, std::uint32_t count) {
+  leased_ -= std::min(leased_, count);  // the supervisor also gives back what it has adopted
   (void)arena_.allow_writing(arena_.block_offset(first), std::uint64_t{count} * limits::kBlockBytes, false);
   for (std::uint32_t i = 0; i < count; ++i) {
     auto& word = arena_.block_word(first + i);
@@ -163,6 +167,12 @@ Error BlockLeases::full(std::uint32_t count) const {
   if (all == 0) return Error{Errc::kArenaFull, "the arena has no room for clients' tensors; raise [arena] clients"};
   return Error{Errc::kArenaFull, "the arena is full: no " + std::to_string(wanted) + " MiB in one piece are left of " +
                                      std::to_string(all) + " MiB (" + key + ")"};
+}
+
+Error BlockLeases::over_limit(std::uint32_t count) const {
+  auto mib = [](std::uint64_t blocks) { return std::to_string(blocks * limits::kBlockBytes >> 20) + " MiB"; };
+  return Error{Errc::kOverloaded, "this client has " + mib(leased_) + " of the arena, and " + mib(count) + " more are beyond the " + mib(most_) +
+                                      " that [clients] bytes allows each; let go of tensors, or wait until others have let go of them"};
 }
 
 void announce_room(const Arena& arena) {

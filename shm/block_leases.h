@@ -19,7 +19,10 @@ class BlockLeases {
 
   // First of `count` neighbouring blocks, all ours, writable, backed by memory, of kind kNone. kArenaFull when there is no such run,
   // kOutOfMemory when the machine has no memory.
+  // kOverloaded when we would have more than limit() allows.
   Result<std::uint32_t> lease(std::uint32_t count);
+  // Never more than so many of our own; 0: as many as there are. Before the first lease.
+  void limit(std::uint32_t most) { most_ = most; }
   // Says what lies in a block from now on.
   void set_kind(std::uint32_t block, BlockKind kind, std::uint16_t size_class = 0);
   // Nothing lies in them any more: kept for the next lease, or given back.
@@ -46,12 +49,15 @@ class BlockLeases {
   Result<void> make_usable(std::uint32_t first, std::uint32_t count);
   void unlease(std::uint32_t first, std::uint32_t count);
   Error full(std::uint32_t count) const;
+  Error over_limit(std::uint32_t count) const;
 
   const Arena& arena_;
   const ParticipantId self_;
   const std::uint32_t most_kept_;
   std::vector<Run> kept_;  // oldest first
   std::uint32_t kept_blocks_ = 0;
+  std::uint32_t most_ = 0;
+  std::uint32_t leased_ = 0;  // by us, what is kept included
   std::uint32_t singles_from_ = 0;  // no single block before this one was free when we last looked
 };
 

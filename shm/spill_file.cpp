@@ -102,11 +102,15 @@ Result<void> write_spill(const std::string& path, const std::string& name, std::
 }
 
 Result<Tensor> read_spill(const std::string& path, const std::string& name, std::uint64_t version, Store& store) {
-  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd) return errno == ENOENT ? Error{Errc::kNotFound, path + ": no such file"} : system_error(path, errno);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return system_error(path, errno);
   if (!S_ISREG(info.st_mode)) return damaged(path, "not a file");
+  // The directory's name stands where every participant can write: whatever it says, only the supervisor's own files are read.
+  unsigned owner = TV_TRY(store.arena()->owner());
+  if (info.st_uid != owner || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return Error{Errc::kPermission, path + ": a spilled tensor's file belongs to the daemon's user alone; this is none of its files"};
   SpillHeader header;
   bool whole = TV_TRY(read_exactly(fd.get(), &header, sizeof header, path));
   if (!whole) return damaged(path, "too short");

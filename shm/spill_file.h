@@ -41,7 +41,7 @@ std::string spill_directory(const Arena& arena);  // "": nothing is spilled
 // Whole under `path`, or not there. Not synced: it need not outlive the machine.
 Result<void> write_spill(const std::string& path, const std::string& name, std::uint64_t version, const Tensor& tensor);
 // Into an object of our own. kNotFound when there is no such file; kStaleHandle when it is another name's or version's; kCorrupt with the
-// path when it is damaged; and what create() says.
+// path when it is damaged; kPermission for a file that is not of the user who has made the arena, or that others may write; and what create() says.
 Result<Tensor> read_spill(const std::string& path, const std::string& name, std::uint64_t version, Store& store);
 
 }  // namespace tv::shm

@@ -100,13 +100,36 @@ Result<std::shared_ptr<Store>> Store::open(std::shared_ptr<Arena> arena, Partici
   return std::shared_ptr<Store>(new Store(std::move(arena), self));
 }
 
+void Store::limit(const Limits& limits) {
+  allocator_.limit_blocks(limits.blocks);
+  most_objects_ = limits.objects;
+}
+
+// Before the object is ours, so that we never hold more than we may.
+Result<void> Store::count_object() {
+  if (most_objects_ == 0) return {};
+  if (objects_.fetch_add(1, std::memory_order_relaxed) < most_objects_) return {};
+  forget_object();
+  return Error{Errc::kOverloaded, "this client holds " + std::to_string(most_objects_) + " tensors, which is what [clients] objects allows each; let go of some"};
+}
+
+void Store::forget_object() {
+  if (most_objects_ != 0) objects_.fetch_sub(1, std::memory_order_relaxed);
+}
+
 Result<Draft> Store::create(const TensorSpec& spec, ActorId creator) {
   return create(spec, creator, patience_);
 }
 
 Result<Draft> Store::create(const TensorSpec& spec, ActorId creator, Nanoseconds patience) {
   std::uint64_t bytes = TV_TRY(spec.storage_bytes());
-  auto place = TV_TRY(allocate(bytes, patience));
+  TV_TRY(count_object());
+  auto allocated = allocate(bytes, patience);
+  if (!allocated) {
+    forget_object();
+    return allocated.error();
+  }
+  auto place = *allocated;
 
   Origin origin = current_origin();
   write_header(*arena_, place.slot, spec, bytes, origin.label);
@@ -243,9 +266,14 @@ Result<void> Store::hold(Handle handle) {
     if (!is_current(slot, handle)) return stale(handle);
     ++counts_[index];
   } else {
-    if (!add_bit(slot, bit(self_))) return stale(handle);
+    TV_TRY(count_object());
+    if (!add_bit(slot, bit(self_))) {
+      forget_object();
+      return stale(handle);
+    }
     // The generation is checked after the bit: from here on it cannot change under us.
     if (!is_current(slot, handle)) {
+      forget_object();
       if (slot.holders.fetch_and(~bit(self_), std::memory_order_acq_rel) == bit(self_)) let_go(index);
       return stale(handle);
     }
@@ -269,6 +297,7 @@ void Store::drop(Handle handle) {
   std::lock_guard lock(stripe(index));
   TV_ASSERT(counts_[index] > 0);
   if (--counts_[index] > 0) return;
+  forget_object();
   // Dead between the two: the clean-up finds an object without holders and marks it.
   if (slot.holders.fetch_and(~bit(self_), std::memory_order_acq_rel) == bit(self_)) let_go(index);
 }
@@ -287,6 +316,7 @@ bool Store::drop_if_sole(Handle handle) {
   std::uint64_t only_us = bit(self_);
   if (!slot.holders.compare_exchange_strong(only_us, 0, std::memory_order_acq_rel)) return false;
   counts_[index] = 0;
+  forget_object();
   held_.fetch_sub(1, std::memory_order_relaxed);
   let_go(index);
   return true;

@@ -129,6 +129,13 @@ class Store : public std::enable_shared_from_this<Store> {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
+  // What this participant may have at once ([clients]); 0: no limit. Beyond, making or holding one more is kOverloaded. Before anything is made or held.
+  struct Limits {
+    std::uint32_t blocks = 0;   // leased
+    std::uint32_t objects = 0;  // referred to
+  };
+  void limit(const Limits& limits);
+
   const std::shared_ptr<Arena>& arena() const { return arena_; }
   ParticipantId self() const { return self_; }
 
@@ -181,6 +188,8 @@ class Store : public std::enable_shared_from_this<Store> {
   Result<Tensor> sealed(Hold hold);
   Result<void> wait_sealed(Handle handle, Deadline deadline) const;
   void let_go(std::uint32_t index);
+  Result<void> count_object();
+  void forget_object();
 
   static constexpr std::size_t kStripes = 64;
   std::mutex& stripe(std::uint32_t index) const { return stripes_[index % kStripes]; }
@@ -192,6 +201,8 @@ class Store : public std::enable_shared_from_this<Store> {
   mutable std::mutex stripes_[kStripes];  // guard counts_ by index
   LazyArray<std::uint32_t> counts_;       // one a slot
   std::atomic<std::uint64_t> held_{0};
+  std::uint32_t most_objects_ = 0;
+  std::atomic<std::uint32_t> objects_{0};  // that counts_ has; kept where there is a limit
 };
 
 }  // namespace tv::shm

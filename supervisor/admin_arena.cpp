@@ -118,8 +118,11 @@ Error no_such_name(const DaemonView& view, const std::string& who) {
 }
 
 void explain_letters(const DaemonView& view, const shm::Explain& explain) {
-  for (const auto& [id, letter] : view.dead_letters.all())
-    for (const auto& tensor : letter.tensors) explain(tensor.handle(), "dead letter " + std::to_string(id));
+  for (const auto& [id, letter] : view.dead_letters.all()) {
+    auto why = "dead letter " + std::to_string(id);
+    explain(letter.envelope.handle(), why);
+    for (const auto& tensor : letter.tensors) explain(tensor.handle(), why);
+  }
 }
 
 std::vector<ParticipantId> participants_present(const DaemonView& view) {

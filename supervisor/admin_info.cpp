@@ -124,6 +124,9 @@ std::vector<std::string> problems_of(const DaemonView& view) {
     auto health = health_of(view, id);
     if (health.word == "unhealthy") problems.push_back("actor \"" + view.actors[id].placed.name + "\" is unhealthy: " + health.reason);
   }
+  if (view.checkpoints)
+    for (auto& problem : view.checkpoints->problems())
+      if (problems.size() < 3 * kMostProblems) problems.push_back(std::move(problem));
   return problems;
 }
 
@@ -151,6 +154,7 @@ void write_status(const DaemonView& view, wire::Status::Builder out) {
   write_arena(view, out.initArena());
   out.setRestarts(view.workers.restarts());
   out.setMalformed(view.malformed());
+  out.setDenied(view.denials.count());
   out.setTakeovers(view.takeovers);
   out.setUpgrades(view.upgrade.begun());
   out.setUpgradeRefused(text(view.upgrade.refused()));

@@ -36,6 +36,7 @@ struct DaemonView {
   const Upkeep& upkeep;
   const Upgrade& upgrade;
   const std::uint32_t& takeovers;
+  const Denials& denials;
   const ReloadStatus& reload;
 };
 

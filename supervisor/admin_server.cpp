@@ -1,11 +1,13 @@
 #include "supervisor/admin_server.h"
 
 #include <capnp/message.h>
+#include <capnp/schema.h>
 #include <malloc.h>
 
 #include "config/log.h"
 #include "config/show.h"
 #include "ipc/message.h"
+#include "supervisor/access_table.h"
 #include "supervisor/text.h"
 
 namespace tv::supervisor {
@@ -27,6 +29,13 @@ std::vector<std::byte> failure(std::uint64_t id, const Error& why) {
   return ipc::serialize(message);
 }
 
+// As the schema calls it.
+std::string request_name(wire::AdminRequest::Which request) {
+  for (auto field : capnp::Schema::from<wire::AdminRequest>().getUnionFields())
+    if (field.getProto().getDiscriminantValue() == static_cast<std::uint16_t>(request)) return field.getProto().getName().cStr();
+  return "a request of unknown kind";
+}
+
 // The names in it are for people's eyes and for look-ups: longer ones than any that exist are not worth their bytes.
 std::string name_of(capnp::Text::Reader reader) { return printable(text(reader), 2 * limits::kMaxName); }
 
@@ -42,18 +51,35 @@ Result<void> AdminServer::start(DaemonView view, Operations& operations, Orders 
 void AdminServer::take(const ipc::Router::Packet& packet) {
   auto message = ipc::Message::parse(packet.payload, limits::kMaxControlMessageBytes);
   Result<void> answered =
-      message ? ipc::guard([&] { answer(packet.peer, message->root<wire::AdminRequest>()); }) : Result<void>(message.error());
+      message ? ipc::guard([&] { return answer(packet, message->root<wire::AdminRequest>()); }) : Result<void>(message.error());
   if (answered) return;
   ++malformed_;
   log::debug("admin message dropped", {{"cause", answered.error().message}});
 }
 
-void AdminServer::answer(const std::string& peer, wire::AdminRequest::Reader request) {
+// Told with what the asker may do and what it would need; the request's name is the schema's.
+Result<void> AdminServer::check_allowed(const Peer& peer, wire::AdminRequest::Which request) {
+  Role has = access_->role_of(peer), needs = role_needed(request);
+  if (has >= needs) return {};
+  std::string name = request_name(request);
+  denials_->note(peer, name + " needs " + std::string(to_string(needs)) + ", and this user may " + std::string(to_string(has)));
+  return Error{Errc::kPermission, "user " + std::to_string(peer.uid) + " may " + std::string(to_string(has)) + ", and " + name + " needs \"" +
+                                      std::string(to_string(needs)) + "\": [access] in the daemon's configuration says who may do what"};
+}
+
+Result<void> AdminServer::answer(const ipc::Router::Packet& packet, wire::AdminRequest::Reader request) {
+  const std::string& peer = packet.peer;
   std::uint64_t id = request.getId();
+  auto who = decode_peer(packet.known);
+  if (!who) return Error{Errc::kPermission, "from a peer that the gate does not know"};
   if (request.getVersion() != wire::ADMIN_VERSION) {
     pump_.send(peer, failure(id, {Errc::kProtocol, "admin protocol " + std::to_string(request.getVersion()) + ", this daemon speaks " +
                                                        std::to_string(wire::ADMIN_VERSION) + ": use the tensorctl of the same release"}));
-    return;
+    return {};
+  }
+  if (auto allowed = check_allowed(*who, request.which()); !allowed) {
+    pump_.send(peer, failure(id, allowed.error()));
+    return {};
   }
   auto bytes = answer_to(request);
   if (bytes.size() > limits::kMaxAdminReplyBytes)
@@ -65,6 +91,7 @@ void AdminServer::answer(const std::string& peer, wire::AdminRequest::Reader req
     bytes = {};
     ::malloc_trim(0);
   }
+  return {};
 }
 
 std::vector<std::byte> AdminServer::answer_to(wire::AdminRequest::Reader request) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "supervisor/access.h"
 #include "supervisor/admin_info.h"
 #include "supervisor/operations.h"
 #include "supervisor/router_pump.h"
@@ -11,7 +12,9 @@ namespace tv::supervisor {
 
 class AdminServer {
  public:
-  AdminServer(EventLoop& loop, ipc::Router router) : pump_(loop, std::move(router)) {}
+  // Who asks is known by the gate's word on each message.
+  AdminServer(EventLoop& loop, ipc::Router router, std::shared_ptr<const Access> access, std::shared_ptr<Denials> denials)
+      : pump_(loop, std::move(router)), access_(std::move(access)), denials_(std::move(denials)) {}
 
   // What concerns the daemon itself. `shutdown` begins its orderly end; the answer still goes out. `upgrade` as Upgrade::begin.
   struct Orders {
@@ -26,7 +29,8 @@ class AdminServer {
 
  private:
   void take(const ipc::Router::Packet& packet);
-  void answer(const std::string& peer, wire::AdminRequest::Reader request);
+  Result<void> answer(const ipc::Router::Packet& packet, wire::AdminRequest::Reader request);
+  Result<void> check_allowed(const Peer& peer, wire::AdminRequest::Which request);
   std::vector<std::byte> answer_to(wire::AdminRequest::Reader request);
   void dispatch(wire::AdminRequest::Reader request, wire::AdminReply::Builder reply);
   void show_dead_letter(std::uint64_t id, wire::AdminReply::Builder reply);
@@ -36,6 +40,8 @@ class AdminServer {
   void done(const Result<std::string>& outcome, wire::AdminReply::Builder reply);
 
   RouterPump pump_;
+  const std::shared_ptr<const Access> access_;
+  const std::shared_ptr<Denials> denials_;
   std::optional<DaemonView> view_;
   Operations* operations_ = nullptr;
   Orders orders_;

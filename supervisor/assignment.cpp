@@ -88,6 +88,8 @@ void write_assignment(const Duty& duty, wire::Assignment::Builder out) {
   std::string level(log::level_name(duty.log_level));
   out.setLogLevel(text(level));
   out.setLastDeath(text(duty.last_death));
+  out.setFirstClient(duty.first_client);
+  out.setClientCallsPerSecond(duty.client_calls_per_second);
   write_actors(duty.actors, out.initActors(static_cast<unsigned>(duty.actors.size())));
 }
 

@@ -27,6 +27,8 @@ struct Duty {
   log::Level log_level;
   std::vector<AssignedActor> actors;
   std::string last_death;  // of the worker's last process; empty: there was none
+  ParticipantId first_client = 0;
+  std::uint32_t client_calls_per_second = 0;  // 0: no limit
 };
 
 void write_assignment(const Duty& duty, wire::Assignment::Builder out);

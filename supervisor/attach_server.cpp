@@ -10,6 +10,7 @@
 
 #include "config/log.h"
 #include "ipc/spawn.capnp.h"
+#include "supervisor/access_table.h"
 #include "supervisor/fault_report.h"
 #include "supervisor/text.h"
 
@@ -20,6 +21,7 @@ constexpr std::size_t kMaxUnfinished = 128;
 constexpr Nanoseconds kPatience = 5s;
 constexpr int kAcceptsPerTurn = 64;
 constexpr Nanoseconds kShedLogInterval = 10s;
+constexpr Nanoseconds kLimitsInterval = 1s;  // a look at who has what costs a look at every object
 
 // The kernel resets a connection that is closed with packets unread, and the other side would see that instead of our answer.
 void discard_unread(int socket) {
@@ -42,7 +44,37 @@ Result<void> AttachServer::start() {
   reserve_ = spare_descriptor();
   acceptable_ = TV_TRY(loop_.watch(listener_.get(), EPOLLIN, [this] { accept_all(); }));
   recovery_.on_tick([this] { return settle(); });
+  if (most_blocks_ != 0 || most_objects_ != 0) limits_timer_ = loop_.after(kLimitsInterval, [this] { look_at_limits(); });
   return {};
+}
+
+// The arena cannot keep a program of its own making from taking more than it may: it is seen afterwards. What it had is free for others then.
+void AttachServer::look_at_limits() {
+  if (!clients_.empty()) {
+    auto use = shm::use_by_participant(arena_);
+    std::map<ParticipantId, std::string> over;
+    for (const auto& [id, client] : clients_)
+      if (auto why = over_limit(use[id]); !why.empty()) over.emplace(id, why);
+    for (const auto& [id, why] : over) {
+      log::warning("client over its limits", {{"client", clients_.at(id).name}, {"pid", clients_.at(id).pid}, {"cause", why}, {"next", "it is detached"}});
+      send_away(id, why);
+    }
+  }
+  limits_timer_ = loop_.after(kLimitsInterval, [this] { look_at_limits(); });
+}
+
+void AttachServer::send_away(ParticipantId id, const std::string& why) {
+  // Also where the service manager still has a copy of the descriptor.
+  ::shutdown(clients_.at(id).socket.get(), SHUT_RDWR);
+  detach(id, why);
+}
+
+std::string AttachServer::over_limit(const shm::ParticipantUse& use) const {
+  if (most_blocks_ != 0 && use.blocks_leased > most_blocks_)
+    return "it has leased " + std::to_string(use.blocks_leased) + " blocks of the arena, and [clients] bytes allows " + std::to_string(most_blocks_);
+  if (most_objects_ != 0 && use.objects_held > most_objects_)
+    return "it holds " + std::to_string(use.objects_held) + " objects, and [clients] objects allows " + std::to_string(most_objects_);
+  return "";
 }
 
 std::string AttachServer::store_name(ParticipantId participant, Incarnation incarnation) {
@@ -67,6 +99,12 @@ void AttachServer::go_on(systemd::Estate& estate) {
       continue;
     }
     store_.note(store_name(id, incarnation), client.socket.get());
+    // A reload may have changed [access] since it came.
+    if (auto allowed = check_allowed(client.socket.get()); !allowed) {
+      log::warning("client may not stay", {{"client", client.name}, {"pid", client.pid}, {"cause", allowed.error().message}, {"next", "it is detached"}});
+      send_away(id, allowed.error().message);
+      continue;
+    }
     auto watched = watch_client(id, EPOLLIN);
     if (!watched) {
       log::error("client not taken over", {{"client", client.name}, {"cause", watched.error().message}});
@@ -126,7 +164,22 @@ void AttachServer::shed() {
   log::error("client turned away", {{"cause", "no file descriptor is left; raise the limit of open files (ulimit -n, LimitNOFILE=)"}});
 }
 
+Result<void> AttachServer::check_allowed(int socket) {
+  auto peer = TV_TRY(peer_of(socket));
+  Role has = access_->role_of(peer);
+  if (has >= kAttachRole) return {};
+  denials_->note(peer, "to attach as a client needs " + std::string(to_string(kAttachRole)) + ", and this user may " + std::string(to_string(has)));
+  return Error{Errc::kPermission, "user " + std::to_string(peer.uid) + " may " + std::string(to_string(has)) + ", and to attach needs \"" +
+                                      std::string(to_string(kAttachRole)) + "\": [access] in the daemon's configuration says who may do what"};
+}
+
+// Whoever may not attach takes up none of the places for those who may.
 void AttachServer::greet(Fd socket) {
+  if (auto allowed = check_allowed(socket.get()); !allowed) {
+    send_refusal(socket.get(), allowed.error());
+    discard_unread(socket.get());
+    return;
+  }
   if (unfinished_.size() >= kMaxUnfinished) {
     refuse(socket.get(), {Errc::kOverloaded, "more than " + std::to_string(kMaxUnfinished) + " connections are being made; try again"});
     discard_unread(socket.get());
@@ -192,6 +245,8 @@ void AttachServer::attach(Fd socket, std::string name) {
   auto attached = reply.initAttached();
   attached.setParticipant(id);
   attached.setIncarnation(client.incarnation);
+  attached.setMostBlocks(most_blocks_);
+  attached.setMostObjects(most_objects_);
   auto arena = arena_.share(shm::Arena::Access::kClient);
   Result<void> sent = !watched ? Result<void>(watched.error())
                       : !arena ? Result<void>(arena.error())
@@ -243,12 +298,12 @@ void AttachServer::answer(ParticipantId id, const ipc::Message& message) {
   log::debug("client's message dropped", {{"client", clients_.at(id).name}, {"cause", answered.error().message}});
 }
 
-void AttachServer::detach(ParticipantId participant) {
+void AttachServer::detach(ParticipantId participant, std::string cause) {
   auto client = clients_.find(participant);
   if (client == clients_.end()) return;
   log::info("client detached", {{"client", client->second.name}, {"pid", client->second.pid}, {"participant", participant}});
   std::string name = client->second.name;
-  std::string cause = "its process ended or it detached";
+  if (cause.empty()) cause = "its process ended or it detached";
   if (auto fault = take_fault_report(directory_view_, participant); !fault.empty()) {
     log::warning("client died", {{"client", name}, {"pid", client->second.pid}, {"cause", fault}});
     cause = fault;
@@ -282,12 +337,16 @@ bool AttachServer::settle() {
 }
 
 void AttachServer::refuse(int socket, const Error& why) {
+  send_refusal(socket, why);
+  log::warning("client refused", {{"cause", why.message}});
+}
+
+void AttachServer::send_refusal(int socket, const Error& why) {
   capnp::MallocMessageBuilder message;
   auto reply = message.initRoot<wire::AttachReply>();
   reply.setVersion(wire::SPAWN_VERSION);
   write_failure(why, reply.initFailure());
   (void)ipc::send_packet(socket, message);  // it learns it by the end of the connection as well
-  log::warning("client refused", {{"cause", why.message}});
 }
 
 Error AttachServer::no_number() const {

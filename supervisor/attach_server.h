@@ -1,6 +1,8 @@
 // AttachServer: lets clients into the arena, answers what they ask about names, and notices when they are gone (the end of their
 // connection).
 //
+// A client's library keeps within the limits that it is told ([clients]); one that has more all the same is detached when that is seen.
+//
 // Bounded: connections that have not said what they want, the time that they have for it, and the participants' numbers.
 #pragma once
 
@@ -11,6 +13,8 @@
 #include "config/fd.h"
 #include "ipc/message.h"
 #include "ipc/seqpacket.h"
+#include "shm/usage.h"
+#include "supervisor/access.h"
 #include "supervisor/client_numbers.h"
 #include "supervisor/event_loop.h"
 #include "supervisor/names.h"
@@ -30,7 +34,8 @@ struct Client {
 class AttachServer {
  public:
   AttachServer(EventLoop& loop, Fd listener, ParticipantId first, const shm::Arena& arena, shm::DirectoryWriter& directory,
-               const shm::Directory& directory_view, Recovery& recovery, Names& names, systemd::FdStore& store)
+               const shm::Directory& directory_view, Recovery& recovery, Names& names, systemd::FdStore& store, std::shared_ptr<const Access> access,
+               std::shared_ptr<Denials> denials, const config::Clients& limits)
       : loop_(loop),
         listener_(std::move(listener)),
         numbers_(first),
@@ -40,6 +45,10 @@ class AttachServer {
         recovery_(recovery),
         names_(names),
         store_(store),
+        access_(std::move(access)),
+        denials_(std::move(denials)),
+        most_blocks_(static_cast<std::uint32_t>(std::min<std::uint64_t>((limits.bytes + limits::kBlockBytes - 1) / limits::kBlockBytes, UINT32_MAX))),
+        most_objects_(limits.objects),
         first_(first) {}
 
   Result<void> start();
@@ -69,6 +78,7 @@ class AttachServer {
   bool accept_one();
   void shed();
   void greet(Fd socket);
+  Result<void> check_allowed(int socket);
   void drop(Place place, const std::string& why);
   void receive(Place place);
   Result<void> take(Place place, const ipc::Message& message);
@@ -76,8 +86,12 @@ class AttachServer {
   Result<Source> watch_client(ParticipantId participant, std::uint32_t events);
   void listen(ParticipantId participant);
   void answer(ParticipantId participant, const ipc::Message& message);
-  void detach(ParticipantId participant);
+  void detach(ParticipantId participant, std::string cause = {});
+  void look_at_limits();
+  void send_away(ParticipantId id, const std::string& why);
+  std::string over_limit(const shm::ParticipantUse& use) const;
   void refuse(int socket, const Error& why);
+  static void send_refusal(int socket, const Error& why);
   Error no_number() const;
   static std::string store_name(ParticipantId participant, Incarnation incarnation);
 
@@ -94,6 +108,11 @@ class AttachServer {
   Recovery& recovery_;
   Names& names_;
   systemd::FdStore& store_;
+  const std::shared_ptr<const Access> access_;
+  const std::shared_ptr<Denials> denials_;
+  const std::uint32_t most_blocks_;   // of a client; 0: no limit
+  const std::uint32_t most_objects_;
+  Source limits_timer_;
   const ParticipantId first_;
   std::uint64_t malformed_ = 0;
   std::int64_t shed_logged_ns_ = 0;

@@ -1,6 +1,7 @@
 #include "supervisor/checkpoint_plan.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "config/config.h"
 #include "supervisor/restart_policy.h"
@@ -19,6 +20,11 @@ std::string cause_in(const std::string& error) {
 
 }  // namespace
 
+std::optional<std::uint64_t> newest_undamaged(std::span<const std::uint64_t> generations, const std::function<bool(std::uint64_t)>& damaged) {
+  auto found = std::find_if_not(generations.rbegin(), generations.rend(), damaged);
+  return found == generations.rend() ? std::nullopt : std::optional(*found);
+}
+
 void CheckpointPlan::look(ActorId id, std::uint64_t committed, std::uint64_t commits) {
   Actor& actor = actors_.at(id);
   bool waited = actor.pending();
@@ -36,12 +42,16 @@ void CheckpointPlan::restored(ActorId id, std::uint64_t committed, const Checkpo
   actor.state.bytes = on_disk.bytes;
 }
 
-void CheckpointPlan::hurry(ActorId id) { actors_.at(id).not_before_ns = 0; }
+void CheckpointPlan::hurry(ActorId id) {
+  actors_.at(id).not_before_ns = 0;
+  actors_.at(id).hurried = at_hand_ == id;
+}
 
 void CheckpointPlan::last_chance() {
   for (auto& [id, actor] : actors_) {
     actor.not_before_ns = 0;
     actor.failures_in_a_row = 0;
+    actor.hurried = at_hand_ == id;
   }
 }
 
@@ -73,7 +83,7 @@ bool CheckpointPlan::waiting() const {
 CheckpointPlan::Actor& CheckpointPlan::done_with(std::int64_t now_ns) {
   Actor& actor = actors_.at(*at_hand_);
   at_hand_.reset();
-  actor.not_before_ns = now_ns + min_interval_.count();
+  actor.not_before_ns = std::exchange(actor.hurried, false) ? 0 : now_ns + min_interval_.count();
   actor.failures_in_a_row = 0;
   actor.state.error.clear();
   actor.state.error_ns = 0;
@@ -110,8 +120,9 @@ bool CheckpointPlan::failed(const std::string& why, std::int64_t now_ns, std::in
   });
   Actor& actor = actors_.at(id);
   ++actor.state.failures;
-  // The second attempt waits already: a full disk is not empty a moment later.
-  actor.not_before_ns = now_ns + delay_before(kBackoff, ++actor.failures_in_a_row + 1).count();
+  // The second attempt waits already: a full disk is not empty a moment later. An attempt that somebody wants is still to come.
+  if (std::exchange(actor.hurried, false)) actor.not_before_ns = 0;
+  else actor.not_before_ns = now_ns + delay_before(kBackoff, ++actor.failures_in_a_row + 1).count();
   actor.waiting_since = ++looks_;
   actor.state.error = why;
   actor.state.error_ns = realtime_ns;

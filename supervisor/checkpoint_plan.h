@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "config/clock.h"
@@ -27,6 +29,9 @@ struct CheckpointState {
   std::string error;           // of the last attempt; empty: it went well
   std::int64_t error_ns = 0;   // CLOCK_REALTIME
 };
+
+// What an actor goes on from: the newest of its generations (ascending) that is not damaged. Asked of each once, from the newest on.
+std::optional<std::uint64_t> newest_undamaged(std::span<const std::uint64_t> generations, const std::function<bool(std::uint64_t)>& damaged);
 
 class CheckpointPlan {
  public:
@@ -84,6 +89,7 @@ class CheckpointPlan {
     std::uint64_t disk_commits = 0;
     std::uint32_t failures_in_a_row = 0;
     std::int64_t not_before_ns = 0;
+    bool hurried = false;           // while it was at hand: what has come since is not to wait
     std::int64_t waiting_since = 0;  // counts turns: smaller has waited longer
     bool pending() const { return seen != 0 && seen != on_disk; }
   };

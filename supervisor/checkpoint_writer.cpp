@@ -20,6 +20,7 @@
 #include "shm/directory.h"
 #include "shm/files/generation.h"
 #include "shm/files/generations.h"
+#include "supervisor/checkpoint_plan.h"
 #include "supervisor/text.h"
 #include "systemd/journal.h"
 #include "systemd/notify.h"
@@ -231,17 +232,20 @@ class Writer {
   Result<std::optional<Restored>> restore_newest(const Subject& subject, std::uint32_t& damaged) const {
     auto directory = directory_of(subject.name);
     auto listing = TV_TRY(files::list_generations(directory));
-    for (auto number = listing.generations.rbegin(); number != listing.generations.rend(); ++number) {
-      auto restored = load(subject, *number);
-      if (restored) return std::optional<Restored>(std::move(*restored));
-      if (restored.error().code != Errc::kCorrupt) return restored.error();
+    std::optional<Result<Restored>> restored;
+    auto chosen = newest_undamaged(listing.generations, [&](std::uint64_t number) {
+      restored.emplace(load(subject, number));
+      if (restored->ok() || restored->error().code != Errc::kCorrupt) return false;
       ++damaged;
-      auto aside = files::set_aside(directory, *number);
+      auto aside = files::set_aside(directory, number);
       log::error("generation damaged", {{"actor", subject.name},
-                                        {"generation", *number},
-                                        {"cause", restored.error().message},
+                                        {"generation", number},
+                                        {"cause", restored->error().message},
                                         {"next", aside ? "set aside as *.damaged; the one before is used" : aside.error().message}});
-    }
+      return true;
+    });
+    if (chosen && !restored->ok()) return restored->error();
+    if (chosen) return std::optional<Restored>(std::move(**restored));
     if (damaged > 0)
       log::error("no generation is whole", {{"actor", subject.name}, {"damaged", damaged}, {"next", "the actor starts afresh"}});
     return std::optional<Restored>();

@@ -20,6 +20,7 @@ constexpr int kLockAgainMs = 20;
 constexpr Nanoseconds kLookOften = 100ms;   // at the words that actors commit to
 constexpr Nanoseconds kLookSeldom = 1s;
 constexpr Nanoseconds kFinishPatience = 60s;
+constexpr Nanoseconds kSlow = 30s;          // for one order, before people are told
 constexpr int kMaxTries = 3;                // a writer may die of a file, over and over
 
 std::string in_quotes(const std::string& text) { return "\"" + text + "\""; }
@@ -95,6 +96,17 @@ void Checkpoints::finish(std::function<void()> done) {
 
 bool Checkpoints::pending(ActorId actor) const {
   return plan_.pending(actor) || plan_.at_hand() == actor;
+}
+
+std::vector<std::string> Checkpoints::problems() const {
+  std::vector<std::string> problems;
+  if (auto busy = writer_->busy_for(); busy > kSlow)
+    problems.push_back("the checkpoint writer (pid " + std::to_string(writer_->pid()) + ") has been at one thing for " + config::format_duration(busy / 1s * 1s) +
+                       ": is the disk stuck, or the process stopped?");
+  for (ActorId id = 0; id < in_.actors.all().size(); ++id)
+    if (plan_.has(id) && !plan_.of(id).error.empty())
+      problems.push_back("commits of actor " + in_quotes(in_.actors[id].placed.name) + " do not reach the disk: " + plan_.of(id).error);
+  return problems;
 }
 
 void Checkpoints::hurry(ActorId actor) {

@@ -69,6 +69,8 @@ class Checkpoints {
   bool pending(ActorId actor) const;
   const CheckpointPlan& plan() const { return plan_; }
   const WriterProcess& writer() const { return *writer_; }
+  // Why commits do not reach the disk as they should, for people: attempts that fail, a writer that does not get on. Each actor once.
+  std::vector<std::string> problems() const;
   struct RestoreRecord {
     bool going_on = false;
     std::uint64_t done = 0;

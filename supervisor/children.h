@@ -14,6 +14,7 @@
 #include "config/fd.h"
 #include "supervisor/death.h"
 #include "supervisor/event_loop.h"
+#include "supervisor/worker_output.h"
 
 namespace tv::supervisor {
 
@@ -51,6 +52,7 @@ class Child {
 struct Parked {
   std::unique_ptr<Child> child;
   Fd socket;
+  std::unique_ptr<WorkerOutput> output = {};  // where it is carried
 };
 
 class Children {

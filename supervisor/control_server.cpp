@@ -3,6 +3,7 @@
 #include <capnp/message.h>
 
 #include "config/log.h"
+#include "supervisor/access.h"
 #include "supervisor/text.h"
 
 namespace tv::supervisor {
@@ -35,19 +36,23 @@ Result<void> ControlServer::handle(const ipc::Router::Packet& packet, wire::ToSu
                                               std::to_string(wire::CONTROL_VERSION) + ": install both from one release"});
     return {};
   }
-  if (message.isHello()) return hello(packet.peer, message);
+  if (message.isHello()) return hello(packet, message);
   TV_TRY(check_sender(packet.peer, message));
   return obey(packet.peer, message.getParticipant() - 1, message);
 }
 
-Result<void> ControlServer::hello(const std::string& identity, wire::ToSupervisor::Reader message) {
+// The gate lets only processes of our own user in. Which process it is, the kernel says as well.
+Result<void> ControlServer::hello(const ipc::Router::Packet& packet, wire::ToSupervisor::Reader message) {
+  const std::string& identity = packet.peer;
+  auto sender = decode_peer(packet.known);
+  if (!sender) return Error{Errc::kPermission, "from a peer that the gate does not know"};
   ParticipantId participant = message.getParticipant();
   if (participant == kSupervisor || participant > workers_->all().size()) {
     refuse(identity, {Errc::kNotFound, "participant " + std::to_string(participant) + " is no worker of this supervisor"});
     return {};
   }
   const Worker& worker = workers_->all()[participant - 1];
-  if (worker.incarnation != message.getIncarnation() || worker.pid() == 0 || worker.pid() != message.getHello().getPid()) {
+  if (worker.incarnation != message.getIncarnation() || worker.pid() == 0 || worker.pid() != message.getHello().getPid() || worker.pid() != sender->pid) {
     refuse(identity, {Errc::kPermission, "worker \"" + worker.config->name + "\" is another process (pid " + std::to_string(worker.pid()) +
                                              ", incarnation " + std::to_string(worker.incarnation) + ")"});
     return {};

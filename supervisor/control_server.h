@@ -49,7 +49,7 @@ class ControlServer final : public WorkerOrders {
 
   void take(const ipc::Router::Packet& packet);
   Result<void> handle(const ipc::Router::Packet& packet, wire::ToSupervisor::Reader message);
-  Result<void> hello(const std::string& identity, wire::ToSupervisor::Reader message);
+  Result<void> hello(const ipc::Router::Packet& packet, wire::ToSupervisor::Reader message);
   void meet_again(std::size_t worker, wire::ToSupervisor::Reader message);
   Result<void> check_sender(const std::string& identity, wire::ToSupervisor::Reader message) const;
   Result<void> obey(const std::string& identity, std::size_t worker, wire::ToSupervisor::Reader message);

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,13 +12,19 @@
 #include "ipc/admin_client.h"
 #include "shm/huge_pages.h"
 #include "shm/spill_file.h"
+#include "supervisor/access_table.h"
+#include "supervisor/status_line.h"
 #include "systemd/notify.h"
+#include "systemd/sockets.h"
 
 namespace tv::supervisor {
 namespace {
 
-constexpr int kAttachBacklog = 128;
 constexpr Nanoseconds kEndPatience = 2s;     // for the zygote and spares, whose socket has been closed
+constexpr Nanoseconds kFlushPatience = 90s;  // more than checkpoints take at the most
+constexpr Nanoseconds kStatusPause = 100ms;  // between two status lines
+constexpr Nanoseconds kQuickStart = 60s;  // less than TimeoutStartSec= of the unit
+constexpr Nanoseconds kProgressPatience = 30s;  // beyond start_timeout, until the next thing happens while the daemon starts
 constexpr Nanoseconds kStuckPatience = 10s;  // beyond stop_grace, for processes that do not even die of SIGKILL
 
 }  // namespace
@@ -45,14 +52,16 @@ Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning 
   raise_file_limit();
   daemon->loop_ = TV_TRY(EventLoop::create());
   TV_TRY(daemon->catch_signals());
+  daemon->settle_access();
   auto program = TV_TRY(worker_program());
-  daemon->runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(daemon->config_.supervisor.runtime_dir, daemon->before_.has_value())));
+  TV_TRY(daemon->take_sockets());
   TV_TRY(daemon->open_arena());
 
   // The zygote loads while the rest is made; it must not inherit our sockets, and does not: all are close-on-exec.
   daemon->children_.emplace(*daemon->loop_);
   TV_TRY(daemon->children_->start());
-  daemon->zygote_.emplace(*daemon->loop_, *daemon->children_, program, daemon->config_.supervisor.start_timeout);
+  daemon->zygote_.emplace(*daemon->loop_, *daemon->children_, program, daemon->config_.supervisor.start_timeout,
+                          systemd::stderr_is_journal());
   TV_TRY(daemon->zygote_->start());
   daemon->spares_.emplace(*daemon->loop_, *daemon->children_, *daemon->zygote_);
   TV_TRY(daemon->open_sockets());
@@ -128,14 +137,48 @@ Result<void> Daemon::open_names(const std::shared_ptr<shm::Store>& store) {
   return {};
 }
 
+void Daemon::settle_access() {
+  std::vector<std::string> unknown;
+  access_ = Access::of(config_.access, ::geteuid(), &unknown);
+  for (const auto& name : unknown)
+    log::warning("unknown in [access]", {{"name", name}, {"cause", "this machine has no such user or group; nobody may do anything by this entry"}});
+}
+
+// Where somebody besides us may do as much, everybody can reach the socket, and the kernel's word of who it is decides.
+unsigned Daemon::socket_mode(Role least) const { return access_->most_of_others() >= least ? 0666 : 0600; }
+
+// Those of the service manager; then the directory is ours, with those that we make ourselves.
+Result<void> Daemon::take_sockets() {
+  const auto& dir = config_.supervisor.runtime_dir;
+  std::set<std::string> passed;
+  for (const auto& [name, socket] : estate_) {
+    if (is_inherited(name)) continue;
+    if (name != kPassedAdminName) {
+      log::warning("passed socket not used", {{"name", name}, {"cause", std::string("only \"") + kPassedAdminName + "\" is known (FileDescriptorName=)"}});
+      continue;
+    }
+    auto path = ipc::admin_socket(dir);
+    TV_TRY(systemd::check_listens_on(socket, path, SOCK_STREAM));
+    passed.insert(path);
+    store_.note(name, socket.get());  // for a program that takes our place; the manager has it in any case
+  }
+  runtime_dir_.emplace(TV_TRY(RuntimeDir::claim(dir, std::move(passed), before_.has_value(), access_->most_of_others() > Role::kNone)));
+  return {};
+}
+
 Result<void> Daemon::open_sockets() {
   const auto& dir = runtime_dir_->path();
   zmq_.emplace();
-  auto control = TV_TRY(ipc::Router::bind(*zmq_, ipc::control_socket(dir), limits::kMaxControlMessageBytes));
-  control_.emplace(*loop_, std::move(control), *names_, *dead_letters_, *recovery_);
-  auto admin = TV_TRY(ipc::Router::bind(*zmq_, ipc::admin_socket(dir), limits::kMaxControlMessageBytes));
-  admin_.emplace(*loop_, std::move(admin));
-  auto listener = TV_TRY(attach_listener());
+  gate_ = TV_TRY(ipc::Gate::open(*zmq_, [keeper = std::make_shared<Doorkeeper>(access_, denials_)](const std::string& domain, const ipc::PeerCredentials& peer) {
+    return keeper->admit(domain, peer);
+  }));
+  auto control_path = ipc::control_socket(dir), admin_path = ipc::admin_socket(dir);
+  auto control = TV_TRY(listener(kControlName, control_path, SOCK_STREAM, 0600));
+  control_.emplace(*loop_, TV_TRY(ipc::Router::adopt(*zmq_, control_path, std::move(control), limits::kMaxControlMessageBytes, kControlDomain)), *names_, *dead_letters_,
+                   *recovery_);
+  auto admin = TV_TRY(listener(estate_.contains(kPassedAdminName) ? kPassedAdminName : kAdminName, admin_path, SOCK_STREAM, socket_mode(Role::kObserve)));
+  admin_.emplace(*loop_, TV_TRY(ipc::Router::adopt(*zmq_, admin_path, std::move(admin), limits::kMaxControlMessageBytes, kAdminDomain)), access_, denials_);
+  auto attach = TV_TRY(listener(kAttachName, ipc::attach_socket(dir), SOCK_SEQPACKET, socket_mode(kAttachRole)));
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
   if (!config_.checkpoints.directory.empty()) {
     TV_TRY(end_writer(first_client));
@@ -145,7 +188,7 @@ Result<void> Daemon::open_sockets() {
                                                 [this](ActorId actor, const std::string& why) { supervision_->withhold(actor, why); }},
                                                first_client++));
   }
-  attach_.emplace(*loop_, std::move(listener), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_, store_);
+  attach_.emplace(*loop_, std::move(attach), first_client, *arena_, *directory_, *directory_view_, *recovery_, *names_, store_, access_, denials_, config_.clients);
   return {};
 }
 
@@ -179,7 +222,7 @@ Result<void> Daemon::begin() {
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_, reload_status_},
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_, *denials_, reload_status_},
                        *operations_, {[this] { stop("ordered by an administrator"); }, [this](const std::string& program) { return begin_upgrade(program); },
                                       [this](const std::string& text, const std::string& name, const std::string& directory) { return diff(text, name, directory); },
                                       [this] { return begin_reload(); }}));
@@ -255,6 +298,7 @@ void Daemon::stop_more() {
   for (ActorId id = 0; id < actors_->all().size(); ++id) left += supervision_->tree().runs(supervision_->node_of(id)) ? 1 : 0;
   if (deadline_ && left == left_to_stop_) return;
   left_to_stop_ = left;
+  systemd::notify_progress("stopping; actors that still run: " + std::to_string(actors_->ready_count()), config_.supervisor.stop_grace + 2 * kStuckPatience);
   // Everyone is killed when his grace is over; what does not even then go on in time is stuck in the kernel.
   deadline_ = loop_->after(config_.supervisor.stop_grace + kStuckPatience, [this] {
     log::error("workers left behind", {{"cause", "they have not ended after SIGKILL"}});
@@ -293,18 +337,33 @@ void Daemon::look() {
 }
 
 void Daemon::tell_manager() {
-  std::size_t ready = static_cast<std::size_t>(std::count_if(workers_->all().begin(), workers_->all().end(),
-                                                             [](const Worker& worker) { return worker.state == WorkerState::kReady; }));
-  std::string status = std::to_string(ready) + " of " + std::to_string(workers_->all().size()) + " workers and " +
-                       std::to_string(actors_->ready_count()) + " of " + std::to_string(actors_->present_count()) + " actors ready";
-  if (!ready_ && supervision_->settled() && workers_settled()) {
+  auto standing = standing_of(workers_->all(), *actors_);
+  bool settled = supervision_->settled() && workers_settled();
+  // Who has failed before the daemon was ready keeps it from being so, until somebody has put it right.
+  bool held_up = !ready_ && !was_ready_ && settled && !standing.missing.empty();
+  std::string status = held_up ? not_ready_line(standing) : status_line(standing);
+  if (!ready_ && begun_ && (was_ready_ || (settled && !held_up))) {
     ready_ = true;
-    log::info(
-        "daemon ready",
-        {{"workers", ready}, {"actors", actors_->ready_count()}, {"health", health()}, {"ms", (realtime_ns() - started_ns_) / 1'000'000}});
+    log::info("daemon ready", {{"workers", standing.workers_ready},
+                               {"actors", standing.actors_ready},
+                               {"health", health()},
+                               {"ms", (realtime_ns() - started_ns_) / 1'000'000}});
     systemd::notify_ready(status);
   } else if (status != told_status_) {
-    systemd::notify_status(status);
+    // Workers may die by the hundred in a second; nobody reads so fast.
+    auto pause = kStatusPause - Nanoseconds{monotonic_ns() - told_ns_};
+    if (pause > 0ns) {
+      status_later_ = loop_->after(pause, [this] { look_soon(); });
+      return;
+    }
+    told_ns_ = monotonic_ns();
+    if (held_up) log::error("daemon not ready", {{"cause", status}});
+    // What is still under way may take its time, as long as it goes on. What is done soon needs no more than the manager gives by itself.
+    bool takes_long = !ready_ && !held_up && realtime_ns() - started_ns_ > kQuickStart.count();
+    if (takes_long)
+      systemd::notify_progress(status, config_.supervisor.start_timeout + kProgressPatience);
+    else
+      systemd::notify_status(status);
   }
   told_status_ = status;
 }
@@ -314,6 +373,7 @@ void Daemon::flush() {
   if (std::exchange(flushing_, true)) return;
   deadline_.reset();
   report_forced();
+  if (checkpoints_) systemd::notify_progress("stopping: the last commits go to disk", kFlushPatience);
   if (checkpoints_)
     checkpoints_->finish([this] { finish(); });
   else
@@ -352,7 +412,7 @@ bool Daemon::workers_well() const {
 std::string Daemon::health() const {
   if (stopping_) return "stopping";
   if (!ready_ && !(supervision_->settled() && workers_settled())) return "starting";
-  return workers_well() && actors_->all_well() && supervision_->groups_well() && actors_->unhealthy().empty() && failing_commits(*actors_, *arena_).empty()
+  return workers_well() && actors_->all_well() && supervision_->groups_well() && actors_->unhealthy().empty() && failing_commits(*actors_, *arena_).empty() && (!checkpoints_ || checkpoints_->problems().empty())
              ? "ok"
              : "degraded";
 }

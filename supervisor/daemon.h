@@ -4,7 +4,9 @@
 #include <memory>
 #include <optional>
 
+#include "ipc/gate.h"
 #include "ipc/zmq_channel.h"
+#include "supervisor/access.h"
 #include "supervisor/admin_server.h"
 #include "supervisor/bell.h"
 #include "supervisor/checkpoints.h"
@@ -44,7 +46,7 @@ class Daemon {
   Result<std::shared_ptr<shm::Arena>> make_arena();
   Result<std::shared_ptr<shm::Arena>> take_arena();
   Result<void> open_names(const std::shared_ptr<shm::Store>& store);
-  Result<Fd> attach_listener();
+  Result<Fd> listener(const char* name, const std::string& path, int type, unsigned mode);
   Result<void> end_unknown_workers();
   Result<void> end_writer(ParticipantId participant);
   std::vector<ActorId> every_actor() const;
@@ -56,6 +58,9 @@ class Daemon {
   bool write_state();
   Result<void> begin_upgrade(const std::string& program);
   Error replace();
+  Result<void> take_sockets();
+  void settle_access();
+  unsigned socket_mode(Role least) const;
 
   // daemon_reload.cpp
   Known known() const;
@@ -130,7 +135,10 @@ class Daemon {
   std::optional<Children> children_;
   std::optional<ZygoteClient> zygote_;
   std::optional<Spares> spares_;
+  std::shared_ptr<const Access> access_;
+  std::shared_ptr<Denials> denials_ = std::make_shared<Denials>();
   std::optional<ipc::ZmqContext> zmq_;
+  std::unique_ptr<ipc::Gate> gate_;
   std::optional<ControlServer> control_;
   std::optional<AdminServer> admin_;
   std::optional<AttachServer> attach_;
@@ -147,11 +155,14 @@ class Daemon {
   bool look_soon_ = false;
   bool begun_ = false;  // what was on disk is in the arena, and workers have been started
   bool ready_ = false;  // readiness has been told
+  bool was_ready_ = false;  // by the supervisor before us: it holds, whatever has failed since
   bool stopping_ = false;
   bool flushing_ = false;
   bool finishing_ = false;
   std::size_t left_to_stop_ = 0;  // actors and processes, as of the last look
   std::string told_status_;
+  std::int64_t told_ns_ = 0;  // CLOCK_MONOTONIC
+  Source status_later_;
 };
 
 // Raises the limit of open files as far as it may be raised.

@@ -180,7 +180,6 @@ void Daemon::end_reload(const std::string& why) {
 // What the state says of the reload. Reloaded: the configuration is the new one, all else as it is now.
 void Daemon::tell_reload(Handover& state, bool reloaded) const {
   state.reload.reloads = reload_status_.done;
-  state.reload.ready = ready_;
   if (!reload_) return;
   if (!reloaded) {
     state.reload.removal = reload_->removal.value_or(0);
@@ -206,10 +205,6 @@ void Daemon::finish_reload(const KeptReload& reload) {
   }
   ++reload_status_.done;
   log::notice("configuration reloaded", {{"file", source_.name}, {"reloads", reload_status_.done}});
-  if (reload.ready) {
-    ready_ = true;
-    systemd::notify_ready("configuration reloaded");
-  }
   for (const auto& [name, size] : reload.grow)
     for (std::size_t p = 0; p < config_.pools.size(); ++p) {
       if (config_.pools[p].name != name) continue;

@@ -1,5 +1,5 @@
 // How the daemon goes on in the place of an earlier one, and what it leaves to the next. Part of Daemon; README.md, "Handing over".
-#include <poll.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,23 +12,16 @@
 #include "config/log.h"
 #include "ipc/admin_client.h"
 #include "ipc/seqpacket.h"
+#include "supervisor/access_table.h"
 #include "supervisor/daemon.h"
+#include "systemd/sockets.h"
 
 namespace tv::supervisor {
 namespace {
 
-constexpr int kAttachBacklog = 128;
+constexpr int kBacklog = 128;
 constexpr Nanoseconds kTellAgain = 200ms;
 constexpr Nanoseconds kDeathPatience = 5s;  // a writer may be in the middle of a sync
-
-// Whether the socket's file is there, and leads to this socket.
-bool is_named(const Fd& socket, const std::string& path) {
-  struct stat there {};
-  int listens = 0;
-  socklen_t size = sizeof listens;
-  bool listening = ::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens == 1;
-  return listening && ::lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode);
-}
 
 }  // namespace
 
@@ -48,7 +41,8 @@ Result<void> Daemon::end_unknown_workers() {
   const auto& workers = before_->handover.workers;
   for (std::size_t i = 0; i < workers.size(); ++i)
     if (has_process(workers[i].life.state))
-      for (const auto& name : {process_name(i, workers[i].life.incarnation), socket_name(i, workers[i].life.incarnation)}) known.insert(name);
+      for (const auto& name : {process_name(i, workers[i].life.incarnation), socket_name(i, workers[i].life.incarnation), output_name(i, workers[i].life.incarnation)})
+        known.insert(name);
   std::vector<std::string> left;
   for (const auto& [name, fd] : estate_)
     if (name.starts_with("worker-") && !known.contains(name)) left.push_back(name);
@@ -64,18 +58,24 @@ Result<void> Daemon::end_unknown_workers() {
   return {};
 }
 
-// Connections that were made while nobody was there wait in the socket of the one before.
-Result<Fd> Daemon::attach_listener() {
-  auto path = ipc::attach_socket(runtime_dir_->path());
-  Fd listener = systemd::take(estate_, kAttachName);
-  if (listener && is_named(listener, path)) {
-    store_.note(kAttachName, listener.get());
-    return listener;
+// Connections that were made while nobody was there wait in the socket of the one before, or of the service manager. A copy: ours stays, for whoever
+// comes after us.
+Result<Fd> Daemon::listener(const char* name, const std::string& path, int type, unsigned mode) {
+  struct stat there {};
+  bool named = ::lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode);
+  auto known = estate_.find(name);
+  if (known != estate_.end() && named && systemd::check_listens_on(known->second, path, type)) {
+    if (::fcntl(known->second.get(), F_SETFL, O_NONBLOCK) != 0) return system_error("cannot prepare the socket " + path, errno);
+    // What the service manager has made is its to open.
+    if (std::string(name) != kPassedAdminName && ::chmod(path.c_str(), mode) != 0) return system_error("cannot set the mode of " + path, errno);
+    store_.note(name, known->second.get());
+    return known->second.duplicate();
   }
   ::unlink(path.c_str());
-  listener = TV_TRY(ipc::seqpacket_listen(path, kAttachBacklog));
-  store_.keep(kAttachName, listener.get());
-  return listener;
+  auto made = TV_TRY(ipc::listen_on(path, type, kBacklog, mode));
+  store_.keep(name, made.get());
+  auto& kept = estate_[name] = std::move(made);
+  return kept.duplicate();
 }
 
 // The writer of the one before has nobody to tell what it has written. Its number becomes our writer's, or a new worker's.
@@ -117,6 +117,7 @@ void Daemon::go_on() {
   const auto& before = before_->handover;
   started_ns_ = before.started_ns;
   takeovers_ = before.takeovers + 1;
+  was_ready_ = before.ready;
   ledger_.emplace(std::move(before_->ledger));
   std::map<ActorId, std::string> withheld;
   for (ActorId id = 0; id < before.actors.size(); ++id)
@@ -175,6 +176,7 @@ Handover Daemon::handover(bool reloaded) const {
   state.next_letter = dead_letters_->next_id();
   state.letters_dropped = dead_letters_->dropped();
   state.restarts = workers_->restarts();
+  state.ready = ready_;
   for (std::uint32_t i = 0; i < directory_view_->pool_count(); ++i) {
     auto pool = directory_view_->pool(i);
     state.pools.push_back({std::string(pool.name), pool.first, pool.size});
@@ -209,8 +211,10 @@ bool Daemon::write_state() {
 Result<void> Daemon::begin_upgrade(const std::string& program) {
   if (stopping_ || !begun_) return Error{Errc::kUnavailable, stopping_ ? "the daemon is stopping" : "the daemon is still starting; try again when it is ready"};
   if (reload_) return Error{Errc::kUnavailable, "the configuration is being reloaded"};
-  if (!write_state()) return Error{Errc::kUnavailable, "the state cannot be written down; the log says why"};
-  return upgrade_->begin(program.empty() ? program_ : program, ledger_->fd());
+  // A ledger of its own: ours changes under whoever reads it, and twice within a look is a torn state.
+  auto sample = TV_TRY(Ledger::create());
+  TV_TRY(sample.write(encode(handover())));
+  return upgrade_->begin(program.empty() ? program_ : program, sample.fd());
 }
 
 // Whatever has a number below those that are passed on is closed by it: there is no way back from here, which is why the program was asked before.

@@ -73,7 +73,7 @@ void write(const KeptWorker& worker, wire::WorkerLife::Builder out) {
   write(life.history, out.initHistory());
   write(life.probation, out.initProbation());
   out.setDelayNs(life.delay.count());
-  out.setComesHome(life.comes_home);
+  out.setComesHome(worker.comes_home);
 }
 
 KeptWorker read(wire::WorkerLife::Reader in) {
@@ -95,7 +95,7 @@ KeptWorker read(wire::WorkerLife::Reader in) {
   life.history = read(in.getHistory());
   life.probation = read(in.getProbation());
   life.delay = Nanoseconds{in.getDelayNs()};
-  life.comes_home = in.getComesHome();
+  worker.comes_home = in.getComesHome();
   return worker;
 }
 
@@ -211,7 +211,11 @@ void write(const Upkeep::Task& task, wire::UpkeepLife::Task::Builder out) {
     units[i].setStep(static_cast<std::uint8_t>(task.steps[i]));
   }
   auto before = out.initBefore(count(task.before));
-  for (unsigned i = 0; i < before.size(); ++i) before.set(i, task.before[i]);
+  unsigned at = 0;
+  for (const auto& [actor, readies] : task.before) {
+    before[at].setActor(actor);
+    before[at++].setReadies(readies);
+  }
   out.setState(static_cast<std::uint8_t>(task.state));
   out.setWhy(words(task.why));
 }
@@ -228,7 +232,7 @@ Upkeep::Task read(wire::UpkeepLife::Task::Reader in) {
     task.units.push_back(std::move(kept));
     task.steps.push_back(checked(unit.getStep(), Upkeep::Step::kDone, "a chore at no step"));
   }
-  for (auto number : in.getBefore()) task.before.push_back(number);
+  for (auto each : in.getBefore()) task.before[each.getActor()] = each.getReadies();
   task.state = checked(in.getState(), Upkeep::State::kCancelled, "a chore in no state");
   task.why = text(in.getWhy());
   return task;
@@ -295,7 +299,6 @@ KeptLetter read(wire::Letter::Reader in) {
 void write(const KeptReload& reload, wire::ReloadLife::Builder out) {
   out.setReloads(reload.reloads);
   out.setGoing(reload.going);
-  out.setReady(reload.ready);
   out.setRemoval(reload.removal);
   auto grow = out.initGrow(count(reload.grow));
   for (unsigned i = 0; i < grow.size(); ++i) {
@@ -307,7 +310,7 @@ void write(const KeptReload& reload, wire::ReloadLife::Builder out) {
 }
 
 KeptReload read(wire::ReloadLife::Reader in) {
-  KeptReload reload{in.getReloads(), in.getGoing(), in.getReady(), in.getRemoval(), {}, {}};
+  KeptReload reload{in.getReloads(), in.getGoing(), in.getRemoval(), {}, {}};
   for (auto pool : in.getGrow()) reload.grow.emplace_back(text(pool.getName()), pool.getSize());
   for (auto worker : in.getRoll()) reload.roll.push_back(text(worker));
   return reload;
@@ -378,6 +381,7 @@ std::vector<std::byte> encode(const Handover& handover) {
   out.setNextLetter(handover.next_letter);
   out.setLettersDropped(handover.letters_dropped);
   out.setRestarts(handover.restarts);
+  out.setReady(handover.ready);
   auto pools = out.initPools(count(handover.pools));
   for (unsigned i = 0; i < pools.size(); ++i) {
     pools[i].setName(words(handover.pools[i].name));
@@ -416,6 +420,7 @@ Result<Handover> decode_handover(std::span<const std::byte> bytes) {
     kept.next_letter = in.getNextLetter();
     kept.letters_dropped = in.getLettersDropped();
     kept.restarts = in.getRestarts();
+    kept.ready = in.getReady();
     for (auto pool : in.getPools()) kept.pools.push_back({text(pool.getName()), pool.getFirst(), pool.getSize()});
     kept.reload = read(in.getReload());
     return kept;

@@ -27,6 +27,7 @@ struct ConfigSource {
 struct KeptWorker {
   std::string name;
   WorkerLife life;
+  bool comes_home = false;  // it is wanted, and waits for its mailbox
 };
 
 struct KeptActor {
@@ -62,7 +63,6 @@ struct KeptPool {
 struct KeptReload {
   std::uint32_t reloads = 0;  // done, since the daemon's start
   bool going = false;
-  bool ready = false;         // the service manager has been told
   ChoreId removal = 0;        // of one that has begun and is not `going` yet; 0: none
   std::vector<std::pair<std::string, std::uint32_t>> grow;  // pools, and the size that they are to have
   std::vector<std::string> roll;                            // workers and actors to be restarted, one after the other
@@ -97,6 +97,7 @@ struct Handover {
   std::uint64_t next_letter = 1;
   std::uint64_t letters_dropped = 0;
   std::uint64_t restarts = 0;
+  bool ready = false;  // the service manager has been told so
   std::vector<KeptPool> pools;
   KeptReload reload;
 };

@@ -1,19 +1,13 @@
 #include "supervisor/inheritance.h"
 
 #include <algorithm>
+#include <set>
 
 #include "config/log.h"
 #include "supervisor/writer_process.h"
 
 namespace tv::supervisor {
 namespace {
-
-// Whether a descriptor is an earlier supervisor's. The others are sockets that the service manager listens on for us.
-bool is_ours(const std::string& name) {
-  bool fixed = name == kLedgerName || name == kAttachName || name == WriterProcess::kStoreName ||
-               std::find(std::begin(kArenaNames), std::end(kArenaNames), name) != std::end(kArenaNames);
-  return fixed || name.starts_with("worker-") || name.starts_with("client-");
-}
 
 Result<Inheritance> read(Fd file) {
   auto ledger = TV_TRY(Ledger::adopt(std::move(file)));
@@ -24,9 +18,14 @@ Result<Inheritance> read(Fd file) {
 
 }  // namespace
 
+bool is_inherited(const std::string& name) {
+  static const std::set<std::string> kFixed = {kLedgerName, kAttachName, kControlName, kAdminName, WriterProcess::kStoreName, kArenaNames[0], kArenaNames[1], kArenaNames[2]};
+  return kFixed.contains(name) || name.starts_with("worker-") || name.starts_with("client-");
+}
+
 std::optional<Inheritance> inherit(systemd::Estate& estate, systemd::FdStore& store) {
   for (const auto& [name, fd] : estate)
-    if (is_ours(name)) store.note(name, fd.get());
+    if (is_inherited(name)) store.note(name, fd.get());
   auto inheritance = [&]() -> Result<Inheritance> {
     Fd file = systemd::take(estate, kLedgerName);
     if (!file) return Error{Errc::kNotFound, ""};
@@ -37,11 +36,11 @@ std::optional<Inheritance> inherit(systemd::Estate& estate, systemd::FdStore& st
     store.note(kLedgerName, inheritance->ledger.fd());
     return std::move(*inheritance);
   }
-  bool any = std::any_of(estate.begin(), estate.end(), [](const auto& entry) { return is_ours(entry.first); });
+  bool any = std::any_of(estate.begin(), estate.end(), [](const auto& entry) { return is_inherited(entry.first); });
   if (any || inheritance.error().code != Errc::kNotFound)
     log::error("nothing taken over", {{"cause", inheritance.error().code == Errc::kNotFound ? "the supervisor before had not got far" : inheritance.error().message},
                                       {"next", "its workers end, and everything starts anew"}});
-  std::erase_if(estate, [](const auto& entry) { return is_ours(entry.first); });
+  std::erase_if(estate, [](const auto& entry) { return is_inherited(entry.first); });
   store.drop_all();
   return std::nullopt;
 }

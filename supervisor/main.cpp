@@ -1,4 +1,6 @@
 // tensorvisord: the daemon. Exit codes: 0 done (or stopped in order), 1 failed, 2 misuse.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
@@ -94,7 +96,6 @@ int serve(const std::string& path, const std::string& runtime_dir, std::vector<s
   }
   auto& config = loaded.config;
   if (!beginning.before && !runtime_dir.empty()) config.supervisor.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal().string();
-  if (systemd::stderr_is_journal()) log::set_sink(systemd::make_journal_sink());
   log::set_level(config.supervisor.log_level);
   for (const auto& warning : loaded.warnings) log::warning("configuration", {{"cause", config::to_string(warning)}});
 
@@ -126,12 +127,17 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kDone : kMisuse;
   }
-  try {
-    if (*writer_option) return supervisor::run_checkpoint_writer(writer_fd);
-    if (*check_option) return check(check_path);
-    if (*handover_option) return check_handover(handover_fd);
-    return serve(config_path.empty() ? config::default_config_path() : config_path, runtime_dir, {argv + 1, argv + argc});
-  } catch (const std::exception& e) {
-    return fail("daemon failed", Error{Errc::kInternal, e.what()});
-  }
+  if (systemd::stderr_is_journal()) log::set_sink(systemd::make_journal_sink());
+  auto code = [&]() -> int {
+    try {
+      if (*writer_option) return supervisor::run_checkpoint_writer(writer_fd);
+      if (*check_option) return check(check_path);
+      if (*handover_option) return check_handover(handover_fd);
+      return serve(config_path.empty() ? config::default_config_path() : config_path, runtime_dir, {argv + 1, argv + argc});
+    } catch (const std::exception& e) {
+      return fail("daemon failed", Error{Errc::kInternal, e.what()});
+    }
+  }();
+  log::set_sink(log::make_text_sink(STDERR_FILENO));  // what still waits for the journal gets there first
+  return code;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/log.h"
+#include "ipc/seqpacket.h"
 
 namespace tv::supervisor {
 namespace {
@@ -48,20 +49,34 @@ Result<ChoreId> Maintenance::scale(std::size_t pool, std::uint32_t size) {
   if (size > most)
     return Error{Errc::kLimit, "pool " + in_quotes(config.name) + " can have " + std::to_string(most) + " members at most, not " + std::to_string(size) +
                                    ": set max_size in its [[pool]]; tensorctl config diff says whether that needs a restart of the daemon"};
+  TV_TRY(check_room(newcomers(pool, size)));
   upkeep_.cancel_scaling(config.name);
   look();
   auto now = in_.actors.of_pool(pool);
   std::vector<Unit> units;
   bool grows = size > now.size();
   if (grows) {
-    for (ActorId id : in_.actors.possible_of_pool(pool)) {
-      if (now.size() + units.size() == size) break;
-      if (!in_.actors[id].placed.present) units.push_back({in_.actors[id].placed.name, {id}, std::nullopt});
-    }
+    for (ActorId id : newcomers(pool, size)) units.push_back({in_.actors[id].placed.name, {id}, std::nullopt});
   } else {
     for (std::size_t i = now.size(); i-- > size;) units.push_back({in_.actors[now[i]].placed.name, {now[i]}, std::nullopt});
   }
   return begin(grows ? Chore::kGrow : Chore::kShrink, config.name, std::move(units));
+}
+
+// Who comes when the pool is to have so many members.
+std::vector<ActorId> Maintenance::newcomers(std::size_t pool, std::uint32_t size) const {
+  std::size_t members = in_.actors.of_pool(pool).size();
+  std::vector<ActorId> coming;
+  for (ActorId id : in_.actors.possible_of_pool(pool))
+    if (!in_.actors[id].placed.present && members + coming.size() < size) coming.push_back(id);
+  return coming;
+}
+
+// Before the first of them comes: half a pool is of no use to who wanted a whole one.
+Result<void> Maintenance::check_room(const std::vector<ActorId>& coming) const {
+  Arrivals arrivals(in_.config.workers.size());
+  for (ActorId id : coming) arrivals[TV_TRY(home_for(id, arrivals))].push_back(id);
+  return {};
 }
 
 void Maintenance::settled(ActorId actor, std::uint64_t token) {
@@ -91,7 +106,7 @@ void Maintenance::show_flags() {
 
 Seen Maintenance::see(ActorId id) const {
   const Actor& actor = in_.actors[id];
-  Seen seen{Life::kComing, in_.supervision.readies(id), actor.message};
+  Seen seen{Life::kComing, in_.supervision.readies(id), actor.message, actor.host};
   if (in_.supervision.tree().state(in_.supervision.node_of(id)) == NodeState::kStopping) {
     seen.life = Life::kLeaving;
     return seen;
@@ -107,7 +122,7 @@ Seen Maintenance::see(ActorId id) const {
 }
 
 // Once it has had a worker it stays there: its state does.
-Result<std::size_t> Maintenance::home_for(ActorId id) const {
+Result<std::size_t> Maintenance::home_for(ActorId id, const Arrivals& arrivals) const {
   const auto& placed = in_.actors[id].placed;
   if (placed.settled) return placed.worker;
   auto homes = homes_of_pool(in_.config, in_.config.pools[*placed.pool]);
@@ -115,11 +130,18 @@ Result<std::size_t> Maintenance::home_for(ActorId id) const {
     auto hosting = in_.workers.hosting(worker);
     return hosting == Hosting::kStopped || hosting == Hosting::kFailed || !in_.workers.reads_own_mailbox(worker);
   });
+  if (homes.empty()) return Error{Errc::kUnavailable, "every worker on which " + in_quotes(placed.name) + " could live is stopped or has failed"};
+  std::erase_if(homes, [&](std::size_t worker) {
+    auto more = arrivals[worker];
+    more.push_back(id);
+    return !in_.workers.has_room(worker, more);
+  });
   std::vector<std::size_t> actors_on(in_.config.workers.size());
+  for (std::size_t worker = 0; worker < arrivals.size(); ++worker) actors_on[worker] = arrivals[worker].size();
   for (const auto& actor : in_.actors.all()) actors_on[actor.host] += actor.placed.present ? 1 : 0;
-  auto home = least_loaded(homes, actors_on);
-  if (!home) return Error{Errc::kUnavailable, "every worker on which " + in_quotes(placed.name) + " could live is stopped or has failed"};
-  return *home;
+  if (auto home = least_loaded(homes, actors_on)) return *home;
+  return Error{Errc::kLimit, in_quotes(placed.name) + " has no room on any worker on which it could live: what a worker is told of its actors (names, args, env) "
+                             "travels in one packet of " + std::to_string(ipc::kMaxPacketBytes) + " bytes; shorten args, or give the pool more workers"};
 }
 
 void Maintenance::carry_out(const Deed& deed) {
@@ -138,7 +160,7 @@ void Maintenance::carry_out(const Deed& deed) {
       return;
     case Deed::Kind::kDismiss: return supervision.dismiss(deed.actor);
     case Deed::Kind::kAdmit: {
-      auto home = home_for(deed.actor);
+      auto home = home_for(deed.actor, Arrivals(in_.config.workers.size()));
       if (!home) return upkeep_.refused(deed.chore, home.error().message);
       return supervision.admit(deed.actor, *home);
     }

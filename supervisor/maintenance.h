@@ -26,7 +26,8 @@ class Maintenance {
   };
   explicit Maintenance(Surroundings surroundings) : in_(std::move(surroundings)) {}
 
-  // Errors: kUnavailable when somebody is in another chore, or suspended with mail that the chore would have to finish; scale also kLimit, with the limit's name.
+  // Errors: kUnavailable when somebody is in another chore, or suspended with mail that the chore would have to finish; scale also kLimit, where the pool cannot have so many
+  // members, or a worker cannot be told of them; nothing has changed then.
   Result<ChoreId> begin(Chore chore, const std::string& name, std::vector<Unit> units);
   Result<ChoreId> scale(std::size_t pool, std::uint32_t size);
   // Whom the removal has taken away, or was about to, is there again.
@@ -45,7 +46,11 @@ class Maintenance {
   void show_flags();
   void carry_out(const Deed& deed);
   void tell(const Deed& deed) const;
-  Result<std::size_t> home_for(ActorId actor) const;
+  // By worker: who is to come there besides those that are there.
+  using Arrivals = std::vector<std::vector<ActorId>>;
+  Result<std::size_t> home_for(ActorId actor, const Arrivals& arrivals) const;
+  std::vector<ActorId> newcomers(std::size_t pool, std::uint32_t size) const;
+  Result<void> check_room(const std::vector<ActorId>& coming) const;
   void look_soon();
 
   Surroundings in_;

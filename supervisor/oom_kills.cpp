@@ -1,5 +1,6 @@
 #include "supervisor/oom_kills.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "config/fd.h"
@@ -37,9 +38,25 @@ std::string cgroup_in(std::string_view text) {
   return path ? std::string(*path) : "";
 }
 
+std::string memory_cgroup_v1_in(std::string_view text) {
+  while (!text.empty()) {
+    auto line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    auto first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string_view::npos) continue;
+    auto controllers = "," + std::string(line.substr(first + 1, second - first - 1)) + ",";
+    if (controllers.find(",memory,") != std::string::npos) return std::string(line.substr(second + 1));
+  }
+  return "";
+}
+
 OomKills OomKills::of_this_process() {
-  auto own = read_file("/proc/self/cgroup", kMaxBytes);
-  return OomKills("/sys/fs/cgroup" + (own ? cgroup_in(*own) : "") + "/memory.events");
+  auto groups = read_file("/proc/self/cgroup", kMaxBytes).value_or("");
+  OomKills own("/sys/fs/cgroup" + cgroup_in(groups) + "/memory.events");
+  if (own.count()) return own;
+  auto v1 = memory_cgroup_v1_in(groups);
+  // The root has a count, too, but whose processes are in it nobody knows.
+  return v1.empty() || v1 == "/" ? own : OomKills("/sys/fs/cgroup/memory" + v1 + "/memory.oom_control");
 }
 
 std::optional<std::uint64_t> OomKills::count() const {

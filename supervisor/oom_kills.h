@@ -12,8 +12,9 @@ namespace tv::supervisor {
 
 class OomKills {
  public:
-  // memory.events of the process's own cgroup. Where there is none (version 1, or the root) no death is said to be one: the machine's own
-  // count (/proc/vmstat) grows by kills of others, too, and would name the wrong cause.
+  // Of the process's own cgroup: memory.events, which counts for groups below it as well; where the memory controller is one of version 1,
+  // memory.oom_control, which does not. Where there is neither (the root) no death is said to be one: the machine's own count (/proc/vmstat)
+  // grows by kills of others, too, and would name the wrong cause.
   static OomKills of_this_process();
   explicit OomKills(std::string path) : path_(std::move(path)), seen_(count().value_or(0)) {}
 
@@ -31,5 +32,7 @@ class OomKills {
 std::optional<std::uint64_t> oom_kills_in(std::string_view text);
 // The path of the cgroup in /proc/self/cgroup of version 2, "/system.slice/x.service"; empty: there is none.
 std::string cgroup_in(std::string_view text);
+// The path of the cgroup of version 1 that has the memory controller; empty: there is none.
+std::string memory_cgroup_v1_in(std::string_view text);
 
 }  // namespace tv::supervisor

@@ -68,6 +68,7 @@ class Placer {
     if (pool_of_.contains(actor.name)) return Error{Errc::kUnsupported, "\"" + actor.name + "\" was a pool's name"};
     PlacedActor placed{actor.name, actor.type, actor.plugin, homes.front(), std::nullopt, actor.restart, actor.checkpoint, &actor.args,
                        actor.delivery, &actor.after, actor.health};
+    placed.required = actor.required;
     TV_TRY(put(std::move(placed), homes, actor.migrate));
     return {};
   }
@@ -88,6 +89,7 @@ class Placer {
       std::size_t home = homes[i % homes.size()];
       PlacedActor placed{pool.name + "/" + std::to_string(i), pool.type, pool.plugin, home, p, pool.restart, pool.checkpoint, &pool.args,
                          pool.delivery, &pool.after, pool.health, {}, i < pool.size, i < pool.size};
+      placed.required = pool.required;
       auto id = TV_TRY(put(std::move(placed), homes, pool.migrate));
       if (id != first + i) return Error{Errc::kUnsupported, "the members of pool \"" + pool.name + "\" would not follow each other"};
     }

@@ -1,6 +1,9 @@
 #include "supervisor/preflight.h"
 
+#include <unistd.h>
+
 #include "shm/huge_pages.h"
+#include "supervisor/access.h"
 #include "supervisor/spiller.h"
 
 namespace tv::supervisor {
@@ -14,6 +17,10 @@ std::vector<config::Problem> missing_on_this_machine(const config::Config& confi
   if (!config.arena.spill.empty()) {
     if (auto usable = Spiller::check(config.arena.spill); !usable) add("arena.spill", usable.error().message);
   }
+  std::vector<std::string> unknown;
+  (void)Access::of(config.access, ::geteuid(), &unknown);
+  for (const auto& name : unknown)
+    add("access", "this machine has no " + std::string(name.starts_with('@') ? "group " : "user ") + name + "; make it, or take it out");
   return missing;
 }
 

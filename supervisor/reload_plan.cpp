@@ -36,6 +36,9 @@ constexpr KeyMeans kKeys[] = {
     {"checkpoints.directory", Means::kRestartDaemon},
     {"checkpoints.keep", Means::kInPlace},
     {"checkpoints.min_interval", Means::kInPlace},
+    {"access", Means::kInPlace},
+    {"clients", Means::kInPlace},
+    {"clients.calls_per_second", Means::kNextProcess},
     {"causes", Means::kInPlace},
     {"worker.name", Means::kRestartDaemon},
     {"worker.count", Means::kStart},
@@ -62,6 +65,7 @@ constexpr KeyMeans kKeys[] = {
     {"actor.after", Means::kInPlace},
     {"actor.health", Means::kRestartActor},
     {"actor.migrate", Means::kInPlace},
+    {"actor.required", Means::kInPlace},
     {"pool.name", Means::kStart},
     {"pool.size", Means::kInPlace},
     {"pool.max_size", Means::kInPlace},
@@ -87,6 +91,8 @@ class Planner {
     compare("[supervisor]", "supervisor", config::settings_of(now_.supervisor), config::settings_of(next_.supervisor));
     compare("[arena]", "arena", config::settings_of(now_.arena), config::settings_of(next_.arena));
     compare("[checkpoints]", "checkpoints", config::settings_of(now_.checkpoints), config::settings_of(next_.checkpoints));
+    compare("[access]", "access", config::settings_of(now_.access), config::settings_of(next_.access));
+    compare("[clients]", "clients", config::settings_of(now_.clients), config::settings_of(next_.clients));
     workers();
     actors();
     pools();

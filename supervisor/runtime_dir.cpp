@@ -47,6 +47,15 @@ Result<void> check_directory(const std::string& path) {
   return {};
 }
 
+// Who may pass through it, and no more: what lies in it has modes of its own.
+Result<void> open_directory(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return refused(path, "cannot be looked at", errno);
+  if ((info.st_mode & S_IXOTH) != 0) return {};
+  if (::chmod(path.c_str(), (info.st_mode & 0777) | S_IXGRP | S_IXOTH) != 0) return refused(path, "cannot be opened to others", errno);
+  return {};
+}
+
 Error already_running(const std::string& path) {
   auto pid = read_file(lock_path(path), 32);
   std::string who = pid && !pid->empty() ? " (pid " + pid->substr(0, pid->find('\n')) + ")" : "";
@@ -81,9 +90,9 @@ Result<void> write_pid(const Fd& lock) {
   return write_all(lock.get(), std::as_bytes(std::span(text)));
 }
 
-void remove_sockets(const std::string& path, bool stale, bool keep_attach) {
+void remove_sockets(const std::string& path, bool stale, const std::set<std::string>& passed) {
   for (const auto& socket : {ipc::admin_socket(path), ipc::control_socket(path), ipc::attach_socket(path)}) {
-    if (keep_attach && socket == ipc::attach_socket(path)) continue;
+    if (passed.contains(socket)) continue;
     if (::unlink(socket.c_str()) == 0) {
       if (stale) log::notice("stale socket removed", {{"path", socket}});
     } else if (errno != ENOENT) {
@@ -94,7 +103,7 @@ void remove_sockets(const std::string& path, bool stale, bool keep_attach) {
 
 }  // namespace
 
-Result<RuntimeDir> RuntimeDir::claim(const std::string& path, bool take_over) {
+Result<RuntimeDir> RuntimeDir::claim(const std::string& path, std::set<std::string> passed, bool take_over, bool open_to_others) {
   if (path.size() > limits::kMaxRuntimeDirBytes)
     return refused(path, "has a path of " + std::to_string(path.size()) + " bytes, at most " + std::to_string(limits::kMaxRuntimeDirBytes) +
                              " are possible");
@@ -102,13 +111,15 @@ Result<RuntimeDir> RuntimeDir::claim(const std::string& path, bool take_over) {
   TV_TRY(check_directory(path));
   Fd lock = TV_TRY(take_lock(path));
   TV_TRY(write_pid(lock));
-  remove_sockets(path, !take_over, take_over);
-  return RuntimeDir(path, std::move(lock), made || take_over);
+  if (open_to_others) TV_TRY(open_directory(path));
+  // Those of the daemon before us are used again, or made anew, each in its turn.
+  if (!take_over) remove_sockets(path, true, passed);
+  return RuntimeDir(path, std::move(lock), made || take_over, std::move(passed));
 }
 
 RuntimeDir::~RuntimeDir() {
   if (!lock_) return;
-  remove_sockets(path_, false, false);
+  remove_sockets(path_, false, passed_);
   ::unlink(lock_path(path_).c_str());
   if (made_) ::rmdir(path_.c_str());  // refused when somebody else put something there
 }

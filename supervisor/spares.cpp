@@ -79,6 +79,8 @@ void Spares::park(const std::string& name, Parked parked) {
 
 void Spares::died(const std::string& name, const Child* child, const Cause& cause) {
   auto& group = groups_[name];
+  for (auto& parked : group.parked)
+    if (parked.child.get() == child && parked.output) parked.output->finish();
   std::erase_if(group.parked, [child](const Parked& parked) { return parked.child.get() == child; });
   auto decision = decide(group.deaths, kBackoff, Cause{cause.text}, 0ns, monotonic_ns());
   log::warning("spare died", {{"group", name}, {"cause", cause.text}});

@@ -48,7 +48,7 @@ int use_default_signals(posix_spawnattr_t& attributes) {
 
 }  // namespace
 
-Result<pid_t> spawn_with_descriptors(const std::string& program, const std::vector<std::string>& arguments, std::span<const int> fds) {
+Result<pid_t> spawn_with_descriptors(const std::string& program, const std::vector<std::string>& arguments, std::span<const int> fds, int output) {
   // Out of the way first: one that has the number of another's place would be lost.
   std::vector<Fd> copies;
   for (int fd : fds) {
@@ -60,6 +60,8 @@ Result<pid_t> spawn_with_descriptors(const std::string& program, const std::vect
   int err = posix_spawn_file_actions_addopen(&actions.raw, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   for (std::size_t i = 0; i < copies.size() && err == 0; ++i)
     err = posix_spawn_file_actions_adddup2(&actions.raw, copies[i].get(), kFirstPassedFd + static_cast<int>(i));
+  for (int standard : {STDOUT_FILENO, STDERR_FILENO})
+    if (output != kOwnOutput && err == 0) err = posix_spawn_file_actions_adddup2(&actions.raw, output, standard);
   if (err == 0) err = use_default_signals(attributes.raw);
   if (err != 0) return system_error("cannot prepare to execute " + program, err);
 
@@ -75,8 +77,8 @@ Result<pid_t> spawn_with_descriptors(const std::string& program, const std::vect
   return pid;
 }
 
-Result<pid_t> spawn_with_descriptor(const std::string& program, int fd) {
-  return spawn_with_descriptors(program, {"--zygote", "--zygote-fd=" + std::to_string(kFirstPassedFd)}, {&fd, 1});
+Result<pid_t> spawn_with_descriptor(const std::string& program, int fd, int output) {
+  return spawn_with_descriptors(program, {"--zygote", "--zygote-fd=" + std::to_string(kFirstPassedFd)}, {&fd, 1}, output);
 }
 
 }  // namespace tv::supervisor

@@ -26,9 +26,10 @@ std::string of_worker(std::size_t worker, Incarnation incarnation, const char* w
 
 std::string process_name(std::size_t worker, Incarnation incarnation) { return of_worker(worker, incarnation, "process"); }
 std::string socket_name(std::size_t worker, Incarnation incarnation) { return of_worker(worker, incarnation, "socket"); }
+std::string output_name(std::size_t worker, Incarnation incarnation) { return of_worker(worker, incarnation, "output"); }
 
 void Workers::keep(std::vector<KeptWorker>& kept) const {
-  for (const auto& worker : workers_) kept.push_back({worker.config->name, worker});
+  for (const auto& worker : workers_) kept.push_back({worker.config->name, worker, mailboxes_.is_waited_for(worker.index)});
 }
 
 // The arena's word is what senders and readers go by.
@@ -36,7 +37,8 @@ void Workers::go_on(const Handover& handover, systemd::Estate& estate) {
   restarts_ = handover.restarts;
   for (auto& worker : workers_) {
     if (worker.index < handover.workers.size()) static_cast<WorkerLife&>(worker) = handover.workers[worker.index].life;
-    reader_of_[worker.index] = shm::reader_of(in_.arena, worker.participant()) - 1;
+    bool comes_home = worker.index < handover.workers.size() && handover.workers[worker.index].comes_home;
+    mailboxes_.go_on(worker.index, shm::reader_of(in_.arena, worker.participant()) - 1, comes_home);
   }
   // Who is charged with a death may have another place in the tree.
   auto places = in_.supervision.places_before(handover);
@@ -55,6 +57,7 @@ void Workers::go_on(const Handover& handover, systemd::Estate& estate) {
 void Workers::go_on(Worker& worker, systemd::Estate& estate) {
   Fd process = take(estate, process_name(worker.index, worker.incarnation));
   Fd socket = take(estate, socket_name(worker.index, worker.incarnation));
+  Fd output = take(estate, output_name(worker.index, worker.incarnation));
   if (has_process(worker.state)) {
     auto child = process && socket ? in_.children.take_over(worker.last_pid, std::move(process)) : Result<std::unique_ptr<Child>>(Error{Errc::kNotFound, "its descriptors were not handed over"});
     if (!child) {
@@ -65,6 +68,7 @@ void Workers::go_on(Worker& worker, systemd::Estate& estate) {
     worker.child = std::move(*child);
     worker.child->on_exit([this, index = worker.index](const Cause& cause, std::int64_t noticed) { left(workers_[index], cause, noticed); });
     worker.socket = std::move(socket);
+    if (output) take_over_output(worker, std::move(output));
     if (in_.store) {
       in_.store->note(process_name(worker.index, worker.incarnation), worker.child->pidfd());
       in_.store->note(socket_name(worker.index, worker.incarnation), worker.socket.get());
@@ -79,11 +83,11 @@ void Workers::go_on(Worker& worker, systemd::Estate& estate) {
       in_.orders.stop(worker.participant());
       return arm(worker, in_.config.supervisor.stop_grace, WorkerEvent::kGraceOver);
     case WorkerState::kForking:
-      if (!worker.comes_home) in_.loop.post([this, index = worker.index] { ask_for_process(workers_[index]); });
+      if (!mailboxes_.is_waited_for(worker.index)) in_.loop.post([this, index = worker.index] { ask_for_process(workers_[index]); });
       return;
     case WorkerState::kBackoff: return arm(worker, worker.delay, WorkerEvent::kBackoffOver);
     case WorkerState::kFailed:
-      if (worker.config->probation > 0ns && reader_of_[worker.index] == worker.index)
+      if (worker.config->probation > 0ns && mailboxes_.at_home(worker.index))
         worker.next_chance = in_.loop.after(worker.probation.wait, [this, index = worker.index] { give_chance(workers_[index]); });
       return;
     case WorkerState::kStopped: return;
@@ -96,6 +100,14 @@ void Workers::start_new(const Handover& handover) {
     in_.recovery.clean_up(workers_[index].participant(), {}, workers_[index].config->name, "its supervisor died when it was new");
     start(index);
   }
+}
+
+void Workers::take_over_output(Worker& worker, Fd read_end) {
+  auto output = WorkerOutput::create(in_.loop, std::move(read_end), worker.config->name);
+  if (!output) return log::warning("output not carried", {{"worker", worker.config->name}, {"cause", output.error().message}});
+  (*output)->set_pid(worker.last_pid);
+  worker.output = std::move(*output);
+  if (in_.store) in_.store->note(output_name(worker.index, worker.incarnation), worker.output->fd());
 }
 
 // By the socket on which it got its assignment: whatever else it has to us, it has to the one before.

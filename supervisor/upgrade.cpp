@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 #include "config/log.h"
 #include "config/units.h"
@@ -28,10 +31,29 @@ std::string read_answer(int fd) {
 
 }  // namespace
 
-Result<void> Upgrade::begin(const std::string& program, int ledger) {
+Result<std::string> trusted_program(const std::string& path, uid_t own) {
+  if (path.empty() || path.front() != '/') return Error{Errc::kInvalidArgument, "expected the path of a program from the root, found \"" + printable(path, 200) + "\""};
+  std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), std::free);
+  if (!real) return Error{errno == ENOENT || errno == ENOTDIR ? Errc::kNotFound : Errc::kPermission, system_error("cannot execute " + path, errno).message};
+  std::string program = real.get();
+  struct stat info {};
+  if (::stat(program.c_str(), &info) != 0 || ::access(program.c_str(), X_OK) != 0) return Error{Errc::kPermission, system_error("cannot execute " + program, errno).message};
+  if (!S_ISREG(info.st_mode)) return Error{Errc::kPermission, program + " is no program"};
+  auto refuse = [&](const std::string& why) {
+    return Error{Errc::kPermission, program + " is not executed: " + why + "; it and the directories above it must belong to root or the daemon's user, and nobody else may write there"};
+  };
+  for (std::string at = program;; at = at.substr(0, std::max<std::size_t>(at.rfind('/'), 1))) {
+    if (at != program && ::stat(at.c_str(), &info) != 0) return system_error("cannot look at " + at, errno);
+    if (info.st_uid != 0 && info.st_uid != own) return refuse(at + " belongs to user " + std::to_string(info.st_uid));
+    bool only_add = S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
+    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && !only_add) return refuse(at + " can be written by others");
+    if (at == "/") return program;
+  }
+}
+
+Result<void> Upgrade::begin(const std::string& path, int ledger) {
   if (check_) return Error{Errc::kUnavailable, "an upgrade is under way already: " + program_};
-  if (program.empty() || program.front() != '/') return Error{Errc::kInvalidArgument, "expected the path of a program from the root, found \"" + printable(program, 200) + "\""};
-  if (::access(program.c_str(), X_OK) != 0) return Error{errno == ENOENT ? Errc::kNotFound : Errc::kPermission, system_error("cannot execute " + program, errno).message};
+  std::string program = TV_TRY(trusted_program(path, ::geteuid()));
   int pipe[2];
   if (::pipe2(pipe, O_CLOEXEC) != 0) return system_error("cannot make a pipe", errno);
   answer_ = Fd(pipe[0]);

@@ -4,6 +4,8 @@
 // One thread (the loop's). What is executed in the end is the daemon's business (Daemon::run).
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +18,11 @@ namespace tv::supervisor {
 inline constexpr const char* kCheckHandoverOption = "--check-handover";
 inline constexpr const char* kCanGoOn = "can go on\n";
 
+// The program that `path` leads to, links followed, if nobody but root and user `own` can put another in its place: it and every directory above it
+// belong to one of the two, and nobody else may write to them (but to a directory with the sticky bit, where one can only add). kPermission
+// otherwise, and for what is no regular file that may be executed; kNotFound; kInvalidArgument for a path that does not begin at the root.
+Result<std::string> trusted_program(const std::string& path, uid_t own);
+
 class Upgrade {
  public:
   // `ready`: the program can go on, it is to be executed now. `refused` has been told to the log already.
@@ -23,7 +30,7 @@ class Upgrade {
           std::function<void(const std::string& why)> refused = [](const std::string&) {})
       : loop_(loop), children_(children), ready_(std::move(ready)), told_refused_(std::move(refused)) {}
 
-  // kUnavailable while another one is under way; kNotFound, kPermission for a program that cannot be executed. `ledger` has the state.
+  // kUnavailable while another one is under way; and what trusted_program() says. `ledger` has the present state.
   Result<void> begin(const std::string& program, int ledger);
   bool going() const { return check_ != nullptr; }
 

@@ -10,12 +10,11 @@ namespace {
 
 constexpr std::size_t kRemembered = 64;  // that have ended, for those who ask how it went
 
-// In place of a number: who was down before its worker was restarted is so afterwards.
-constexpr std::uint64_t kStaysAway = ~std::uint64_t{0};
-
 bool one_by_one(Chore chore) { return chore == Chore::kRoll; }
 bool takes_away(Chore chore) { return chore == Chore::kShrink || chore == Chore::kRemove; }
 bool settles(Chore chore) { return chore == Chore::kDrain || chore == Chore::kRoll || takes_away(chore); }
+bool brings(Chore chore) { return chore == Chore::kRoll || chore == Chore::kResume || chore == Chore::kGrow; }
+bool away(const Seen& seen) { return seen.life == Life::kDown || seen.life == Life::kFailed; }
 
 }  // namespace
 
@@ -90,11 +89,9 @@ bool Upkeep::is_going_away(ActorId actor) const {
 }
 
 void Upkeep::undrain(const std::vector<ActorId>& actors) {
-  for (ActorId actor : actors) {
-    if (is_going_away(actor)) continue;
-    kept_.drained.erase(actor);
-    kept_.asked.erase(actor);
-  }
+  // What they have been asked stays: it may be a rolling restart's question.
+  for (ActorId actor : actors)
+    if (!is_going_away(actor)) kept_.drained.erase(actor);
   for (auto& [id, task] : kept_.tasks) {
     if (task.state != State::kGoing || task.chore != Chore::kDrain) continue;
     for (auto& unit : task.units) std::erase_if(unit.actors, [this](ActorId actor) { return !kept_.drained.contains(actor); });
@@ -105,22 +102,23 @@ void Upkeep::undrain(const std::vector<ActorId>& actors) {
 
 void Upkeep::cancel_scaling(const std::string& pool) {
   for (auto& [id, task] : kept_.tasks)
-    if (task.state == State::kGoing && task.name == pool && (task.chore == Chore::kGrow || task.chore == Chore::kShrink)) give_up(task, "the pool got another size");
+    if (task.state == State::kGoing && task.name == pool && (task.chore == Chore::kGrow || task.chore == Chore::kShrink))
+      give_up(task, State::kCancelled, "the pool got another size");
 }
 
 void Upkeep::cancel_removal(ChoreId id, const std::string& why) {
-  if (auto task = kept_.tasks.find(id); task != kept_.tasks.end() && task->second.state == State::kGoing) give_up(task->second, why);
+  if (auto task = kept_.tasks.find(id); task != kept_.tasks.end() && task->second.state == State::kGoing) give_up(task->second, State::kCancelled, why);
 }
 
-void Upkeep::give_up(Task& task, const std::string& why) {
+void Upkeep::give_up(Task& task, State state, const std::string& why) {
   for (std::size_t i = 0; i < task.units.size(); ++i) {
     if (!takes_away(task.chore) || task.steps[i] == Step::kDone) continue;
     for (ActorId actor : task.units[i].actors) {
       kept_.drained.erase(actor);
-      if (task.steps[i] == Step::kTurning) add(Deed::Kind::kStart, task, actor);
+      if (task.steps[i] == Step::kTurning && task.before.contains(actor)) add(Deed::Kind::kStart, task, actor);
     }
   }
-  end(task, State::kCancelled, why);
+  end(task, state, why);
 }
 
 void Upkeep::refused(ChoreId id, const std::string& why) {
@@ -208,15 +206,14 @@ void Upkeep::settled(ActorId actor, std::uint64_t token) {
 
 void Upkeep::turn(Task& task, std::size_t i, const Look& look) {
   const Unit& unit = task.units[i];
+  for (ActorId actor : unit.actors) {
+    Seen seen = look(actor);
+    // A worker is restarted as a whole: who is down on it is so afterwards, and who has moved from it meanwhile does not notice.
+    bool concerned = !unit.worker || (!away(seen) && seen.worker == *unit.worker);
+    if (concerned) task.before[actor] = seen.readies;
+  }
   switch (task.chore) {
-    case Chore::kRoll:
-      task.before.clear();
-      for (ActorId actor : unit.actors) {
-        Seen seen = look(actor);
-        bool stays_away = unit.worker && (seen.life == Life::kDown || seen.life == Life::kFailed);
-        task.before.push_back(stays_away ? kStaysAway : seen.readies);
-      }
-      return add(Deed::Kind::kRestart, task, kNoActor);
+    case Chore::kRoll: return add(Deed::Kind::kRestart, task, kNoActor);
     case Chore::kShrink:
     case Chore::kRemove:
       for (ActorId actor : unit.actors) add(Deed::Kind::kStop, task, actor);
@@ -236,24 +233,35 @@ void Upkeep::turn(Task& task, std::size_t i, const Look& look) {
 
 bool Upkeep::turned(Task& task, std::size_t i, const Look& look) {
   const Unit& unit = task.units[i];
-  bool comes = task.chore == Chore::kRoll || task.chore == Chore::kResume || task.chore == Chore::kGrow;
-  for (std::size_t a = 0; a < unit.actors.size(); ++a) {
-    if (std::any_of(deeds_.begin(), deeds_.end(), [&](const Deed& deed) { return deed.chore == task.id && deed.kind != Deed::Kind::kTell; }))
-      return false;  // what is to be looked at is still to be done
-    if (task.chore == Chore::kRoll && task.before[a] == kStaysAway) continue;
-    Seen seen = look(unit.actors[a]);
-    if (!comes) {
-      if (seen.life != Life::kDown && seen.life != Life::kFailed) return false;
-      continue;
-    }
-    if (seen.life == Life::kFailed || seen.life == Life::kDown) {
+  bool still_to_be_done = std::any_of(deeds_.begin(), deeds_.end(), [&](const Deed& deed) { return deed.chore == task.id && deed.kind != Deed::Kind::kTell; });
+  if (still_to_be_done || spoilt(task, unit, look)) return false;
+  return std::all_of(unit.actors.begin(), unit.actors.end(), [&](ActorId actor) {
+    Seen seen = look(actor);
+    if (!brings(task.chore)) return away(seen);
+    auto before = task.before.find(actor);
+    if (before == task.before.end()) return true;
+    return seen.life == Life::kReady && (task.chore != Chore::kRoll || seen.readies > before->second);
+  });
+}
+
+// It cannot be done any more, and ends: who should come is away, or somebody else has started who should go.
+bool Upkeep::spoilt(Task& task, const Unit& unit, const Look& look) {
+  for (ActorId actor : unit.actors) {
+    auto before = task.before.find(actor);
+    if (before == task.before.end()) continue;
+    Seen seen = look(actor);
+    if (brings(task.chore) && away(seen)) {
       end(task, State::kFailed, "\"" + unit.name + "\" did not come back: " + (seen.why.empty() ? "it was stopped" : seen.why));
-      return false;
+      return true;
     }
-    bool again = task.chore != Chore::kRoll || seen.readies > task.before[a];
-    if (seen.life != Life::kReady || !again) return false;
+    if (brings(task.chore) || seen.life != Life::kReady || seen.readies == before->second) continue;
+    std::string why = "\"" + unit.name + "\" was started again meanwhile";
+    task.before.erase(before);
+    if (takes_away(task.chore)) give_up(task, State::kFailed, why);
+    else end(task, State::kFailed, why);
+    return true;
   }
-  return true;
+  return false;
 }
 
 bool Upkeep::busy(ActorId actor) const {

@@ -42,6 +42,7 @@ struct Seen {
   Life life = Life::kComing;
   std::uint64_t readies = 0;  // how often it has become ready: another number is another process, or another start
   std::string why;            // it is down or failed
+  std::size_t worker = 0;     // on which it lives
 };
 
 // What is restarted together: one actor, or a worker with all of its actors.
@@ -82,7 +83,7 @@ class Upkeep {
     std::string name;  // as the administrator called it
     std::vector<Unit> units;
     std::vector<Step> steps;
-    std::vector<std::uint64_t> before;  // by actor of the unit that is being restarted: readies
+    std::map<ActorId, std::uint64_t> before;  // of those that are waited for, when their unit's turn came: readies
     State state = State::kGoing;
     std::string why;  // it has failed or been cancelled
 
@@ -137,7 +138,8 @@ class Upkeep {
   void turn(Task& task, std::size_t unit, const Look& look);
   void add(Deed::Kind kind, const Task& task, ActorId actor, std::uint64_t token = 0);
   void end(Task& task, State state, const std::string& why = "");
-  void give_up(Task& task, const std::string& why);
+  void give_up(Task& task, State state, const std::string& why);
+  bool spoilt(Task& task, const Unit& unit, const Look& look);
   bool is_going_away(ActorId actor) const;
 
   Kept kept_;

@@ -27,17 +27,19 @@ WatchAction look(Watch& watch, const WatchLimits& limits, const Sight& sight, st
     watch = begin_watch(limits, sight.beat, now_ns);
     return WatchAction::kNone;
   }
+  bool asked = watch.state == WatchState::kAsked;
+  // Looked at meanwhile: what has announced it may be done long before, and what comes then may hang.
+  if (asked && sight.running.until_ns > now_ns) {
+    watch.due_ns = std::min(sight.running.until_ns, now_ns + half(limits));
+    return WatchAction::kNone;
+  }
   // Late ourselves: whatever kept us from looking (the whole machine was frozen, or is overloaded) has kept the worker from its turn, too.
   bool late = now_ns - watch.due_ns > half(limits) / 2 && !watch.excused;
-  if (watch.state == WatchState::kWatching || late || has_limits_of_its_own(sight.running)) {
-    watch.excused = watch.excused || (late && watch.state == WatchState::kAsked);
+  if (!asked || late || has_limits_of_its_own(sight.running)) {
+    watch.excused = watch.excused || (late && asked);
     watch.state = WatchState::kAsked;
     watch.due_ns = now_ns + half(limits);
     return WatchAction::kAsk;
-  }
-  if (sight.running.until_ns > now_ns) {
-    watch.due_ns = sight.running.until_ns;
-    return WatchAction::kNone;
   }
   watch.state = WatchState::kAborting;
   watch.due_ns = now_ns + limits.grace.count();

@@ -23,7 +23,11 @@ class Watchdogs {
 
   // The worker is ready, in this process.
   void begin(std::size_t worker, pid_t pid);
-  // It is being stopped, or has ended.
+  // It is being stopped. One that hangs already, and has been told to end, is killed when its grace is over all the same.
+  void stand_down(std::size_t worker) {
+    if (watched_[worker].watch.state != WatchState::kAborting) end(worker);
+  }
+  // It has ended.
   void end(std::size_t worker) { watched_[worker] = {}; }
 
  private:

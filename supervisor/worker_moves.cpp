@@ -25,18 +25,19 @@ bool goes_on(WorkerState state) {
 // of their actors: callers give up those of whom the directory says that they failed.
 void Workers::move_away(Worker& from) {
   std::vector<std::size_t> moved;
-  for (std::size_t mailbox = 0; mailbox < workers_.size(); ++mailbox) {
-    if (reader_of_[mailbox] != from.index) continue;
+  for (auto mailbox : mailboxes_.read_by(from.index)) {
     auto actors = in_.actors.of_mailbox(mailbox);
     std::vector<const PlacedActor*> placed;
     for (ActorId id : actors) placed.push_back(&in_.actors[id].placed);
     auto to = choose_host(placed, candidates_for(actors, from.index));
     if (!to) continue;
     shm::set_reader(in_.arena, workers_[mailbox].participant(), workers_[*to].participant());
-    reader_of_[mailbox] = *to;
+    mailboxes_.move(mailbox, *to);
     for (ActorId id : actors) in_.actors.move(id, *to, "worker \"" + from.config->name + "\" was given up: " + from.message);
     moved.push_back(mailbox);
   }
+  // Its actors are well where they are: a chance of its own would call them back.
+  if (!mailboxes_.at_home(from.index)) from.next_chance.reset();
   in_.supervision.moved();
   for (auto mailbox : moved) tell_moved(mailbox, from);
 }
@@ -45,13 +46,13 @@ std::vector<Candidate> Workers::candidates_for(std::span<const ActorId> actors, 
   std::vector<Candidate> candidates;
   for (const auto& worker : workers_) {
     if (worker.index == from || !goes_on(worker.state)) continue;
-    candidates.push_back({worker.index, worker.state == WorkerState::kReady, has_room(worker, actors), in_.actors.of_worker(worker.index).size()});
+    candidates.push_back({worker.index, worker.state == WorkerState::kReady, has_room(worker.index, actors), in_.actors.of_worker(worker.index).size()});
   }
   return candidates;
 }
 
-// What a worker is to host has to fit the packet of its next assignment.
-bool Workers::has_room(const Worker& to, std::span<const ActorId> actors) const {
+bool Workers::has_room(std::size_t index, std::span<const ActorId> actors) const {
+  const Worker& to = workers_[index];
   std::vector<AssignedActor> all;
   for (ActorId id : in_.actors.of_worker(to.index)) all.push_back({id, 0, &in_.actors[id].placed, false, {}});
   for (ActorId id : actors) all.push_back({id, 0, &in_.actors[id].placed, false, {}});
@@ -63,7 +64,7 @@ bool Workers::has_room(const Worker& to, std::span<const ActorId> actors) const 
 
 void Workers::tell_moved(std::size_t mailbox, const Worker& from) {
   auto actors = in_.actors.of_mailbox(mailbox);
-  const Worker& to = workers_[reader_of_[mailbox]];
+  const Worker& to = workers_[mailboxes_.reader(mailbox)];
   for (ActorId id : actors) {
     const auto& placed = in_.actors[id].placed;
     if (may_live(placed, to.index))
@@ -81,41 +82,37 @@ void Workers::call_stranded() {
     if (worker.state == WorkerState::kFailed) move_away(worker);
 }
 
-// True: its mailbox is its own. Else the process that reads it is asked to end in order, so that all that it has in work is committed; then
-// both start, each with its own.
+// True: its mailbox is its own. Else the process that reads it is asked to end; then both start, each with its own.
 bool Workers::fetch_home(Worker& worker) {
-  if (reader_of_[worker.index] == worker.index) return true;
-  Worker& host = workers_[reader_of_[worker.index]];
-  if (!host.child) {
-    come_home(worker);
-    return true;
+  Worker& host = workers_[mailboxes_.reader(worker.index)];
+  switch (mailboxes_.fetch(worker.index, host.child != nullptr)) {
+    case Mailboxes::Fetch::kIsHome: return true;
+    case Mailboxes::Fetch::kComesHome: come_home(worker, host); return true;
+    case Mailboxes::Fetch::kWaits: break;
   }
-  worker.comes_home = true;
   worker.message = "waits for its actors, which worker \"" + host.config->name + "\" gives back";
   if (goes_on(host.state)) raise(host.index, WorkerEvent::kRestart);
   return false;
 }
 
-void Workers::come_home(Worker& worker) {
-  worker.comes_home = false;
-  const auto& host = workers_[reader_of_[worker.index]].config->name;
+void Workers::come_home(const Worker& worker, const Worker& host) {
   shm::set_reader(in_.arena, worker.participant(), worker.participant());
-  reader_of_[worker.index] = worker.index;
   for (ActorId id : in_.actors.of_mailbox(worker.index)) {
     in_.actors.move(id, worker.index, {});
-    log::notice("actor moved", {{"actor", in_.actors[id].placed.name}, {"from", host}, {"to", worker.config->name}, {"cause", "its worker was restarted"}});
+    log::notice("actor moved", {{"actor", in_.actors[id].placed.name},
+                                {"from", host.config->name},
+                                {"to", worker.config->name},
+                                {"cause", "its worker was restarted"}});
   }
   in_.supervision.moved();
 }
 
 // The host's process has ended, and has been cleaned up after. Who has got its mailbox back.
 std::vector<std::size_t> Workers::bring_home_from(std::size_t host) {
-  std::vector<std::size_t> home;
-  for (auto& worker : workers_) {
-    if (!worker.comes_home || reader_of_[worker.index] != host) continue;
-    come_home(worker);
-    worker.message.clear();
-    home.push_back(worker.index);
+  auto home = mailboxes_.ended(host);
+  for (auto index : home) {
+    come_home(workers_[index], workers_[host]);
+    workers_[index].message.clear();
   }
   return home;
 }

@@ -22,12 +22,12 @@ std::string span(std::int64_t ns) { return config::format_duration(Nanoseconds{n
 Workers::Workers(Surroundings surroundings)
     : in_(std::move(surroundings)),
       workers_(in_.config.workers.size()),
+      mailboxes_(in_.config.workers.size()),
       watchdogs_(in_.loop, in_.config, in_.directory_view, in_.actors,
                  [this](std::size_t index, int signal, const std::string& why) { strike(workers_[index], signal, why); }) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i].config = &in_.config.workers[i];
     workers_[i].index = i;
-    reader_of_.push_back(i);
     // From the beginning, so that mail can be sent to actors that are still to be started. An arena that was taken over knows them, but for new ones,
     // whose numbers were perhaps a client's or the checkpoint writer's.
     const auto& slot = in_.arena.participant(workers_[i].participant());
@@ -118,7 +118,7 @@ void Workers::perform(Worker& worker, std::uint32_t actions) {
   if (actions & kAcquire) acquire(worker);
   if (actions & kAssign) assign(worker);
   if (actions & kSendStop) {
-    watchdogs_.end(worker.index);  // stop_grace is what counts from now on
+    watchdogs_.stand_down(worker.index);  // stop_grace is what counts from now on
     in_.orders.stop(worker.participant());
   }
   if (actions & kKill) kill(worker);
@@ -155,6 +155,8 @@ void Workers::discard(Worker& worker) {
 void Workers::assign(Worker& worker) {
   worker.child = std::move(worker.arrived->child);
   worker.socket = std::move(worker.arrived->socket);
+  worker.output = std::move(worker.arrived->output);
+  if (worker.output) worker.output->rename(worker.config->name);
   worker.arrived.reset();
   worker.last_pid = worker.pid();
   ++worker.incarnation;
@@ -166,12 +168,14 @@ void Workers::assign(Worker& worker) {
 
   capnp::MallocMessageBuilder message;
   write_assignment({worker.config, worker.participant(), worker.incarnation, in_.control_endpoint, in_.config.supervisor.log_level,
-                    in_.supervision.assign(worker.index), worker.last_death},
+                    in_.supervision.assign(worker.index), worker.last_death, static_cast<ParticipantId>(in_.config.workers.size()) + 1,
+                    in_.config.clients.calls_per_second},
                    message.initRoot<wire::Assignment>());
   // Before the process becomes a worker: one that is not in the store when we die ends with us.
   if (in_.store) {
     in_.store->keep(process_name(worker.index, worker.incarnation), worker.child->pidfd());
     in_.store->keep(socket_name(worker.index, worker.incarnation), worker.socket.get());
+    if (worker.output) in_.store->keep(output_name(worker.index, worker.incarnation), worker.output->fd());
   }
   auto arena = in_.arena.share(shm::Arena::Access::kWorker);
   auto sent = arena ? ipc::send_packet(worker.socket.get(), message, arena->numbers()) : Result<void>(arena.error());
@@ -239,7 +243,7 @@ void Workers::report_stopped(Worker& worker) {
   worker.death_noticed_ns.reset();
   worker.message.clear();
   in_.supervision.worker_changed(worker.index);
-  worker.comes_home = false;
+  mailboxes_.not_wanted(worker.index);
   log::info("worker stopped", {{"worker", worker.config->name}});
 }
 
@@ -249,7 +253,7 @@ void Workers::report_failed(Worker& worker) {
              {{"worker", worker.config->name}, {"cause", worker.message}, {"next", "tensorctl restart " + worker.config->name}});
   move_away(worker);
   // Those that live elsewhere are not called back to a worker that may fail again: an administrator may do that.
-  if (worker.config->probation > 0ns && reader_of_[worker.index] == worker.index) {
+  if (worker.config->probation > 0ns && mailboxes_.at_home(worker.index)) {
     auto wait = wait_after_failure(worker.probation, worker.config->probation, monotonic_ns());
     worker.next_chance = in_.loop.after(wait, [this, index = worker.index] { give_chance(workers_[index]); });
   }
@@ -300,7 +304,11 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
   if (in_.store) {
     in_.store->drop(process_name(worker.index, worker.incarnation));
     in_.store->drop(socket_name(worker.index, worker.incarnation));
+    in_.store->drop(output_name(worker.index, worker.incarnation));
   }
+  // What it said last comes before what is said of its end.
+  if (worker.output) worker.output->finish();
+  worker.output.reset();
   if (!asked || cause.abnormal) {
     worker.last_death = cause.text;
     worker.last_death_ns = realtime_ns();

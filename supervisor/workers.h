@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,6 @@ struct WorkerLife {
   DeathHistory history;
   Probation probation;
   Nanoseconds delay{0};    // before the next restart
-  bool comes_home = false;  // wanted, and waits for its mailbox, which is being read by the process of another worker
 };
 
 struct Worker : WorkerLife {
@@ -50,6 +50,7 @@ struct Worker : WorkerLife {
 
   std::unique_ptr<Child> child;
   Fd socket;           // its end is how the process learns that we are gone
+  std::unique_ptr<WorkerOutput> output;  // where it is carried
   Ticket ticket = 0;
   Source timer;
   Source next_chance;  // of one that is given up and has a probation
@@ -70,9 +71,10 @@ struct KeptWorker;
 // What an actor's worker says of it to a supervisor that has taken over.
 enum class ActorReport : std::uint8_t { kUnknown, kRunning, kStopped, kFailed };
 
-// The name of a worker's process descriptor, and of its socket, in the store of descriptors.
+// The names of a worker's process descriptor, of its socket, and of the pipe that it prints to, in the store of descriptors.
 std::string process_name(std::size_t worker, Incarnation incarnation);
 std::string socket_name(std::size_t worker, Incarnation incarnation);
+std::string output_name(std::size_t worker, Incarnation incarnation);
 
 class Workers final : public Hosts {
  public:
@@ -146,7 +148,9 @@ class Workers final : public Hosts {
   void kill(std::size_t index, Cause cause) override;
 
   const std::vector<Worker>& all() const { return workers_; }
-  bool reads_own_mailbox(std::size_t index) const { return reader_of_[index] == index; }  // else its actors have moved
+  bool reads_own_mailbox(std::size_t index) const { return mailboxes_.at_home(index); }  // else its actors have moved
+  // Can the worker be told of these actors as well? What it is to host has to fit the packet of its next assignment.
+  bool has_room(std::size_t index, std::span<const ActorId> actors) const;
   bool none_active() const;  // every worker is stopped or failed
   std::uint64_t restarts() const { return restarts_; }
 
@@ -156,6 +160,7 @@ class Workers final : public Hosts {
   void acquire(Worker& worker);
   void discard(Worker& worker);
   void go_on(Worker& worker, systemd::Estate& estate);
+  void take_over_output(Worker& worker, Fd read_end);
   void introduce(Worker& worker);
   void assign(Worker& worker);
   void refuse(Worker& worker, const Error& why);
@@ -177,15 +182,14 @@ class Workers final : public Hosts {
   void move_away(Worker& from);
   void tell_moved(std::size_t mailbox, const Worker& from);
   std::vector<Candidate> candidates_for(std::span<const ActorId> actors, std::size_t from) const;
-  bool has_room(const Worker& to, std::span<const ActorId> actors) const;
   bool fetch_home(Worker& worker);
-  void come_home(Worker& worker);
+  void come_home(const Worker& worker, const Worker& host);
   std::vector<std::size_t> bring_home_from(std::size_t host);
   void call_stranded();
 
   Surroundings in_;
   std::vector<Worker> workers_;
-  std::vector<std::size_t> reader_of_;  // by worker: whose process reads its mailbox; itself, until its actors are moved
+  Mailboxes mailboxes_;
   std::uint64_t restarts_ = 0;
   bool winding_down_ = false;
   OomKills oom_kills_ = OomKills::of_this_process();

@@ -74,6 +74,7 @@ void WriterProcess::ask(const std::function<void(wire::WriterOrder::Builder)>& f
   order.setVersion(wire::CHECKPOINT_VERSION);
   fill(order);
   state_ = State::kBusy;
+  asked_ns_ = monotonic_ns();
   if (!ipc::send_packet(socket_.get(), message)) kill();
 }
 

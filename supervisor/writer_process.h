@@ -55,6 +55,8 @@ class WriterProcess {
 
   void start();
   bool idle() const { return state_ == State::kIdle; }
+  // For how long it has been at what it was asked last; 0: it is at nothing.
+  Nanoseconds busy_for() const { return state_ == State::kBusy ? Nanoseconds{monotonic_ns() - asked_ns_} : Nanoseconds{0}; }
   // REQUIRES idle().
   void ask(const std::function<void(wire::WriterOrder::Builder)>& fill);
   // The process ends when it has done what it is at; no other is started. Calls back when it is gone.
@@ -89,6 +91,7 @@ class WriterProcess {
   std::uint64_t restarts_ = 0;
   std::uint32_t deaths_in_a_row_ = 0;
   bool stopping_ = false;
+  std::int64_t asked_ns_ = 0;
 };
 
 }  // namespace tv::supervisor

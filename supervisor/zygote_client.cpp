@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -42,8 +43,10 @@ Result<void> ZygoteClient::start() { return spawn(); }
 
 Result<void> ZygoteClient::spawn() {
   auto [ours, theirs] = TV_TRY(ipc::seqpacket_pair());
-  pid_t pid = TV_TRY(spawn_with_descriptor(program_, theirs.get()));
+  auto pipe = output_pipe();
+  pid_t pid = TV_TRY(spawn_with_descriptor(program_, theirs.get(), pipe ? pipe->write_end.get() : kOwnOutput));
   child_ = TV_TRY(children_.adopt(pid));
+  if (pipe) output_ = read_output(std::move(pipe->read_end), "zygote", pid);
   child_->on_exit([this](const Cause& cause, std::int64_t) { died(cause); });
   socket_ = std::move(ours);
   started_ns_ = monotonic_ns();
@@ -54,6 +57,26 @@ Result<void> ZygoteClient::spawn() {
   });
   log::info("zygote started", {{"pid", pid}, {"program", program_}});
   return {};
+}
+
+// Without one they write where we do.
+std::optional<OutputPipe> ZygoteClient::output_pipe() const {
+  if (!carry_output_) return std::nullopt;
+  auto pipe = make_output_pipe();
+  if (pipe) return std::move(*pipe);
+  log::warning("output not carried", {{"cause", pipe.error().message}});
+  return std::nullopt;
+}
+
+std::unique_ptr<WorkerOutput> ZygoteClient::read_output(Fd read_end, const std::string& who, pid_t pid) const {
+  if (!read_end) return nullptr;
+  auto output = WorkerOutput::create(loop_, std::move(read_end), who);
+  if (!output) {
+    log::warning("output not carried", {{"cause", output.error().message}});
+    return nullptr;
+  }
+  (*output)->set_pid(pid);
+  return std::move(*output);
 }
 
 Ticket ZygoteClient::fork(Forked callback) {
@@ -81,6 +104,7 @@ void ZygoteClient::stop() {
   requests_.clear();
   readable_.reset();
   timer_.reset();
+  overdue_.reset();
   socket_.reset();
   children_.forks_end_all();
   if (child_) children_.dismiss(std::move(child_));
@@ -96,10 +120,13 @@ void ZygoteClient::ask(Ticket ticket, Request& request) {
   auto root = message.initRoot<wire::ForkRequest>();
   root.setVersion(wire::SPAWN_VERSION);
   root.setToken(ticket);
-  int theirs = pair->second.get();
-  auto sent = ipc::send_packet(socket_.get(), message, {&theirs, 1});
+  auto pipe = output_pipe();
+  int theirs[] = {pair->second.get(), pipe ? pipe->write_end.get() : -1};
+  auto sent = ipc::send_packet(socket_.get(), message, {theirs, pipe ? 2u : 1u});
   if (sent) {
     request.socket = std::move(pair->first);
+    if (!overdue_) watch_answers();
+    if (pipe) request.output = std::move(pipe->read_end);
     children_.fork_begins();
     return;
   }
@@ -112,6 +139,17 @@ void ZygoteClient::ask_later(Ticket ticket, Request& request) {
   request.retry = loop_.after(delay, [this, ticket] {
     auto found = requests_.find(ticket);
     if (found != requests_.end() && ready_ && !found->second.socket) ask(ticket, found->second);
+  });
+}
+
+// One that is stopped, or hangs, would keep every worker waiting that is to start. Each answer shows that it lives.
+void ZygoteClient::watch_answers() {
+  overdue_.reset();
+  bool due = std::any_of(requests_.begin(), requests_.end(), [](const auto& entry) { return static_cast<bool>(entry.second.socket); });
+  if (!due || !ready_) return;
+  overdue_ = loop_.after(start_timeout_, [this] {
+    log::error("zygote killed", {{"cause", "it has not answered a request for a fork within " + config::format_duration(start_timeout_)}});
+    (void)child_->signal(SIGKILL);
   });
 }
 
@@ -165,6 +203,7 @@ Result<void> ZygoteClient::take(const ipc::Message& message) {
   } else {
     take_failure(reply.token, reply.failure);
   }
+  watch_answers();
   return {};
 }
 
@@ -177,7 +216,7 @@ void ZygoteClient::take_pid(Ticket ticket, pid_t pid) {
   auto request = std::move(found->second);
   requests_.erase(found);
   trouble_.clear();
-  if (request.callback) return request.callback({std::move(*child), std::move(request.socket)});
+  if (request.callback) return request.callback({std::move(*child), std::move(request.socket), read_output(std::move(request.output), "spare", pid)});
   request.socket.reset();
   children_.dismiss(std::move(*child));
 }
@@ -199,9 +238,12 @@ void ZygoteClient::take_failure(Ticket ticket, const std::string& why) {
 void ZygoteClient::died(const Cause& cause) {
   std::int64_t lived = monotonic_ns() - started_ns_;
   bool was_ready = std::exchange(ready_, false);
+  overdue_.reset();
   child_.reset();
   readable_.reset();
   socket_.reset();
+  if (output_) output_->finish();
+  output_.reset();
   children_.forks_end_all();
   if (was_ready && lived >= kBackoff.reset.count()) deaths_in_a_row_ = 0;
   for (auto request = requests_.begin(); request != requests_.end();) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "ipc/message.h"
@@ -20,9 +21,9 @@ class ZygoteClient {
  public:
   using Forked = std::function<void(Parked parked)>;
 
-  // `start_timeout`: from exec to ready.
-  ZygoteClient(EventLoop& loop, Children& children, std::string program, Nanoseconds start_timeout)
-      : loop_(loop), children_(children), program_(std::move(program)), start_timeout_(start_timeout) {}
+  // `start_timeout`: from exec to ready. `carry_output`: what zygote and forks print goes through us (worker_output.h); else they inherit ours.
+  ZygoteClient(EventLoop& loop, Children& children, std::string program, Nanoseconds start_timeout, bool carry_output = false)
+      : loop_(loop), children_(children), program_(std::move(program)), start_timeout_(start_timeout), carry_output_(carry_output) {}
 
   // kNotFound, kPermission or kSystem when the program cannot be executed.
   Result<void> start();
@@ -38,14 +39,18 @@ class ZygoteClient {
   struct Request {
     Forked callback;
     Fd socket;            // our end of the child's pair, once it has been asked for
+    Fd output;            // our end of the pipe that it prints to
     std::uint32_t failures = 0;
     Source retry;
   };
 
   Result<void> spawn();
+  std::optional<OutputPipe> output_pipe() const;
+  std::unique_ptr<WorkerOutput> read_output(Fd read_end, const std::string& who, pid_t pid) const;
   void ask(Ticket ticket, Request& request);
   void ask_later(Ticket ticket, Request& request);
   void ask_all();
+  void watch_answers();
   void receive();
   Result<void> take(const ipc::Message& message);
   void take_pid(Ticket ticket, pid_t pid);
@@ -56,10 +61,13 @@ class ZygoteClient {
   Children& children_;
   const std::string program_;
   const Nanoseconds start_timeout_;
+  const bool carry_output_;
+  std::unique_ptr<WorkerOutput> output_;
   std::unique_ptr<Child> child_;
   Fd socket_;
   Source readable_;
   Source timer_;  // until ready, or until the next start
+  Source overdue_;  // for the next answer, while one is due
   bool ready_ = false;
   bool stopping_ = false;
   std::uint32_t deaths_in_a_row_ = 0;

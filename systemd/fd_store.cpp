@@ -26,7 +26,7 @@ Estate take_passed() {
   int count = sd_listen_fds_with_names(1, &names);
   if (count < 0) log::warning("descriptors not taken", {{"cause", std::strerror(-count)}});
   for (int i = 0; i < count; ++i) {
-    passed[names[i]] = Fd(SD_LISTEN_FDS_START + i);
+    passed.emplace(names[i], Fd(SD_LISTEN_FDS_START + i));
     std::free(names[i]);
   }
   std::free(names);
@@ -88,7 +88,10 @@ void FdStore::drop(const std::string& name) {
 }
 
 void FdStore::drop_all() {
-  while (!kept_.empty()) drop(kept_.begin()->first);
+  while (!kept_.empty()) {
+    std::string name = kept_.begin()->first;  // a copy: drop() erases the other one before it is done with it
+    drop(name);
+  }
 }
 
 void FdStore::flush() {

@@ -17,7 +17,7 @@ namespace tv::systemd {
 using Estate = std::map<std::string, Fd>;
 
 // What this process was given at its start ($LISTEN_FDS, sd_listen_fds_with_names(3)). Close-on-exec; the variables are gone afterwards. Of several
-// with one name the last. To be called once.
+// with one name the first. To be called once.
 Estate take_passed();
 // The one of that name, which leaves the estate; none: there is none.
 Fd take(Estate& estate, const std::string& name);

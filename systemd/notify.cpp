@@ -47,12 +47,16 @@ void notify(const std::string& state) {
 
 void notify_ready(std::string_view status) { notify("READY=1\nSTATUS=" + one_line(status)); }
 void notify_status(std::string_view status) { notify("STATUS=" + one_line(status)); }
-void notify_stopping(std::string_view status) { notify("STOPPING=1\nSTATUS=" + one_line(status)); }
+void notify_progress(std::string_view status, Nanoseconds patience) {
+  notify("EXTEND_TIMEOUT_USEC=" + std::to_string(patience / 1us) + "\nSTATUS=" + one_line(status));
+}
 
 void notify_reloading() {
   // The time is how a manager tells the READY=1 of this reload from that of an earlier one (Type=notify-reload).
   notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_ns() / 1000));
 }
+
+void notify_stopping(std::string_view status) { notify("STOPPING=1\nSTATUS=" + one_line(status)); }
 
 bool stderr_is_journal() {
   const char* stream = std::getenv("JOURNAL_STREAM");

@@ -26,6 +26,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <typeinfo>
@@ -162,6 +163,14 @@ class Context {
 class Interrupted : public std::exception {
  public:
   const char* what() const noexcept override { return "interrupted by a stop request or by its caller"; }
+};
+
+// Thrown by a method, a constructor or on_start that finds its device in an error which only a fresh process leaves, and which LibTorch does not
+// know: that of a device which the plug-in drives itself. No answer is sent, the message stays in the mailbox, and the worker leaves with exit
+// code 75 (device_error in the table of causes).
+class DeviceError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 // What an actor says when it is asked how it is.

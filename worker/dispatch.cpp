@@ -32,6 +32,8 @@ Outcome dispatch(const ActorType& type, Actor& actor, const std::string& name, s
     return {};
   } catch (const Interrupted&) {
     return {Verdict::kInterrupted};
+  } catch (const DeviceError& e) {
+    return {Verdict::kFailed, true, {Errc::kActorError, name + "." + std::string(method) + ": " + e.what()}, e.what()};
   } catch (...) {
     auto failure = describe_exception();
     failure.message = name + "." + std::string(method) + ": " + failure.message;

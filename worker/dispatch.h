@@ -19,6 +19,7 @@ struct Outcome {
   Verdict verdict = Verdict::kAnswered;
   bool threw = false;  // the method itself, or the reading of its arguments
   Error failure{};
+  std::optional<std::string> device_error{};  // the method says that its device is lost (tv::DeviceError)
 };
 
 // Errors: kNotFound (nearest method named), kInvalidArgument, kProtocol, kActorError; each begins with "actor.method: ".

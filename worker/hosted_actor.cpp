@@ -77,14 +77,25 @@ Result<bool> HostedActor::start(const ActorType* type) {
   inherited_.clear();
   inherit(cell().at_hand.load(std::memory_order_relaxed));
   inherit(cell().suspect.load(std::memory_order_relaxed));
-  auto made = run_user_code([&] { actor_ = type_->make(context_); });
+  device_error_.reset();
+  auto noting_device = [this](auto&& body) {
+    return run_user_code([&] {
+      try {
+        body();
+      } catch (const DeviceError& e) {
+        device_error_ = e.what();
+        throw;
+      }
+    });
+  };
+  auto made = noting_device([&] { actor_ = type_->make(context_); });
   if (!made) return Error{made.error().code, "cannot make it: " + made.error().message};
   if (!actor_) return Error{Errc::kActorError, "its type " + type_->name + " makes no actor"};
   bool restored = TV_TRY(restore());
   // Its state is the last commit's again: nothing is uncommitted.
   commit_failure_.reset();
   cell().commit_failing_since_ns.store(0, std::memory_order_relaxed);
-  auto started = run_user_code([&] { actor_->on_start(context_); });
+  auto started = noting_device([&] { actor_->on_start(context_); });
   if (!started) return Error{started.error().code, "on_start: " + started.error().message};
   phase_ = Phase::kRunning;
   checks_ = HealthChecks(plan_.health, monotonic_ns());

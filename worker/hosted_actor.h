@@ -52,6 +52,8 @@ class HostedActor {
   const ActorPlan& plan() const { return plan_; }
   Phase phase() const { return phase_; }
   const Error& failure() const { return failure_; }  // REQUIRES kFailed
+  // What its last start, if that failed, said of its device (tv::DeviceError).
+  const std::optional<std::string>& device_error() const { return device_error_; }
 
   // Makes it, restores the last commit, runs on_start. True when there was a commit to restore.
   Result<bool> start(const ActorType* type);
@@ -100,7 +102,7 @@ class HostedActor {
   // Asks it. REQUIRES kRunning. What is news.
   std::optional<Health> check_health();
 
-  // Mail that came while the actor was stopped.
+  // Mail that came while the actor did not run.
   std::deque<std::unique_ptr<ipc::Mail>> waiting;
 
   // Of an effectively_once actor.
@@ -151,6 +153,7 @@ class HostedActor {
   std::unique_ptr<Actor> actor_;
   Phase phase_ = Phase::kStopped;
   Error failure_;
+  std::optional<std::string> device_error_;
   bool ever_handled_ = false;
   std::uint64_t uncommitted_ = 0;  // messages since the last commit
   Deadline last_commit_;

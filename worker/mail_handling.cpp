@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "config/log.h"
+#include "ipc/routing.h"
+#include "shm/directory.h"
 #include "shm/origin.h"
 #include "worker/runtime.h"
 
@@ -10,6 +12,7 @@ namespace {
 
 // Word of what was not executed is not worth waiting: its caller has given up, or will at its deadline.
 constexpr Nanoseconds kNow{0};
+constexpr Nanoseconds kRateLogInterval = 10s;
 // Method names come from the caller, texts of exceptions from anywhere: this always fits the smallest ring.
 constexpr std::size_t kMaxFailureText = 4096;
 
@@ -38,9 +41,26 @@ void Runtime::handle(std::unique_ptr<ipc::Mail> mail) {
                    fields.getOneWay(),
                    std::string(method.begin(), method.size())};
   });
+  if (request && comes_too_often(*mail, *request)) return channel_->done(std::move(mail));
   if (request) return handle_request(std::move(mail), *request);
   log::warning("malformed message dropped", {{"from", mail->from()}, {"cause", request.error().message}});
   channel_->done(std::move(mail));
+}
+
+// True: it has been refused. What a predecessor has begun was counted by that one.
+bool Runtime::comes_too_often(const ipc::Mail& mail, const Request& request) {
+  std::int64_t now = monotonic_ns();
+  if (options_.client_calls.per_second == 0 || channel_->was_begun(mail) || client_rates_.take(request.from, now)) return false;
+  std::string most = std::to_string(options_.client_calls.per_second);
+  if (now >= next_rate_log_ns_) {
+    next_rate_log_ns_ = now + kRateLogInterval.count();
+    log::warning("client calls too often", {{"participant", request.from}, {"method", request.method}, {"cause", "more than " + most + " calls a second ([clients] calls_per_second)"}});
+  }
+  refuse(request,
+         Error{Errc::kOverloaded, request.method + " was not executed: this client sends more than the " + most +
+                                      " calls a second that [clients] calls_per_second allows to one worker; call less often, or wait for answers"},
+         kNow);
+  return true;
 }
 
 // True when the mail was an answer to us, or malformed enough not to be anything else.
@@ -72,11 +92,16 @@ void Runtime::handle_request(std::unique_ptr<ipc::Mail> mail, Request& request) 
     channel_->done(std::move(mail));
     return;
   }
-  if (actor->phase() == HostedActor::Phase::kStopped) {
+  if (actor->phase() != HostedActor::Phase::kRunning) {
     actor->waiting.push_back(std::move(mail));
     return;
   }
   if (take_up(*actor, mail, request)) execute(*actor, std::move(mail), request);
+}
+
+// Of one that could not be started: not given up by the supervisor, or not yet.
+bool Runtime::may_come_back(const HostedActor& actor) const {
+  return ipc::takes_mail(shm::Directory(services_.store->arena()).where(actor.plan().id).state);
 }
 
 // Why the request will not be executed, now or later. Counts it.
@@ -88,7 +113,7 @@ std::optional<Error> Runtime::unable(const ipc::Mail& mail, const Request& reque
     actor->cell().expired.fetch_add(1, std::memory_order_relaxed);
     return expired(what, request.deadline_ns, channel_->was_begun(mail));
   }
-  if (actor->phase() == HostedActor::Phase::kFailed) {
+  if (actor->phase() == HostedActor::Phase::kFailed && !may_come_back(*actor)) {
     actor->count(true);
     return Error{undone(channel_->was_begun(mail)), what + ": the actor could not be started: " + actor->failure().message};
   }
@@ -153,7 +178,7 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
                cancelled ? Error{Errc::kCancelled, what + ": gave up because nobody waits for it any more"}
                          : Error{Errc::kActorError, what + ": interrupted, though neither a stop nor its caller asked for it"}};
   }
-  if (outcome.threw && device_is_lost()) return;
+  if (outcome.threw && device_is_lost(outcome.device_error)) return;
   if (actor.once()) {
     if (outcome.verdict == Verdict::kFailed) return hold_failure(actor, std::move(mail), request, outcome.failure);
     return hold_reply(actor, std::move(mail), request, result.asReader(), encoder);
@@ -177,8 +202,8 @@ void Runtime::execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const
 }
 
 // The message stays unread: a fresh process with a fresh context does it again.
-bool Runtime::device_is_lost() {
-  auto error = devices_.fatal_error();
+bool Runtime::device_is_lost(const std::optional<std::string>& said) {
+  auto error = said ? said : devices_.fatal_error();
   if (!error) return false;
   log::error("device lost", {{"device", options_.device}, {"cause", *error}});
   exit_code_ = kExitDeviceError;
@@ -237,13 +262,16 @@ void Runtime::send(const Request& request, const ipc::RingChannel::Build& build,
   }
 }
 
-// Mail of stopped actors: the caller is not kept waiting beyond its deadline, and what it has taken back makes room.
+// Mail of actors that do not run: the caller is not kept waiting beyond its deadline, nor for one that has been given up, and what it has
+// taken back makes room.
 void Runtime::expire_waiting_mail() {
   for (auto& actor : actors_) {
+    if (actor->waiting.empty()) continue;
+    bool in_vain = actor->phase() == HostedActor::Phase::kFailed && !may_come_back(*actor);
     auto still = std::exchange(actor->waiting, {});
     for (auto& mail : still) {
       auto deadline = ipc::guard([&] { return mail->envelope().getDeadline(); });
-      if (deadline && !Deadline::at(*deadline).passed() && !mail->withdrawn()) {
+      if (!in_vain && deadline && !Deadline::at(*deadline).passed() && !mail->withdrawn()) {
         actor->waiting.push_back(std::move(mail));
       } else {
         handle(std::move(mail));

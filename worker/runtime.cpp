@@ -27,7 +27,8 @@ Runtime::Runtime(Options options, std::shared_ptr<ipc::RingChannel> channel, Con
       cursors_(channel_->store()->arena()),
       heartbeat_(channel_->store()->arena()->participant(channel_->store()->self()).beat),
       services_{channel_->store(), caller_, control, orders, options_.device, options_.threads, &at_hand_, &cursors_, options_.steps,
-                [this] { return caller_->calls_made(); }} {
+                [this] { return caller_->calls_made(); }},
+      client_rates_(options_.client_calls) {
   if (options_.spin) channel_->fix_spin(*options_.spin);
   caller_->set_wait_check([this](ActorId target) { return check_wait(target); });
 }
@@ -39,7 +40,7 @@ Runtime::~Runtime() {
 
 void Runtime::start(std::vector<ActorPlan> plans) {
   host(std::move(plans));
-  if (!orders_.stopping()) control_.ready();
+  if (!orders_.stopping() && !exit_code_) control_.ready();
 }
 
 // Their mailboxes are read from now on: what lies there waits in its rings until the loop comes to it. One that is here and does not run is another
@@ -61,7 +62,7 @@ void Runtime::host(std::vector<ActorPlan> plans) {
     actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_, after));
   }
   for (std::size_t i = first; i < actors_.size(); ++i) {
-    if (orders_.stopping()) return;
+    if (orders_.stopping() || exit_code_) return;
     auto& actor = *actors_[i];
     if (!actor.plan().held) {
       start_actor(actor);
@@ -90,6 +91,7 @@ void Runtime::start_actor(HostedActor& actor) {
     next_health_ns_ = std::min(next_health_ns_, actor.next_check().ns);
     return;
   }
+  if (device_is_lost(actor.device_error())) return;
   Error why{started.error().code, "actor \"" + plan.name + "\": " + started.error().message};
   log::debug("actor failed to start", {{"actor", plan.name}, {"cause", why.message}});
   actor.fail(why);

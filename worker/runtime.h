@@ -20,6 +20,7 @@
 #include "ipc/ring_channel.h"
 #include "shm/heartbeat.h"
 #include "shm/mailbox.h"
+#include "worker/call_rates.h"
 #include "worker/device.h"
 #include "worker/exit_codes.h"
 #include "worker/hosted_actor.h"
@@ -51,6 +52,7 @@ class Runtime {
     std::string device = "cpu";
     int threads = 1;
     std::string last_death;  // how the worker's last process ended; empty: there was none
+    ClientCalls client_calls = {};
     // How long the loop spins for the next mail before it sleeps. Nothing: what the channel has learnt (shm/spin.h).
     std::optional<Nanoseconds> spin = std::nullopt;
     StepWatcher* steps = nullptr;  // tests only; outlives the runtime
@@ -97,6 +99,7 @@ class Runtime {
   std::deque<std::unique_ptr<ipc::Mail>>& deferred(shm::Lane lane) { return deferred_[static_cast<std::size_t>(lane)]; }
   void handle(std::unique_ptr<ipc::Mail> mail);
   bool take_answer(const ipc::Mail& mail);
+  bool comes_too_often(const ipc::Mail& mail, const Request& request);
   void handle_request(std::unique_ptr<ipc::Mail> mail, Request& request);
   bool take_up(HostedActor& actor, std::unique_ptr<ipc::Mail>& mail, const Request& request);
   void leave_unread(HostedActor& actor);
@@ -106,7 +109,8 @@ class Runtime {
   void execute(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request);
   void drop_withdrawn(HostedActor& actor, std::unique_ptr<ipc::Mail> mail, const Request& request, bool begun_before);
   std::optional<Error> unable(const ipc::Mail& mail, const Request& request, HostedActor* actor);
-  bool device_is_lost();
+  bool device_is_lost(const std::optional<std::string>& said);
+  bool may_come_back(const HostedActor& actor) const;
   void answer(const Request& request, wire::Value::Reader value, const ipc::Encoder& encoder);
   // How long an answer waits for room in its caller's ring. A caller that reads nothing for so long has other troubles.
   static constexpr Nanoseconds kAnswerPatience = 5s;
@@ -163,6 +167,8 @@ class Runtime {
   // By lane: requests that came while a method waited for an answer, or while their actor was stopped.
   std::array<std::deque<std::unique_ptr<ipc::Mail>>, shm::kLanes> deferred_;
   std::vector<Settling> settling_;
+  CallRates client_rates_;
+  std::int64_t next_rate_log_ns_ = 0;
   HostedActor* running_ = nullptr;  // whose method is on the stack
   std::int64_t next_check_ns_ = 0;        // of the caller's deadlines
   std::int64_t next_health_ns_ = Deadline::never().ns;

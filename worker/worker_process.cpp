@@ -30,6 +30,7 @@ struct Duty {
   std::string endpoint;
   std::string log_level;
   std::string last_death;
+  ClientCalls client_calls;
   std::vector<ActorPlan> plans;
 };
 
@@ -47,6 +48,7 @@ Result<Duty> read_duty(const ipc::Message& message) {
               text(root.getControlEndpoint()),
               text(root.getLogLevel()),
               text(root.getLastDeath()),
+              {root.getFirstClient(), root.getClientCallsPerSecond()},
               {}};
     for (auto variable : root.getEnv()) duty.env.emplace_back(text(variable.getName()), text(variable.getValue()));
     for (auto actor : root.getActors()) duty.plans.push_back(ActorPlan::from(actor));
@@ -106,7 +108,7 @@ int work(Duty& duty, const Broken& broken, ControlLink& link, Orders& orders, co
     return cannot_work(why);
   }
   devices->set_threads(duty.threads);
-  Runtime runtime({duty.worker, duty.incarnation, *device, duty.threads, duty.last_death}, channel, link, orders, *devices);
+  Runtime runtime({duty.worker, duty.incarnation, *device, duty.threads, duty.last_death, duty.client_calls}, channel, link, orders, *devices);
   equipment.register_builtin_types(runtime.registry());
   for (const auto& [path, why] : broken) runtime.plugins().refuse(path, why);
   runtime.start(std::move(duty.plans));

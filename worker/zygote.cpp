@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <capnp/message.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -81,6 +83,18 @@ void report(int fd, pid_t worker) {
   pid_t number = worker < 0 ? -errno : worker;
   while (::write(fd, &number, sizeof number) < 0 && errno == EINTR) {
   }
+}
+
+// Line by line also to a pipe, so that a line is not held back until there are many.
+void print_to(Fd output) {
+  ::__fpurge(stdout);  // what the zygote has not printed yet is not ours to print
+  for (int standard : {STDOUT_FILENO, STDERR_FILENO}) {
+    while (::dup2(output.get(), standard) < 0 && errno == EINTR) {
+    }
+  }
+  // With a buffer of its own: glibc goes on in the old way, for a while, with the old one.
+  static char line[BUFSIZ];
+  std::setvbuf(stdout, line, _IOLBF, sizeof line);
 }
 
 using FillReply = std::function<void(wire::ForkReply::Builder)>;
@@ -156,10 +170,11 @@ Result<Zygote::Request> Zygote::receive(Deadline deadline) {
   if (version != wire::SPAWN_VERSION) {
     request.refused = Error{Errc::kProtocol, "fork request of protocol " + std::to_string(version) + ", the zygote speaks " +
                                                  std::to_string(wire::SPAWN_VERSION)};
-  } else if (packet.fds.size() != 1) {
-    request.refused = Error{Errc::kProtocol, "a fork request comes with one descriptor"};
+  } else if (packet.fds.empty() || packet.fds.size() > 2) {
+    request.refused = Error{Errc::kProtocol, "a fork request comes with one descriptor, or two"};
   } else {
     request.socket = std::move(packet.fds[0]);
+    if (packet.fds.size() > 1) request.output = std::move(packet.fds[1]);
   }
   return request;
 }
@@ -210,9 +225,9 @@ Result<std::vector<Result<pid_t>>> Zygote::fork_workers(std::vector<Request> req
       }
       read_end.reset();
       write_end.reset();
-      Fd socket = std::move(request.socket);
-      requests.clear();  // the others' sockets
-      run_child(std::move(socket));
+      Fd socket = std::move(request.socket), output = std::move(request.output);
+      requests.clear();  // the others' descriptors
+      run_child(std::move(socket), std::move(output));
     }
     ::_exit(0);
   }
@@ -224,8 +239,9 @@ Result<std::vector<Result<pid_t>>> Zygote::fork_workers(std::vector<Request> req
   return pids;
 }
 
-void Zygote::run_child(Fd socket) {
+void Zygote::run_child(Fd socket, Fd output) {
   socket_.reset();
+  if (output) print_to(std::move(output));
   log::reset_after_fork();
   ::prctl(PR_SET_NAME, "tv:spare");
   int code = child_(std::move(socket));

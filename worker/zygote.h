@@ -30,13 +30,14 @@ class Zygote {
   struct Request {
     std::uint64_t token = 0;
     Fd socket;
+    Fd output;  // what the worker prints to; empty: where we do
     std::optional<Error> refused;
   };
   Result<Request> receive(Deadline deadline);
   Result<void> serve_waiting();
   // Of each: the worker's number, or why there is none. One process in between forks them all: each fork of ours copies all of our page tables.
   Result<std::vector<Result<pid_t>>> fork_workers(std::vector<Request> requests);
-  [[noreturn]] void run_child(Fd socket);
+  [[noreturn]] void run_child(Fd socket, Fd output);
 
   Fd socket_;
   Child child_;

@@ -5,32 +5,12 @@
 #include <set>
 #include <thread>
 
-#include "tests/support/catch.h"
-#include "tests/support/daemon.h"
-#include "tests/support/plugins/bank.h"
-#include "tests/support/plugins/ledger.h"
+#include "tests/chaos/migration_fixture.h"
 
 using namespace tv;
 using namespace tv::test;
 
 namespace {
-
-constexpr CallOptions kPatient{.timeout = 10min};
-
-std::string actor(const std::string& name, const std::string& type, const std::string& where, const std::string& more = "") {
-  std::string library = type == Counter::kType ? "bank" : "ledger";
-  return "[[actor]]\nname = \"" + name + "\"\ntype = \"" + type + "\"\nplugin = \"" + plugin(library) + "\"\n" + where +
-         "\ndelivery = \"effectively_once\"\ncheckpoint = { every_messages = 1 }\n" + more + "\n";
-}
-
-// Workers of which one death is too many.
-std::string workers(int count) { return base_config(count, "spares = 1\nrestart = { intensity = 0 }\n"); }
-
-// Workers whose every SIGKILL sends their actors on. Actors have budgets of their own: whose code ran when it came is charged.
-std::string workers_that_move(int count) {
-  return base_config(count, "spares = 1\nrestart = { min = \"1ms\", max = \"20ms\", intensity = 1000000 }\n") +
-         "[causes]\nsignal = { SIGKILL = \"restart_elsewhere\" }\n";
-}
 
 class Joined {
  public:
@@ -46,26 +26,6 @@ class Joined {
   std::thread thread_;
 };
 
-struct Moving : Daemon {
-  explicit Moving(const std::string& config) : Daemon({.config = config, .environment = {{"TENSORVISOR_WORKER", TV_CHAOS_WORKER}}}) {}
-
-  void kill_for_good(const std::string& name) {
-    kill_worker(name);
-    wait_until(name + " is given up", [&] { return worker(name).state == "failed"; });
-  }
-  void wait_ready_on(const std::string& name, const std::string& where) {
-    wait_until(name + " is ready on " + where, [&] {
-      auto now = this->actor(name);
-      return now.worker == where && now.state == "ready";
-    });
-  }
-  template <class T>
-  T must(Result<T> result) {
-    if (!result) FAIL(result.error().message + "\n" + log());
-    return *std::move(result);
-  }
-};
-
 std::size_t times(const std::string& text, const std::string& part) {
   std::size_t count = 0;
   for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
@@ -75,7 +35,7 @@ std::size_t times(const std::string& text, const std::string& part) {
 }  // namespace
 
 TEST_CASE("an actor whose worker is given up goes on on another one that its placement names, with its state", "[migration]") {
-  Moving daemon(workers(2) + actor("counter", Counter::kType, "worker = \"cpu\""));
+  Moving daemon(workers_that_die_once(2) + movable("counter", Counter::kType, "worker = \"cpu\""));
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
   CHECK(daemon.must(counter.call_with(kPatient, Counter::add, 5).get()) == 5);
@@ -92,7 +52,7 @@ TEST_CASE("an actor whose worker is given up goes on on another one that its pla
 }
 
 TEST_CASE("an administrator's restart of the worker that was given up brings its actors home", "[migration]") {
-  Moving daemon(workers(2) + actor("counter", Counter::kType, "worker = \"cpu\"") + actor("neighbour", Counter::kType, "worker = \"cpu/1\""));
+  Moving daemon(workers_that_die_once(2) + movable("counter", Counter::kType, "worker = \"cpu\"") + movable("neighbour", Counter::kType, "worker = \"cpu/1\""));
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter"), neighbour = *client->actor<Counter>("neighbour");
   CHECK(daemon.must(counter.call_with(kPatient, Counter::add, 5).get()) == 5);
@@ -109,8 +69,8 @@ TEST_CASE("an administrator's restart of the worker that was given up brings its
 }
 
 TEST_CASE("an actor that may not move, or has nowhere to go, is failed with the reason, and the others move", "[migration]") {
-  Moving daemon(workers(2) + actor("moves", Counter::kType, "worker = \"cpu\"") + actor("pinned", Counter::kType, "worker = \"cpu/0\"") +
-                actor("stays", Counter::kType, "worker = \"cpu\"", "migrate = false"));
+  Moving daemon(workers_that_die_once(2) + movable("moves", Counter::kType, "worker = \"cpu\"") + movable("pinned", Counter::kType, "worker = \"cpu/0\"") +
+                movable("stays", Counter::kType, "worker = \"cpu\"", "migrate = false"));
   auto client = daemon.connect();
   auto pinned = *client->actor<Counter>("pinned"), moves = *client->actor<Counter>("moves");
   CHECK(daemon.must(pinned.call_with(kPatient, Counter::add, 4).get()) == 4);
@@ -139,9 +99,32 @@ TEST_CASE("an actor that may not move, or has nowhere to go, is failed with the 
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("a worker on probation gets no chance when its actors have found a place since", "[migration]") {
+  Moving daemon(base_config(3, "spares = 1\nrestart = { intensity = 0 }\nprobation = \"20s\"\n") + movable("counter", Counter::kType, "worker = \"cpu\""));
+  auto client = daemon.connect();
+  auto counter = *client->actor<Counter>("counter");
+  CHECK(daemon.must(counter.call_with(kPatient, Counter::add, 5).get()) == 5);
+  for (const char* other : {"cpu/1", "cpu/2"}) {
+    CHECK(daemon.tensorctl({"stop", other}).status == 0);
+    daemon.wait_until(std::string(other) + " is stopped", [&] { return daemon.worker(other).state == "stopped"; });
+  }
+  daemon.kill_for_good("cpu/0");  // nowhere to go
+  for (const char* other : {"cpu/1", "cpu/2"}) {
+    CHECK(daemon.tensorctl({"restart", other}).status == 0);
+    daemon.wait_until(std::string(other) + " is ready", [&] { return daemon.worker(other).state == "ready"; });
+  }
+  daemon.wait_ready_on("counter", "cpu/1");
+  // The chance of one that is given up later comes later.
+  daemon.kill_for_good("cpu/2");
+  daemon.wait_until("cpu/2 has had its chance", [&] { return daemon.worker("cpu/2").state == "ready"; });
+  CHECK(daemon.worker("cpu/0").state == "failed");
+  CHECK(daemon.must(counter.call_with(kPatient, Counter::add, 1).get()) == 6);
+  CHECK(daemon.stop() == 0);
+}
+
 TEST_CASE("with restart_elsewhere for its cause one death sends the actors on, and a message that kills is counted on the way", "[migration]") {
   auto config = base_config(3, "spares = 1\n") + "[causes]\nexit = { 75 = \"restart_elsewhere\" }\n" +
-                actor("counter", Counter::kType, "worker = \"cpu\"", "max_deliveries = 2");
+                movable("counter", Counter::kType, "worker = \"cpu\"", "max_deliveries = 2");
   Moving daemon(config);
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
@@ -160,7 +143,7 @@ TEST_CASE("with restart_elsewhere for its cause one death sends the actors on, a
 }
 
 TEST_CASE("a worker that leaves with exit code 78 is not started again, and its actors move at once", "[migration]") {
-  Moving daemon(base_config(2) + actor("counter", Counter::kType, "worker = \"cpu\"", "max_deliveries = 1"));
+  Moving daemon(base_config(2) + movable("counter", Counter::kType, "worker = \"cpu\"", "max_deliveries = 1"));
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
   CHECK(daemon.must(counter.call_with(kPatient, Counter::add, 5).get()) == 5);
@@ -174,7 +157,7 @@ TEST_CASE("a worker that leaves with exit code 78 is not started again, and its 
 }
 
 TEST_CASE("mail that was unread when its reader was given up is read where the actor has gone, in order and once", "[migration]") {
-  Moving daemon(workers_that_move(2) + actor("counter", Counter::kType, "worker = \"cpu\""));
+  Moving daemon(workers_that_move(2) + movable("counter", Counter::kType, "worker = \"cpu\""));
   auto client = daemon.connect();
   auto counter = *client->actor<Counter>("counter");
   CHECK(daemon.must(counter.call_with(kPatient, Counter::add, 0).get()) == 0);
@@ -193,8 +176,8 @@ TEST_CASE("money that moves between accounts that move is neither lost nor made,
   constexpr std::int64_t kStart = 1000;
   constexpr int kRounds = 8;
   std::string start = "max_deliveries = 255\nargs = { start = " + std::to_string(kStart) + " }";
-  Moving daemon(workers_that_move(4) + actor("a", Account::kType, "worker = \"cpu\"", start) + actor("b", Account::kType, "worker = \"cpu\"", start) +
-                actor("teller", Teller::kType, "worker = \"cpu/3\"", "max_deliveries = 255\n") +
+  Moving daemon(workers_that_move(4) + movable("a", Account::kType, "worker = \"cpu\"", start) + movable("b", Account::kType, "worker = \"cpu\"", start) +
+                movable("teller", Teller::kType, "worker = \"cpu/3\"", "max_deliveries = 255\n") +
                 "[[pool]]\nname = \"spread\"\ntype = \"test.account\"\nplugin = \"" + plugin("ledger") +
                 "\"\nsize = 3\nworkers = [\"cpu/0\", \"cpu/1\", \"cpu/2\"]\n");
   std::atomic<bool> stop{false};
@@ -247,7 +230,7 @@ TEST_CASE("money that moves between accounts that move is neither lost nor made,
 
 TEST_CASE("tensorctl wait for a worker or actor that cannot be ready ends at once with the reason", "[migration]") {
   Moving daemon(base_config(1) + "[[actor]]\nname = \"broken\"\ntype = \"test.counter\"\nplugin = \"" + plugin("throws_registering") +
-                "\"\nworker = \"cpu\"\n");
+                "\"\nworker = \"cpu\"\n", true);
   daemon.wait_until("it has failed", [&] { return daemon.actor("broken").state == "failed"; });
   auto waited = daemon.tensorctl({"wait", "--for=ready", "broken", "--timeout", "10min"});
   CHECK(waited.status == 1);

@@ -214,7 +214,7 @@ TEST_CASE("mail of a suspended actor waits, and is read in its order when it is 
   CHECK(daemon.stop() == 0);
 }
 
-TEST_CASE("a pool grows and shrinks under traffic and loses no call; a member that comes again has its state", "[upkeep]") {
+TEST_CASE("a pool grows and shrinks under traffic and loses no call, a member that comes again has its state", "[upkeep]") {
   auto daemon = start(workers(2) + pool(2, "max_size = 6"));
   Traffic traffic(daemon);
   traffic.wait_for(daemon, 20);
@@ -234,9 +234,30 @@ TEST_CASE("a pool grows and shrinks under traffic and loses no call; a member th
   CHECK(too_many.status == 1);
   CHECK(has(too_many.err, "can have 6 members at most, not 7: set max_size"));
   CHECK(daemon.tensorctl({"scale", "nobody", "1"}).status == 4);
+  require_done(daemon.tensorctl({"scale", "p", "0"}));
+  require_done(daemon.tensorctl({"wait", "p"}));  // for nobody
+  require_done(daemon.tensorctl({"health", "p"}));
   require_done(daemon.tensorctl({"scale", "p", "6"}));
   CHECK(balances(daemon, 6) == traffic.paid());
   CHECK(daemon.fsck().empty());
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a pool is not scaled to more members than its workers can be told of, and is left as it is", "[upkeep]") {
+  // Four members with 12 KB of args each fit a worker's assignment, and still do when it is sent again; ten do not.
+  auto daemon = start(workers(2) + pool(2, "max_size = 40\nargs = { note = \"" + std::string(12'000, 'x') + "\" }"));
+  auto refused = daemon.tensorctl({"scale", "p", "40"});
+  CHECK(refused.status == 1);
+  INFO(refused.err);
+  CHECK(has(refused.err, "has no room on any worker on which it could live"));
+  CHECK(has(refused.err, "packet of 131072 bytes"));
+  CHECK_FALSE(has(daemon.tensorctl({"list", "actors"}).out, "p/2"));
+  require_done(daemon.tensorctl({"scale", "p", "8"}));
+  daemon.kill_and_wait("cpu/0");
+  daemon.kill_and_wait("cpu/1");
+  for (int i = 0; i < 8; ++i) daemon.wait_until("member is ready", [&] { return daemon.actor("p/" + std::to_string(i)).state == "ready"; });
+  auto client = daemon.connect("caller");
+  for (int i = 0; i < 8; ++i) CHECK(balance(*client, "p/" + std::to_string(i)) == 0);
   CHECK(daemon.stop() == 0);
 }
 

@@ -53,6 +53,7 @@ device = "cuda:1"
 restart = "transient"
 checkpoint = { every_messages = 100, interval = "5s" }
 delivery = "at_most_once"
+required = false
 args = { on = true, epochs = 2, rate = 0.5, name = "x", list = [1, "two"], table = { deep = [[]] } }
 
 [[pool]]
@@ -63,6 +64,7 @@ size = 3
 workers = ["gpu"]
 routing = "round_robin"
 restart = "temporary"
+required = false
 max_deliveries = 255
 )",
                      folder.path());
@@ -89,6 +91,7 @@ max_deliveries = 255
   CHECK(actor.checkpoint.every_messages == 100);
   CHECK(actor.checkpoint.interval == 5s);
   CHECK(actor.delivery.mode == DeliveryMode::kAtMostOnce);
+  CHECK_FALSE(actor.required);
   Arg::Table table = {{"on", Arg{true}},
                       {"epochs", Arg{std::int64_t{2}}},
                       {"rate", Arg{0.5}},
@@ -103,6 +106,7 @@ max_deliveries = 255
   CHECK_FALSE(pool.device);
   CHECK(pool.routing == Routing::kRoundRobin);
   CHECK(pool.restart == RestartType::kTemporary);
+  CHECK_FALSE(pool.required);
   CHECK(pool.delivery == Delivery{DeliveryMode::kAtLeastOnce, 255});
 }
 
@@ -212,7 +216,7 @@ TEST_CASE("paths in a file are relative to the file") {
   CHECK(loaded.config.actors[0].plugin == folder.path("lib/mine.so"));
 }
 
-TEST_CASE("a pool may grow to max_size; without it to twice its size, or 8, as far as there is room and the names are free") {
+TEST_CASE("a pool may grow to max_size, without it to twice its size, or 8, as far as there is room and the names are free") {
   auto pool = [](const std::string& name, const std::string& more) { return "[[pool]]\nname = \"" + name + "\"\ntype = \"torchscript\"\n" + more; };
   auto config = good(kWorker + pool("a", "size = 2\nmax_size = 3\n") + pool("b", "size = 2\n") + pool("c", "size = 20\n") + pool("d", "size = 2\n") +
                      "[[actor]]\nname = \"d/4\"\ntype = \"torchscript\"\n");

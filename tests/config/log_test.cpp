@@ -109,3 +109,25 @@ TEST_CASE("threads do not mix their events") {
   for (auto& thread : threads) thread.join();
   CHECK(log.lines().size() == 1000);
 }
+
+TEST_CASE("a line of the log can be read back, with or without its time") {
+  std::vector<log::Field> fields = {{"plain", "cpu/0"}, {"empty", ""}, {"hard", "a=b \"c\" \\ \n\x1b\x7f \xc3\xa9"}, {"n", 42}};
+  for (std::string time : {"", "2026-01-02T03:04:05.678Z "}) {
+    auto parsed = log::parse_line(time + log::format_line(log::Level::kWarning, "worker died", fields));
+    REQUIRE(parsed);
+    CHECK(parsed->level == log::Level::kWarning);
+    CHECK(parsed->event == "worker died");
+    REQUIRE(parsed->fields.size() == fields.size());
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+      CHECK(parsed->fields[i].first == fields[i].key);
+      CHECK(parsed->fields[i].second == fields[i].value);
+    }
+  }
+}
+
+TEST_CASE("what only looks like a line of the log is none") {
+  for (const char* text : {"", "info", "info ", "info event", "info event=", "info event=a b", "info event=\"a", "info event=\"a\\", "info event=\"a\"b=c",
+                           "info other=a", "loud event=a", "info event=a Key=b", "info event=a =b", "info event=a k=\"\\xzz\"", "info event=a event=b",
+                           "epoch 3 loss=0.25", "2026-01-02T03:04:05.678Z", "info  event=a"})
+    CHECK_FALSE(log::parse_line(text));
+}

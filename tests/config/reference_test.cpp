@@ -67,9 +67,17 @@ TEST_CASE("the values in the reference file are the defaults") {
   CHECK(reference.arena.spill.empty());
   CHECK(reference.checkpoints.directory.empty());
   CHECK(reference.checkpoints.keep == plain.checkpoints.keep);
+  CHECK(reference.access.observe == plain.access.observe);
+  CHECK(reference.access.operate == plain.access.operate);
+  CHECK(reference.access.administer == plain.access.administer);
+  CHECK(reference.clients.bytes == plain.clients.bytes);
+  CHECK(reference.clients.objects == plain.clients.objects);
+  CHECK(reference.clients.calls_per_second == plain.clients.calls_per_second);
   CHECK(reference.checkpoints.min_interval == plain.checkpoints.min_interval);
   CHECK(reference.actors[0].checkpoint.disk == plain.actors[0].checkpoint.disk);
   CHECK(reference.pools[0].checkpoint.disk == plain.pools[0].checkpoint.disk);
+  CHECK(reference.actors[0].required == plain.actors[0].required);
+  CHECK(reference.pools[0].required == plain.pools[0].required);
   REQUIRE(reference.workers.size() == 1);
   CHECK(reference.workers[0].device == plain.workers[0].device);
   CHECK(reference.workers[0].threads == plain.workers[0].threads);

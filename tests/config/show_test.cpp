@@ -56,6 +56,8 @@ TEST_CASE("every key that the loader knows is shown where it is set", "[show]") 
     if (section == "supervisor") return any(settings_of(config.supervisor), key);
     if (section == "arena") return any(settings_of(config.arena), key);
     if (section == "checkpoints") return any(settings_of(config.checkpoints), key);
+    if (section == "access") return any(settings_of(config.access), key);
+    if (section == "clients") return any(settings_of(config.clients), key);
     if (section == "worker") return key == "name" || key == "count" || any(settings_of(config.workers[0]), key);
     if (section == "causes") return any(settings_of(config.workers[0]), "causes." + key);
     if (section == "actor") return key == "name" || any(settings_of(config.actors[0]), key);

@@ -84,6 +84,8 @@ TEST_CASE("a client's open calls fail at once when the daemon goes away", "[inte
   auto hanging = counter.call(Counter::hang_once, std::string("hanging"), false);
   daemon.wait_until("the method runs", [&] { return client->find("hanging").ok(); });
   daemon.process().signal(SIGKILL);
+  REQUIRE(daemon.process().wait(Deadline::in(30s)));
+  daemon.manager().forget();  // nobody takes over
   auto answer = hanging.get(30s);
   REQUIRE_FALSE(answer.ok());
   INFO(answer.error().message);

@@ -77,6 +77,9 @@ TEST_CASE(
 
   // Its sender is gone, and the tensor that it sent is still there.
   client.reset();
+  daemon.wait_until("nothing of the letter counts as forgotten", [&] {
+    return daemon.tensorctl({"arena", "leaks", "--older-than", "1ns"}).out.find("nothing older than") == 0;
+  });
   std::ofstream(antidote) << "drink me\n";
   auto replayed = daemon.tensorctl({"dead-letters", "replay", "1"});
   INFO(replayed.out << replayed.err);

@@ -143,7 +143,7 @@ TEST_CASE("a spare takes the place of a killed worker, and another one is parked
   CHECK(daemon.stop() == 0);
 }
 
-TEST_CASE("a temporary actor does not come back after a crash; its callers are told", "[integration]") {
+TEST_CASE("a temporary actor does not come back after a crash, its callers are told", "[integration]") {
   Daemon daemon({.config = counter_config() + actor_config("once", "test.counter", "restart = \"temporary\"")});
   auto client = daemon.connect();
   auto once = *client->actor<Counter>("once");

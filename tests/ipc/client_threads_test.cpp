@@ -23,7 +23,7 @@ class FakeDaemon {
     auto added = arena_.directory->add_actor("calculator", Calculator::kType, 1);
     if (!added) FAIL(added.error().message);
     arena_.directory->set_actor(*added, {1, shm::ActorState::kReady, 0, 1});
-    auto listener = seqpacket_listen(attach_socket(dir_.path()), 8);
+    auto listener = listen_on(attach_socket(dir_.path()), SOCK_SEQPACKET, 8);
     if (!listener) FAIL(listener.error().message);
     listener_ = std::move(*listener);
     actor_thread_ = std::thread([this] { host(); });

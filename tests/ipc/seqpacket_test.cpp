@@ -130,7 +130,7 @@ TEST_CASE("a truncated or malformed packet is refused and its descriptors are cl
 TEST_CASE("a listening socket is for its owner alone and tells who connects", "[seqpacket]") {
   test::TempDir dir;
   auto path = dir.file("s");
-  auto listener = seqpacket_listen(path, 4);
+  auto listener = listen_on(path, SOCK_SEQPACKET, 4);
   REQUIRE(listener.ok());
   struct stat info {};
   REQUIRE(::stat(path.c_str(), &info) == 0);
@@ -148,7 +148,7 @@ TEST_CASE("connecting where nobody listens is unavailable, to a path too long an
   test::TempDir dir;
   CHECK(seqpacket_connect(dir.file("none")).error().code == Errc::kUnavailable);
   CHECK(seqpacket_connect(std::string(200, 'x')).error().code == Errc::kInvalidArgument);
-  { auto listener = seqpacket_listen(dir.file("stale"), 1); }
+  { auto listener = listen_on(dir.file("stale"), SOCK_SEQPACKET, 1); }
   CHECK(seqpacket_connect(dir.file("stale")).error().code == Errc::kUnavailable);
 }
 

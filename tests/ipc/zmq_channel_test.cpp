@@ -181,5 +181,40 @@ TEST_CASE("random bytes on the socket leave the router at work", "[zmq][hostile]
   }
 }
 
+TEST_CASE("a router takes over a socket that listens already, with the connections that wait on it, and leaves its file alone", "[zmq]") {
+  test::TempDir dir;
+  auto path = dir.file("s");
+  Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::chmod(path.c_str(), 0640) == 0);
+  REQUIRE(::listen(listener.get(), 16) == 0);
+  auto managers = listener.duplicate();  // the service manager keeps its own
+  REQUIRE(managers.ok());
+
+  ZmqContext context;
+  auto early = Pair::dial(context, path);
+  for (int life = 0; life < 2; ++life) {
+    auto given = managers->duplicate();
+    auto router = Router::adopt(context, path, *std::move(given), 4096);
+    if (!router) FAIL(router.error().message);
+    // Again and again: one that is sent before the end of the connection before has been noticed goes with it.
+    std::optional<Router::Packet> packet;
+    for (Deadline deadline = test::patience(); !packet && !deadline.passed();) {
+      REQUIRE(early.send(bytes_of("question"), deadline).ok());
+      packet = receive(*router, Deadline::in(200ms));
+    }
+    REQUIRE(packet.has_value());
+    CHECK(text_of(packet->payload) == "question");
+    CHECK(router->send(packet->peer, bytes_of("answer")));
+    CHECK(early.receive(test::patience()).ok());
+  }
+  struct stat info {};
+  REQUIRE(::stat(path.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0640);
+}
+
 }  // namespace
 }  // namespace tv::ipc

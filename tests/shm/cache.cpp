@@ -1,5 +1,8 @@
 #include "shm/cache.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 #include <functional>
@@ -90,7 +93,7 @@ TEST_CASE("plain names are never evicted and do not count", "[cache]") {
   CHECK(f.cache.pin("plain").error().code == Errc::kInvalidArgument);
 }
 
-TEST_CASE("held and pinned tensors survive; when only they are left the put fails, names the key and who holds the most", "[cache]") {
+TEST_CASE("held and pinned tensors survive, when only they are left the put fails, names the key and who holds the most", "[cache]") {
   Fixture f;
   REQUIRE(f.put("pinned", kMiB, kPinned));
   REQUIRE(f.put("held", 2 * kMiB));
@@ -415,4 +418,34 @@ TEST_CASE("a flip of any byte of a spilled file is detected, and so is a file th
   CHECK(f.reader->held() == 1);
   back = Error{};
   f.require_consistent();
+}
+
+TEST_CASE("a file that is not the daemon's own is not read as a spilled tensor, whatever the arena says of the directory", "[cache]") {
+  Fixture f;
+  test::TempDir dir;
+  auto path = spill_path(dir.path(), {17, 3});
+  auto tensor = test::make_tensor(*f.worker, 100);
+  REQUIRE(write_spill(path, "weights", 3, tensor));
+  REQUIRE(read_spill(path, "weights", 3, *f.reader));
+  SECTION("others may write to it") { REQUIRE(::chmod(path.c_str(), 0666) == 0); }
+  SECTION("it belongs to another user") {
+    if (::geteuid() != 0) {
+      WARN("skipped: only root can give files away");
+      return;
+    }
+    REQUIRE(::chown(path.c_str(), 65534, 65534) == 0);
+  }
+  auto refused = read_spill(path, "weights", 3, *f.reader);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::kPermission);
+}
+
+TEST_CASE("a pipe in a spilled tensor's place keeps nobody waiting", "[cache]") {
+  Fixture f;
+  test::TempDir dir;
+  auto path = spill_path(dir.path(), {17, 3});
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  auto refused = read_spill(path, "weights", 3, *f.reader);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::kCorrupt);
 }

@@ -109,3 +109,56 @@ TEST_CASE("participants up to the last bit hold an object, and the last to let g
   CHECK(shm::stats(*f.arena).objects == 0);
   f.require_consistent();
 }
+
+TEST_CASE("a participant with a limit of objects is told at the limit, whether it makes them or gets them, and goes on when it has let go", "[limits]") {
+  test::ArenaFixture f(64 * kMiB);
+  auto other = f.attach(2);
+  auto theirs = test::make_tensor(*other, 8);
+  auto store = f.attach(1);
+  store->limit({.objects = 3});
+  std::vector<shm::Tensor> tensors;
+  for (int i = 0; i < 3; ++i) tensors.push_back(test::make_tensor(*store, 8));
+  auto refused = store->create(test::bytes_spec(8));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::kOverloaded);
+  CHECK(says(refused.error(), "holds 3 tensors, which is what [clients] objects allows"));
+  auto not_held = store->get(theirs.handle());
+  REQUIRE_FALSE(not_held);
+  CHECK(not_held.error().code == Errc::kOverloaded);
+  CHECK(store->get(tensors[0].handle()));  // what it has already costs nothing
+  CHECK(test::make_tensor(*other, 8));     // nobody else is limited
+  tensors.pop_back();
+  CHECK(store->get(theirs.handle()));
+  tensors.push_back(test::make_tensor(*store, 8));
+  // What fails for another reason, or ends in another way, leaves the count right.
+  CHECK_FALSE(store->get(shm::Handle::make(0, 77)));
+  tensors.clear();
+  for (int i = 0; i < 10; ++i) CHECK_FALSE(store->create(test::bytes_spec(1000 * kMiB)));
+  for (int i = 0; i < 10; ++i) (void)store->create(test::bytes_spec(8));
+  for (int i = 0; i < 3; ++i) tensors.push_back(test::make_tensor(*store, 8));
+  CHECK_FALSE(store->create(test::bytes_spec(8)));
+}
+
+TEST_CASE("a participant with a limit of blocks is told at the limit, at once, and goes on when others have let go of what it made", "[limits]") {
+  test::ArenaFixture f(64 * kMiB);
+  auto other = f.attach(2);
+  auto store = f.attach(1);
+  store->limit({.blocks = 3});
+  auto tensor = test::make_tensor(*store, 6 * kMiB);
+  auto elsewhere = *other->get(tensor.handle());
+  tensor = {};
+  auto refused = store->create(test::bytes_spec(1 * kMiB), kNoActor, 1h);  // no waiting for room
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::kOverloaded);
+  CHECK(says(refused.error(), "has 6 MiB of the arena"));
+  CHECK(says(refused.error(), "[clients] bytes"));
+  CHECK(test::make_tensor(*other, 8 * kMiB));
+  elsewhere = {};
+  tensor = test::make_tensor(*store, 4 * kMiB);
+  // What is kept of earlier tensors makes room for others.
+  for (int i = 0; i < 20; ++i) {
+    tensor = {};
+    tensor = test::make_tensor(*store, (1 + i % 3) * 2 * kMiB);
+  }
+  CHECK(shm::use_by_participant(*f.arena)[1].blocks_leased <= 3);
+}

@@ -244,7 +244,7 @@ TEST_CASE("the two lanes of a pair are rings of their own", "[shm]") {
   fixture.require_consistent();
 }
 
-TEST_CASE("a record that is withdrawn before it is begun is not begun; one that has been is not withdrawn", "[shm]") {
+TEST_CASE("a record that is withdrawn before it is begun is not begun, one that has been is not withdrawn", "[shm]") {
   test::ArenaFixture fixture;
   auto writer = *RingWriter::open(fixture.arena, 1, 2);
   RingReader reader(fixture.arena, 1, 2);
@@ -291,7 +291,7 @@ TEST_CASE("what a dead reader had begun stays begun, and a withdrawal stays in t
 }
 
 // What a next incarnation goes by that has to finish what its predecessor began.
-TEST_CASE("a withdrawn record says that it was never begun, also when one behind it was; one that was begun never says so", "[shm]") {
+TEST_CASE("a withdrawn record says that it was never begun, also when one behind it was, one that was begun never says so", "[shm]") {
   test::ArenaFixture fixture;
   auto writer = *RingWriter::open(fixture.arena, 1, 2);
   auto write = [&] {

@@ -35,7 +35,7 @@ bool Reference::runnable(NodeId n) const {
   return p.wanted && !covered(n) && (!p.cut.empty() || nodes_[n].place < p.reached);
 }
 
-bool Reference::all_up(NodeId n) const { return nodes_[n].proc == Proc::kUp; }
+bool Reference::all_up(NodeId n) const { return nodes_[n].proc == Proc::kUp || nodes_[n].gone; }
 
 // The sibling behind it may be started.
 bool Reference::open(NodeId n) const {
@@ -47,7 +47,7 @@ bool Reference::open(NodeId n) const {
 
 void Reference::want(NodeId n) {
   Node& node = nodes_[n];
-  node.wanted = true;
+  node.wanted = node.fresh = true;
   node.delayed_until = 0;
   if (is_leaf(n)) return;
   node.reached = 0;
@@ -78,6 +78,23 @@ void Reference::gone(NodeId leaf) {
   if (node.held) return;
   if (node.spec.restart == RestartType::kTemporary && !again) node.finished = true;
   if (again && runnable(leaf)) want(leaf);
+}
+
+// Those that were being stopped, one after the other: what the end of one leads to may take the group of the next one down.
+void Reference::all_gone(const std::vector<NodeId>& leaves) {
+  for (auto& node : nodes_) node.fresh = false;
+  for (NodeId leaf : leaves) {
+    if (nodes_[leaf].proc != Proc::kStopping) continue;
+    gone(leaf);
+    while (scan(0, false)) {
+    }
+  }
+  // Nobody is started before all is on its way down that has to: a group that was to start again does not, if its own group goes down.
+  for (NodeId n = 1; n < nodes_.size(); ++n)
+    if (!is_leaf(n) && nodes_[n].fresh && covered(n)) unwant(n);
+  // Whose delay has passed meanwhile starts with those that are found again, and not when somebody looks at the clock.
+  for (NodeId n = 1; n < nodes_.size(); ++n)
+    if (nodes_[n].delayed_until != 0 && now_ >= nodes_[n].delayed_until && !covered(n)) want(n);
 }
 
 void Reference::death(NodeId n, bool abnormal, bool gives_up) {
@@ -260,7 +277,8 @@ std::vector<std::string> Reference::settle() {
 
 std::vector<std::string> Reference::start(std::int64_t now) {
   now_ = now;
-  for (NodeId child : nodes_[0].children) want(child);
+  for (NodeId child : nodes_[0].children)
+    if (!nodes_[child].held) want(child);
   return settle();
 }
 
@@ -300,8 +318,7 @@ std::vector<std::string> Reference::died(const std::vector<NodeId>& leaves, Node
   // The death comes before the ends of those that were being stopped: who decides about it does so first.
   while (scan(0, false)) {
   }
-  for (NodeId leaf : leaves)
-    if (nodes_[leaf].proc == Proc::kStopping) gone(leaf);
+  all_gone(leaves);
   return settle();
 }
 
@@ -314,8 +331,7 @@ std::vector<std::string> Reference::left(const std::vector<NodeId>& leaves, cons
     node.proc = Proc::kNone;
     node.up_since = 0;
   }
-  for (NodeId leaf : leaves)
-    if (nodes_[leaf].proc == Proc::kStopping) gone(leaf);
+  all_gone(leaves);
   return settle();
 }
 
@@ -409,6 +425,22 @@ std::vector<std::string> Reference::restart(NodeId n, const std::vector<Delay>& 
     if (runnable(n)) want(n);
   }
   return settle();
+}
+
+std::vector<std::string> Reference::dismiss(NodeId n, const std::vector<Delay>& delays, std::int64_t now) {
+  now_ = now;
+  delays_ = delays;
+  Node& node = nodes_[n];
+  node.held = node.gone = true;
+  node.failed = node.finished = node.again = false;
+  node.proc = Proc::kNone;
+  unwant(n);
+  return settle();
+}
+
+std::vector<std::string> Reference::admit(NodeId n, const std::vector<Delay>& delays, std::int64_t now) {
+  nodes_[n].gone = false;
+  return restart(n, delays, now);
 }
 
 std::vector<std::string> Reference::reset_failed(NodeId n, const std::vector<Delay>& delays, std::int64_t now) {

@@ -38,6 +38,9 @@ class Reference {
   std::vector<std::string> stop(NodeId node, const std::vector<Delay>& delays, std::int64_t now);
   std::vector<std::string> restart(NodeId node, const std::vector<Delay>& delays, std::int64_t now);
   std::vector<std::string> reset_failed(NodeId node, const std::vector<Delay>& delays, std::int64_t now);
+  // A member of a pool that is down goes, and comes again.
+  std::vector<std::string> dismiss(NodeId leaf, const std::vector<Delay>& delays, std::int64_t now);
+  std::vector<std::string> admit(NodeId leaf, const std::vector<Delay>& delays, std::int64_t now);
 
   bool failed(NodeId node) const { return nodes_[node].failed; }
   bool held(NodeId node) const { return nodes_[node].held; }
@@ -59,8 +62,10 @@ class Reference {
     std::size_t place = 0;
     Proc proc = Proc::kNone;   // of leaves
     bool wanted = false;       // its turn has come: a leaf is to run, a group is to run its children
+    bool fresh = false;        // wanted since the ends that are being dealt with
     bool finished = false;
     bool held = false;
+    bool gone = false;         // dismissed: nobody waits for it
     bool failed = false;
     bool closing = false;      // a group that is to be down: it starts nobody
     bool again = false;
@@ -84,6 +89,7 @@ class Reference {
   void unwant(NodeId n);
   void death(NodeId n, bool abnormal, bool gives_up);
   void gone(NodeId leaf);
+  void all_gone(const std::vector<NodeId>& leaves);
   void forgive(NodeId n);
   bool close(NodeId n);
   bool scan(NodeId n, bool starts);

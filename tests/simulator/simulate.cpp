@@ -36,6 +36,18 @@ void tell(std::uint64_t seed, const Outcome& first) {
   std::printf("again: simulate --seed %llu --seeds 1 --trace\n", static_cast<unsigned long long>(seed));
 }
 
+void add(Outcome& all, const Outcome& one) {
+  all.steps += one.steps;
+  all.faults += one.faults;
+  all.restarts += one.restarts;
+  all.failures += one.failures;
+  all.hangs += one.hangs;
+  all.moves += one.moves;
+  all.chores += one.chores;
+  all.messages += one.messages;
+  all.generations += one.generations;
+}
+
 std::uint64_t number(const char* text) {
   char* end = nullptr;
   auto n = std::strtoull(text, &end, 10);
@@ -63,7 +75,7 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  std::uint64_t steps = 0, restarts = 0, failures = 0, faults = 0;
+  Outcome all;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     auto outcome = World(seed, kAll).run();
     if (!outcome.violation.empty()) {
@@ -71,14 +83,14 @@ int main(int argc, char** argv) {
       return 1;
     }
     if (trace) print(outcome);
-    steps += outcome.steps;
-    restarts += outcome.restarts;
-    failures += outcome.failures;
-    faults += static_cast<std::uint64_t>(outcome.faults);
+    add(all, outcome);
   }
-  std::printf("seeds %llu..%llu: %llu events, %llu faults and orders, %llu restarts, %llu failures, 0 violations\n",
-              static_cast<unsigned long long>(first), static_cast<unsigned long long>(first + count - 1),
-              static_cast<unsigned long long>(steps), static_cast<unsigned long long>(faults), static_cast<unsigned long long>(restarts),
-              static_cast<unsigned long long>(failures));
+  auto n = [](auto number) { return static_cast<unsigned long long>(number); };
+  std::printf(
+      "seeds %llu..%llu: %llu events, %llu faults and orders, %llu restarts, %llu failures, %llu hangs, %llu moves, %llu chores, %llu "
+      "messages, "
+      "%llu generations on disk, 0 violations\n",
+      n(first), n(first + count - 1), n(all.steps), n(all.faults), n(all.restarts), n(all.failures), n(all.hangs), n(all.moves),
+      n(all.chores), n(all.messages), n(all.generations));
   return 0;
 }

@@ -14,6 +14,7 @@ supervisor:config shm ipc systemd
 worker:config shm ipc
 tools/tensorctl:config shm ipc
 tools/bench:config shm ipc worker
+tools/metrics:config shm ipc
 END
 }
 

@@ -1,6 +1,7 @@
 // The supervisor is killed, and another one takes over: from the arena, from the ledger, and from what the service manager has kept. Whoever works
 // in the meantime notices nothing.
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -195,6 +196,52 @@ TEST_CASE("a supervisor that is killed again and again under load loses no messa
   auto restarted = std::inner_product(now.begin(), now.end(), before.begin(), 0, std::plus<>(), std::not_equal_to<>());
   std::printf("succession: %d kills of the supervisor, %lld calls, %lld lost, %d workers restarted, %zu problems of the arena\n", kills,
               static_cast<long long>(traffic.paid()), static_cast<long long>(traffic.paid() - balances(daemon, 4)), restarted, daemon.fsck().size());
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("supervisor and workers are killed at random moments, and no message is lost or done twice, and nothing leaks", "[succession]") {
+  auto seed = static_cast<unsigned>(std::random_device{}());
+  if (const char* given = std::getenv("TV_SEED")) seed = static_cast<unsigned>(std::stoul(given));
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  int rounds = 12;
+  if (const char* given = std::getenv("TV_SUCCESSION_KILLS")) rounds = std::stoi(given);
+  Daemon daemon = start(workers(2) + pool(4, "checkpoint = { every_messages = 1 }"));
+  Traffic traffic(daemon);
+  traffic.wait_for(daemon, 50);
+  int supervisors = 0, killed_workers = 0;
+  // By descriptors of before: one that has been replaced since is gone, and a signal to it goes nowhere.
+  auto a_worker = [&] {
+    auto pid = daemon.worker("cpu/" + std::to_string(random() % 2)).pid;
+    auto process = pid > 0 ? open_pidfd(pid) : Result<Fd>(Fd());
+    return process ? std::move(*process) : Fd();
+  };
+  auto kill = [&](const Fd& process) {
+    if (process && ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) == 0) ++killed_workers;
+  };
+  for (int i = 0; i < rounds; ++i) {
+    Fd later = a_worker();
+    if (random() % 2) kill(a_worker());
+    if (random() % 2) traffic.wait_for(daemon, 1 + static_cast<int>(random() % 20));
+    ::usleep(static_cast<useconds_t>(random() % 3000));  // a random moment is what this is about
+    daemon.process().signal(SIGKILL);
+    REQUIRE(daemon.process().wait(Deadline::in(30s)));
+    ++supervisors;
+    if (random() % 2) kill(later);
+    daemon.restart();
+    traffic.wait_for(daemon, 5);
+  }
+  traffic.stop();
+  CHECK(traffic.complaint().empty());
+  CHECK(balances(daemon, 4) == traffic.paid());
+  auto problems = daemon.fsck();
+  for (const auto& problem : problems) UNSCOPED_INFO(problem);
+  CHECK(problems.empty());
+  auto leaks = daemon.tensorctl({"arena", "leaks", "--older-than", "1ms", "-o", "json"});
+  std::printf("succession: %d kills of the supervisor, %d of workers, %lld calls, %lld lost, %zu problems of the arena, seed %u\n", supervisors, killed_workers,
+              static_cast<long long>(traffic.paid()), static_cast<long long>(traffic.paid() - balances(daemon, 4)), problems.size(), seed);
+  INFO(leaks.out);
+  CHECK(has(leaks.out, "\"objects\": 0,"));
   CHECK(daemon.stop() == 0);
 }
 

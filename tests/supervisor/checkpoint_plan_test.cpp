@@ -60,6 +60,21 @@ TEST_CASE("who is in a hurry does not wait for the interval", "[checkpoint_plan]
   CHECK(plan.next(kSecond));
 }
 
+TEST_CASE("a hurry during a write is for the commit that comes after it", "[checkpoint_plan]") {
+  CheckpointPlan plan(60s);
+  plan.add(1);
+  plan.look(1, 100, 1);
+  REQUIRE(plan.next(0));
+  plan.look(1, 101, 2);
+  plan.hurry(1);
+  SECTION("whether it is written") { plan.written(done(100, 1, 1), true, kSecond); }
+  SECTION("or not") { (void)plan.failed("no", kSecond, 0); }
+  REQUIRE(plan.next(kSecond));
+  plan.written(done(101, 2, 2), true, kSecond);
+  plan.look(1, 102, 3);
+  CHECK_FALSE(plan.next(2 * kSecond));  // once
+}
+
 TEST_CASE("the actor that has waited longest comes first", "[checkpoint_plan]") {
   CheckpointPlan plan(0s);
   plan.add(1);
@@ -131,6 +146,32 @@ TEST_CASE("at the end each commit that is not on disk gets one more try", "[chec
   REQUIRE(plan.next(0));
   (void)plan.failed("no", 0, 0);
   CHECK_FALSE(plan.waiting());
+}
+
+TEST_CASE("at the end what was committed during a write does not wait for the interval", "[checkpoint_plan]") {
+  CheckpointPlan plan(600s);
+  plan.add(1);
+  plan.look(1, 100, 1);
+  REQUIRE(plan.next(0));
+  plan.look(1, 101, 2);
+  plan.last_chance();
+  plan.written(done(100, 1, 1), true, kSecond);
+  CHECK(plan.waiting());
+  REQUIRE(plan.next(kSecond));
+  plan.written(done(101, 2, 2), true, 2 * kSecond);
+  CHECK_FALSE(plan.waiting());
+}
+
+TEST_CASE("an actor goes on from the newest generation that is not damaged, and those before it are not looked at", "[checkpoint_plan]") {
+  std::vector<std::uint64_t> generations{3, 4, 7, 9}, asked;
+  auto bad = [&asked](std::uint64_t number) {
+    asked.push_back(number);
+    return number > 5;
+  };
+  CHECK(newest_undamaged(generations, bad) == 4);
+  CHECK(asked == std::vector<std::uint64_t>{9, 7, 4});
+  CHECK_FALSE(newest_undamaged(generations, [](std::uint64_t) { return true; }));
+  CHECK_FALSE(newest_undamaged({}, bad));
 }
 
 TEST_CASE("a commit that is newer than the one that was seen is not written twice", "[checkpoint_plan]") {

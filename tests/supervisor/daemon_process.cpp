@@ -66,7 +66,10 @@ DaemonProcess::~DaemonProcess() {
   ::waitpid(pid_, nullptr, 0);
 }
 
-void DaemonProcess::wait_ready() {
+void DaemonProcess::wait_ready() { wait_told({"READY=1"}); }
+void DaemonProcess::wait_settled() { wait_told({"READY=1", "STATUS=not ready: "}); }
+
+void DaemonProcess::wait_told(const std::vector<std::string>& words) {
   auto deadline = Deadline::in(kPatience);
   for (;;) {
     pollfd fds[2] = {{notify_.get(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
@@ -74,7 +77,8 @@ void DaemonProcess::wait_ready() {
     if (n <= 0 || fds[0].revents == 0) FAIL("the daemon did not become ready:\n" + log());
     char text[1024] = {};
     REQUIRE(::recv(notify_.get(), text, sizeof text - 1, 0) > 0);
-    if (std::string(text).find("READY=1") != std::string::npos) return;
+    for (const auto& word : words)
+      if (std::string(text).find(word) != std::string::npos) return;
   }
 }
 

@@ -23,6 +23,8 @@ class DaemonProcess {
 
   // Until it has told its service manager that it is ready; its log is in the failure otherwise.
   void wait_ready();
+  // Or until it says that a failed required actor keeps it from that.
+  void wait_settled();
   void signal(int number);
   // Its exit code, or minus the signal that killed it.
   int wait();
@@ -51,6 +53,7 @@ class DaemonProcess {
   int pid() const { return pid_; }
 
  private:
+  void wait_told(const std::vector<std::string>& words);
   void spawn(const std::vector<std::string>& arguments);
 
   TempDir temp_;

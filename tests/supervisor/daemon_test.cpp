@@ -68,7 +68,7 @@ TEST_CASE("a killed worker comes back with its actors, and the death is told wit
 
 TEST_CASE("a worker that cannot work is not restarted, and its reason is shown", "[daemon]") {
   DaemonProcess daemon(config("cannot"));
-  daemon.wait_ready();
+  daemon.wait_settled();
   auto worker = daemon.worker("w");
   CHECK(worker.state == "failed");
   CHECK(worker.restarts == 0);
@@ -80,7 +80,7 @@ TEST_CASE("a worker that cannot work is not restarted, and its reason is shown",
 
 TEST_CASE("a worker that dies again and again is given up, and restart gives it another chance", "[daemon]") {
   DaemonProcess daemon(config("exit=70", "restart = { min = \"1ms\", max = \"2ms\", intensity = 3 }"));
-  daemon.wait_ready();
+  daemon.wait_settled();
   auto worker = daemon.worker("w");
   CHECK(worker.state == "failed");
   CHECK(worker.restarts == 3);
@@ -92,7 +92,7 @@ TEST_CASE("a worker that dies again and again is given up, and restart gives it 
 
 TEST_CASE("a worker that ends itself with exit code 0 is said to have done so unasked, one that is stopped is not", "[daemon]") {
   DaemonProcess daemon(config("exit=0", "restart = { min = \"1ms\", intensity = 1 }"));
-  daemon.wait_ready();
+  daemon.wait_settled();
   CHECK(has(daemon.worker("w").last_death, "exit code 0: the process ended itself"));
   CHECK(daemon.stop() == 0);
   DaemonProcess orderly(config());
@@ -105,7 +105,7 @@ TEST_CASE("a worker that ends itself with exit code 0 is said to have done so un
 
 TEST_CASE("an actor that fails to start does not keep its worker from being ready", "[daemon]") {
   DaemonProcess daemon(config("fail=0"));
-  daemon.wait_ready();
+  daemon.wait_settled();
   CHECK(daemon.worker("w").state == "ready");
   CHECK(daemon.actor_state("a") == "failed");
   CHECK(daemon.actor_state("p/0") == "ready");
@@ -158,7 +158,7 @@ TEST_CASE("unknown names are answered with the nearest one", "[daemon]") {
 
 TEST_CASE("a worker that says nothing is killed when its time to start is over", "[daemon]") {
   DaemonProcess daemon(config("mute", "restart = { intensity = 0 }", "start_timeout = \"50ms\""));
-  daemon.wait_ready();
+  daemon.wait_settled();
   CHECK(daemon.worker("w").state == "failed");
   CHECK(has(daemon.worker("w").last_death, "could not start: not ready within 50ms"));
   CHECK(daemon.stop() == 0);
@@ -182,11 +182,11 @@ TEST_CASE("a second SIGTERM does not wait for the grace", "[daemon]") {
   CHECK(has(daemon.log(), "killed, since SIGTERM came again"));
 }
 
-TEST_CASE("SIGHUP does not end the daemon", "[daemon]") {
+TEST_CASE("SIGHUP with the file as it was changes nothing", "[daemon]") {
   DaemonProcess daemon(config());
   daemon.wait_ready();
   daemon.signal(SIGHUP);
-  daemon.eventually("the log entry", [&] { return has(daemon.log(), "SIGHUP ignored"); });
+  daemon.eventually("the log entry", [&] { return has(daemon.log(), "nothing to reload"); });
   CHECK(daemon.health() == "ok");
 }
 
@@ -249,11 +249,25 @@ TEST_CASE("a published tensor is listed under its name and survives its publishe
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("a zygote that does not answer is killed, and the worker that waits for a process gets one of the next", "[daemon]") {
+  DaemonProcess daemon(config("", "", "start_timeout = \"5s\"\n"));
+  daemon.wait_ready();
+  auto log = daemon.log();
+  auto at = log.find("event=\"zygote started\" pid=");
+  REQUIRE(at != std::string::npos);
+  auto zygote = std::stoi(log.substr(log.find("pid=", at) + 4));
+  REQUIRE(::kill(zygote, SIGSTOP) == 0);
+  REQUIRE(::kill(daemon.worker("w").pid, SIGKILL) == 0);
+  daemon.eventually("the worker is back", [&] { return daemon.worker("w").incarnation == 2 && daemon.worker("w").state == "ready"; });
+  CHECK(has(daemon.log(), "it has not answered a request for a fork"));
+  CHECK(daemon.stop() == 0);
+}
+
 TEST_CASE("a stray write kills the writer alone, and the death says which actor wrote to which tensor of whom", "[daemon]") {
   DaemonProcess daemon(config("publish") +
                        "[[worker]]\nname = \"x\"\nenv = { TV_FAKE = \"stray\" }\nrestart = { intensity = 0 }\n"
                        "[[actor]]\nname = \"b\"\ntype = \"torchscript\"\nworker = \"x\"\n");
-  daemon.wait_ready();
+  daemon.wait_settled();
   daemon.eventually("the stray write", [&] { return daemon.worker("x").state == "failed"; });
   auto death = daemon.worker("x").last_death;
   INFO(death);
@@ -272,4 +286,24 @@ TEST_CASE("an administrator's shutdown is like SIGTERM", "[daemon]") {
   REQUIRE(daemon.ask([](auto request) { request.setShutdown(); }));
   CHECK(daemon.wait() == 0);
   CHECK_FALSE(std::filesystem::exists(daemon.runtime_dir()));
+}
+
+TEST_CASE("a daemon whose required actor has failed is not ready, says why, and becomes so when that is put right", "[daemon]") {
+  DaemonProcess daemon(config("fail=0"));
+  daemon.wait_settled();
+  CHECK(has(daemon.log(), "event=\"daemon not ready\" cause=\"not ready: required actor failed: a (it would not start)"));
+  CHECK_FALSE(has(daemon.log(), "event=\"daemon ready\""));
+  REQUIRE(daemon.ask([](wire::AdminRequest::Builder request) { request.setResetFailed("a"); }));
+  daemon.wait_ready();
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a daemon is ready without an actor that is not required", "[daemon]") {
+  auto text = config("fail=0");
+  text.insert(text.find("name = \"a\""), "required = false\n");
+  DaemonProcess daemon(text);
+  daemon.wait_ready();
+  CHECK(daemon.actor_state("a") == "failed");
+  CHECK(daemon.health() == "degraded");
+  CHECK(daemon.stop() == 0);
 }

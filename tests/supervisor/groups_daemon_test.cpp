@@ -57,7 +57,7 @@ TEST_CASE("an actor that kills its worker again and again costs its group its pl
   DaemonProcess daemon(begin() + worker("w") + worker("x", "die-starting=0", "restart = { min = \"1ms\", max = \"2ms\", intensity = 3 }") +
                        actor("bad", "x") + actor("good", "x") + actor("a", "w") +
                        "[[group]]\nname = \"g\"\nstrategy = \"one_for_all\"\nchildren = [\"a\", \"bad\"]\nintensity = 2\nrestart = { intensity = 0 }\n");
-  daemon.wait_ready();
+  daemon.wait_settled();
   CHECK(group_state(daemon) == "failed");
   CHECK(daemon.actor_state("a") == "failed");
   CHECK(daemon.actor_state("bad") == "failed");
@@ -103,7 +103,7 @@ TEST_CASE("a worker that is killed while nobody's code runs is nobody's fault, a
 
 TEST_CASE("who comes after one that cannot start waits, says so, and does not keep the daemon from being ready", "[daemon]") {
   DaemonProcess daemon(begin() + worker("w", "fail=0") + actor("a", "w") + actor("b", "w", "after = [\"a\"]"));
-  daemon.wait_ready();
+  daemon.wait_settled();
   CHECK(daemon.actor_state("a") == "failed");
   CHECK(daemon.actor_state("b") == "starting");
   CHECK(daemon.health() == "degraded");
@@ -125,7 +125,7 @@ TEST_CASE("an actor that does not stop in time costs its worker the process, and
 
 TEST_CASE("a cause that the table gives up is not tried again", "[daemon]") {
   DaemonProcess daemon(begin() + worker("w", "exit=70", "causes = { exit = { 70 = \"give_up\" } }") + actor("a", "w"));
-  daemon.wait_ready();
+  daemon.wait_settled();
   CHECK(daemon.worker("w").state == "failed");
   CHECK(daemon.worker("w").restarts == 0);
   CHECK(daemon.stop() == 0);
@@ -141,7 +141,7 @@ TEST_CASE("a worker on probation gets another chance, and fails again at its fir
 
 TEST_CASE("reset-failed of everything starts what has failed", "[daemon]") {
   DaemonProcess daemon(begin() + worker("w", "fail=0") + actor("a", "w"));
-  daemon.wait_ready();
+  daemon.wait_settled();
   CHECK(daemon.actor_state("a") == "failed");
   REQUIRE(daemon.ask(order_reset("")));
   daemon.eventually("the start", [&] { return daemon.actor_state("a") == "ready"; });

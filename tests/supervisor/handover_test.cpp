@@ -18,7 +18,7 @@ Handover some() {
   state.runtime_dir = "/run/x";
   state.started_ns = 11;
   state.takeovers = 2;
-  KeptWorker worker{"cpu/0", {}};
+  KeptWorker worker{"cpu/0", {}, true};
   worker.life.state = WorkerState::kBackoff;
   worker.life.incarnation = 5;
   worker.life.last_pid = 77;
@@ -27,7 +27,6 @@ Handover some() {
   worker.life.history = {{{1, 2}, {3, kNobody}}, 4};
   worker.life.probation = {7ns, 8};
   worker.life.delay = 9ms;
-  worker.life.comes_home = true;
   state.workers.push_back(worker);
   KeptActor actor;
   actor.name = "a";
@@ -56,7 +55,7 @@ Handover some() {
   task.name = "p";
   task.units = {{"u", {0}, 0}, {"v", {0}, std::nullopt}};
   task.steps = {Upkeep::Step::kDone, Upkeep::Step::kTurning};
-  task.before = {1, 2};
+  task.before = {{0, 2}};
   state.upkeep.tasks[4] = task;
   state.upkeep.drained = {0};
   state.upkeep.asked[0] = {8, 9, true};
@@ -66,6 +65,7 @@ Handover some() {
   state.next_letter = 4;
   state.letters_dropped = 1;
   state.restarts = 6;
+  state.ready = true;
   return state;
 }
 
@@ -118,7 +118,7 @@ TEST_CASE("what a reload leaves to do is handed over, and who has been removed",
   auto state = some();
   state.actors[0].removed = state.actors[0].stale = true;
   state.pools = {{"p", 3, 8}};
-  state.reload = {7, true, true, 4, {{"p", 4}}, {"cpu/0", "a"}};
+  state.reload = {7, true, 4, {{"p", 4}}, {"cpu/0", "a"}};
   state.upkeep.tasks[4].chore = Chore::kRemove;
   auto arrived = decode_handover(encode(state));
   REQUIRE(arrived.ok());

@@ -88,6 +88,37 @@ TEST_CASE("in random worlds nobody else would have taken more of the actors, nor
   }
 }
 
+TEST_CASE("a mailbox comes home at once where no process reads it, else when that process has ended", "[migration]") {
+  using Fetch = Mailboxes::Fetch;
+  Mailboxes mailboxes(3);
+  CHECK(mailboxes.fetch(0, true) == Fetch::kIsHome);
+  mailboxes.move(0, 2);
+  mailboxes.move(1, 2);
+  CHECK(mailboxes.read_by(2) == std::vector<std::size_t>{0, 1, 2});
+  CHECK(mailboxes.read_by(0).empty());
+  SECTION("no process") {
+    CHECK(mailboxes.fetch(0, false) == Fetch::kComesHome);
+    CHECK(mailboxes.at_home(0));
+    CHECK(mailboxes.ended(2).empty());
+  }
+  SECTION("a process: who has not been called stays") {
+    CHECK(mailboxes.fetch(0, true) == Fetch::kWaits);
+    CHECK(mailboxes.is_waited_for(0));
+    CHECK(mailboxes.reader(0) == 2);
+    CHECK(mailboxes.ended(1).empty());
+    CHECK(mailboxes.ended(2) == std::vector<std::size_t>{0});
+    CHECK(mailboxes.at_home(0));
+    CHECK(mailboxes.reader(1) == 2);
+    CHECK(mailboxes.ended(2).empty());
+  }
+  SECTION("and not when its worker is not wanted any more") {
+    CHECK(mailboxes.fetch(0, true) == Fetch::kWaits);
+    mailboxes.not_wanted(0);
+    CHECK(mailboxes.ended(2).empty());
+    CHECK(mailboxes.reader(0) == 2);
+  }
+}
+
 TEST_CASE("restart_elsewhere gives up the worker and not the actor, and means restart for an on_start that fails", "[migration]") {
   config::Causes causes;
   causes.device_error = causes.could_not_start = config::CauseAction::kRestartElsewhere;

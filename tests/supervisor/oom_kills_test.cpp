@@ -20,6 +20,14 @@ TEST_CASE("the cgroup of version 2 is found, that of version 1 is not taken for 
   CHECK(cgroup_in("4:memory:/user\n").empty());
 }
 
+TEST_CASE("the memory cgroup of version 1 is found, also beside other controllers, and its count is read", "[oom]") {
+  CHECK(memory_cgroup_v1_in("9:name=systemd:/\n4:memory:/user/a:b\n0::/\n") == "/user/a:b");
+  CHECK(memory_cgroup_v1_in("4:cpu,memory:/m") == "/m");
+  CHECK(memory_cgroup_v1_in("4:memory2:/m\n0::/x\n").empty());
+  CHECK(memory_cgroup_v1_in("nonsense\n").empty());
+  CHECK(oom_kills_in("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n") == std::optional<std::uint64_t>(2));
+}
+
 TEST_CASE("each OOM kill is told once, and what was before is nobody's", "[oom]") {
   tv::test::TempDir dir;
   std::string path = dir.path() + "/memory.events";

@@ -120,3 +120,17 @@ TEST_CASE("a path that leaves no room for a socket's name is refused", "[runtime
   REQUIRE_FALSE(dir);
   CHECK(dir.error().message.find("at most 80") != std::string::npos);
 }
+
+TEST_CASE("a socket that the service manager has made is removed neither at the start nor at the end", "[runtime_dir]") {
+  test::TempDir temp;
+  auto admin = ipc::admin_socket(temp.path());
+  std::ofstream(admin) << "theirs";
+  std::ofstream(ipc::attach_socket(temp.path())) << "left";
+  {
+    auto dir = RuntimeDir::claim(temp.path(), {admin});
+    REQUIRE(dir);
+    CHECK(fs::exists(admin));
+    CHECK_FALSE(fs::exists(ipc::attach_socket(temp.path())));
+  }
+  CHECK(fs::exists(admin));
+}

@@ -18,7 +18,7 @@ struct Fixture {
   Fixture() {
     for (ActorId id = 0; id < 3; ++id) ready(id);
   }
-  void ready(ActorId id) { actors[id] = {Life::kReady, actors[id].readies + 1, ""}; }
+  void ready(ActorId id) { actors[id] = {Life::kReady, actors[id].readies + 1, "", actors[id].worker}; }
   void is(ActorId id, Life life, const std::string& why = "") { actors[id].life = life, actors[id].why = why; }
 
   std::vector<Unit> each(std::vector<ActorId> ids) {
@@ -197,6 +197,40 @@ TEST_CASE("a rolling restart of a worker waits for the actors that it had, not f
   CHECK(f.task(*id).state == State::kDone);
 }
 
+TEST_CASE("a rolling restart of a worker does not wait for an actor that has moved from it before its turn", "[upkeep]") {
+  Fixture f;
+  auto begun = f.upkeep.begin(Chore::kRoll, "w", {{"w/0", {0}, 0}, {"w/1", {1, 2}, 1}});
+  REQUIRE(begun.ok());
+  for (ActorId id : {1, 2}) f.actors[id].worker = 1;
+  f.all();
+  f.settled(0);
+  CHECK(f.all() == Deeds{"restart w/0"});
+  f.actors[2].worker = 0;  // it lived there as a guest, and has gone home
+  f.ready(2);
+  f.ready(0);
+  CHECK(f.all() == Deeds{"ask 1", "ask 2"});
+  f.settled(1);
+  f.settled(2);
+  CHECK(f.all() == Deeds{"restart w/1"});
+  f.ready(1);
+  f.all();
+  CHECK(f.task(*begun).state == State::kDone);
+}
+
+TEST_CASE("a rolling restart fails as soon as one is away, whoever is still coming", "[upkeep]") {
+  Fixture f;
+  auto begun = f.upkeep.begin(Chore::kRoll, "w", {{"w", {0, 1}, 0}});
+  REQUIRE(begun.ok());
+  f.all();
+  f.settled(0);
+  f.settled(1);
+  CHECK(f.all() == Deeds{"restart w"});
+  f.is(0, Life::kComing);
+  f.is(1, Life::kFailed, "no");
+  f.all();
+  CHECK(f.task(*begun).state == State::kFailed);
+}
+
 TEST_CASE("a restart that is refused ends the rolling restart", "[upkeep]") {
   Fixture f;
   auto id = f.begin(Chore::kRoll, {0, 1});
@@ -253,7 +287,7 @@ TEST_CASE("another size makes a pool keep those who have not gone yet, and start
   CHECK(f.upkeep.flags(2) == 0);
 }
 
-TEST_CASE("a pool has grown when its new members are ready; one that fails is said", "[upkeep]") {
+TEST_CASE("a pool has grown when its new members are ready, one that fails is said", "[upkeep]") {
   Fixture f;
   f.is(1, Life::kDown);
   f.is(2, Life::kDown);
@@ -287,7 +321,46 @@ TEST_CASE("suspend is done when they are down, resume when they are ready", "[up
   CHECK(f.task(id).state == State::kDone);
 }
 
-TEST_CASE("nobody is in two chores at once; one that has ended keeps nobody, and is remembered", "[upkeep]") {
+TEST_CASE("a suspend of one that somebody starts again meanwhile ends, and says so", "[upkeep]") {
+  Fixture f;
+  auto id = f.begin(Chore::kSuspend, {0, 1});
+  CHECK(f.advance() == Deeds{"suspend 0", "suspend 1"});
+  f.is(0, Life::kDown);
+  f.is(1, Life::kLeaving);
+  CHECK(f.all().empty());
+  f.is(1, Life::kComing);
+  CHECK(f.all().empty());
+  f.ready(1);
+  f.all();
+  CHECK(f.task(id).state == State::kFailed);
+  CHECK(f.task(id).why == "\"p/1\" was started again meanwhile");
+}
+
+TEST_CASE("a pool does not lose a member that somebody starts again meanwhile, nor those who have not gone yet", "[upkeep]") {
+  Fixture f;
+  auto id = f.begin(Chore::kShrink, {0, 1, 2});
+  f.all();
+  f.settled(0);
+  f.settled(1);
+  CHECK(f.all() == Deeds{"stop 0", "stop 1"});
+  f.is(0, Life::kLeaving);
+  f.ready(1);
+  CHECK(f.all() == Deeds{"start 0"});
+  CHECK(f.task(id).state == State::kFailed);
+  for (ActorId actor : {0, 1, 2}) CHECK_FALSE(f.upkeep.drained(actor));
+}
+
+TEST_CASE("undrain asks nobody again who is being restarted", "[upkeep]") {
+  Fixture f;
+  f.begin(Chore::kRoll, {0});
+  CHECK(f.all() == Deeds{"ask 0"});
+  f.upkeep.undrain({0});
+  CHECK(f.all().empty());
+  f.settled(0);
+  CHECK(f.all() == Deeds{"restart p/0"});
+}
+
+TEST_CASE("nobody is in two chores at once, one that has ended keeps nobody, and is remembered", "[upkeep]") {
   Fixture f;
   auto id = f.begin(Chore::kRoll, {0, 1});
   auto second = f.upkeep.begin(Chore::kDrain, "p/1", f.each({1}));

@@ -49,17 +49,29 @@ TEST_CASE("a loop that does not answer is aborted at the watchdog, and killed af
   CHECK(f.watch.state == WatchState::kKilled);
 }
 
-TEST_CASE("a computation that has announced its time is looked at again when that is over", "[watchdog]") {
+TEST_CASE("a computation that has announced its time has it, and is looked at meanwhile", "[watchdog]") {
   Fixture f;
-  shm::Running announced{shm::Doing::kMethod, 25 * kSecond};
+  shm::Running announced{shm::Doing::kMethod, 23 * kSecond};
   CHECK(f.look_now(5, announced) == WatchAction::kAsk);
-  CHECK(f.look_now(5, announced) == WatchAction::kNone);
-  CHECK(f.watch.due_ns == 25 * kSecond);
+  for (int due : {15, 20, 23}) {
+    CHECK(f.look_now(5, announced) == WatchAction::kNone);
+    CHECK(f.watch.due_ns == due * kSecond);
+  }
   SECTION("and is over") { CHECK(f.look_now(5, announced) == WatchAction::kAbort); }
   SECTION("and has been announced anew") {
-    announced.until_ns = 40 * kSecond;
+    announced.until_ns = 26 * kSecond;
     CHECK(f.look_now(5, announced) == WatchAction::kNone);
     CHECK(f.look_now(5, announced) == WatchAction::kAbort);
+  }
+  SECTION("and ends at once, and what comes after it hangs") {
+    Fixture early;
+    announced.until_ns = 1000 * kSecond;
+    CHECK(early.look_now(5, announced) == WatchAction::kAsk);
+    CHECK(early.look_now(5, announced) == WatchAction::kNone);
+    CHECK(early.look_now(6) == WatchAction::kNone);
+    CHECK(early.look_now(6) == WatchAction::kAsk);
+    CHECK(early.look_now(6) == WatchAction::kAbort);
+    CHECK(early.watch.due_ns - kLimits.grace.count() == 25 * kSecond);
   }
   SECTION("and its loop has turned") { CHECK(f.look_now(6) == WatchAction::kNone); }
 }

@@ -63,7 +63,7 @@ struct Grove {
 
 }  // namespace
 
-TEST_CASE("at the end a group's children stop one by one, the last one first; those of no group at once", "[tree]") {
+TEST_CASE("at the end a group's children stop one by one, the last one first, those of no group at once", "[tree]") {
   Grove g;
   g.leaf("x");
   g.add("g", true);

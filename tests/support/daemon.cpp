@@ -49,13 +49,14 @@ std::vector<int> processes_of(const std::string& runtime_dir) {
 Daemon::Daemon(const DaemonOptions& options) : runtime_dir_(dir_.path() + "/run"), log_file_(dir_.path() + "/log") {
   std::string config = dir_.write("tensorvisor.toml", options.config);
   manager_ = std::make_unique<ServiceManager>(dir_.path() + "/notify");
-  spawn_ = {{program("tensorvisord"), "--config", config, "--runtime-dir", runtime_dir_}, options.environment, log_file_, options.max_open_files, {}};
+  spawn_ = {{program("tensorvisord"), "--config", config, "--runtime-dir", runtime_dir_}, options.environment, log_file_, options.max_open_files, {},
+            options.cgroup_procs};
   spawn_.environment["NOTIFY_SOCKET"] = manager_->socket_path();
   spawn_.environment["TV_TEST_MARK"] = runtime_dir_;
   spawn_.environment["JOURNAL_STREAM"] = "";
   std::ofstream(log_file_).flush();
   process_ = std::make_unique<Process>(spawn_);
-  if (options.expect_ready && !manager_->wait_ready(*process_, Deadline::in(kStartTime))) FAIL("the daemon did not get ready:\n" << log());
+  if (options.expect_ready && !manager_->wait_ready(*process_, Deadline::in(kStartTime), options.may_lack_actors)) FAIL("the daemon did not get ready:\n" << log());
 }
 
 void Daemon::kill_and_restart() {

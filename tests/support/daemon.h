@@ -18,6 +18,8 @@ struct DaemonOptions {
   std::optional<unsigned> max_open_files;
   std::map<std::string, std::string> environment;
   bool expect_ready = true;
+  std::string cgroup_procs;           // of the cgroup that it and its processes run in (memory_group.h)
+  bool may_lack_actors = false;       // a required actor that fails, so that it is not ready, is what the test is about
 };
 
 struct WorkerState {

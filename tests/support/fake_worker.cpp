@@ -9,6 +9,7 @@
 //   commits=N   its actors count in their state: N commits as soon as they start, from where the last commit left off
 //   committing  ... and then a commit every few milliseconds, for ever
 //   bytes=N     ... with a tensor "weights" of so many bytes, each the count's low byte
+//   say=TEXT    prints it, on standard output               chatter=N    prints so many lines: "line 0", "line 1", ...
 // An actor that starts from a commit says so: "fake worker: a restored at 5".
 #include <capnp/message.h>
 #include <poll.h>
@@ -23,6 +24,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ipc/control.capnp.h"
@@ -57,7 +59,7 @@ class Worker {
   int run() {
     if (has("mute")) return wait_for_ever();
     if (has("orphan") && ::fork() == 0) ::_exit(wait_for_ever());  // without ZeroMQ's destructors: its thread is not here
-    send([](wire::ToSupervisor::Builder out) { out.initHello().setPid(::getpid()); });
+    hello();
     for (;;) {
       arena_->participant(duty_.getParticipant()).beat.fetch_add(1, std::memory_order_relaxed);
       // Before each wait and after each send: ZeroMQ's descriptor tells of changes only.
@@ -70,6 +72,8 @@ class Worker {
       if (has("stray")) write_astray();
       if (has("committing"))
         for (auto& kept : kept_) commit(kept);
+      // On a busy machine ZeroMQ drops a connection before it stands, and what was sent on it, too.
+      if (n == 0 && !welcomed_) hello();
       if (n == 0 && !has("committing")) send([](wire::ToSupervisor::Builder out) { out.setBeat(); });
     }
   }
@@ -89,6 +93,10 @@ class Worker {
     return 74;
   }
 
+  void hello() {
+    send([](wire::ToSupervisor::Builder out) { out.initHello().setPid(::getpid()); });
+  }
+
   template <class Fill>
   void send(Fill fill) {
     capnp::MallocMessageBuilder message;
@@ -97,11 +105,12 @@ class Worker {
     root.setParticipant(duty_.getParticipant());
     root.setIncarnation(duty_.getIncarnation());
     fill(root);
-    (void)dealer_.send(ipc::serialize(message), Deadline::in(1s));
+    (void)dealer_.send(ipc::serialize(message), Deadline::in(20s));
   }
 
   std::optional<int> obey(const ipc::Message& message) {
     auto root = message.root<wire::ToWorker>();
+    if (root.isWelcome() && std::exchange(welcomed_, true)) return std::nullopt;
     if (root.isWelcome()) return start();
     if (root.isRefused()) return 78;
     if (root.isStop() && !has("slow-stop")) {
@@ -153,6 +162,10 @@ class Worker {
         begin(actor.getId());
       }
     }
+    for (const auto& word : words_)
+      if (word.starts_with("say=")) std::cout << word.substr(4) << std::endl;
+    for (int n = 0; n < number("chatter").value_or(0); ++n) std::cout << "line " << n << "\n";
+    std::cout.flush();
     if (has("publish")) publish();
     send([](wire::ToSupervisor::Builder out) { out.setReady(); });
     return std::nullopt;
@@ -254,6 +267,7 @@ class Worker {
   std::shared_ptr<shm::Arena> arena_;
   std::shared_ptr<shm::Store> store_;
   shm::Tensor tensor_;
+  bool welcomed_ = false;
   std::vector<Kept> kept_;
   std::vector<Kept> stopped_;
 };
@@ -268,7 +282,7 @@ int park(Fd socket) {
 }
 
 // As the zygote does: the supervisor is the subreaper and becomes the parent when the child in between ends.
-pid_t fork_twice(Fd socket, int zygote) {
+pid_t fork_twice(Fd socket, Fd output, int zygote) {
   int pipe[2];
   if (::pipe(pipe) != 0) return -1;
   pid_t between = ::fork();
@@ -278,6 +292,9 @@ pid_t fork_twice(Fd socket, int zygote) {
       ::close(pipe[0]);
       ::close(pipe[1]);
       ::close(zygote);
+      for (int standard : {STDOUT_FILENO, STDERR_FILENO})
+        if (output) ::dup2(output.get(), standard);
+      output.reset();
       int code = park(std::move(socket));
       // The I/O thread may still have something to send: Dealer lingers, so let destructors run first.
       ::_exit(code);
@@ -318,6 +335,7 @@ int main(int argc, char** argv) {
   for (;;) {
     auto packet = ipc::receive_packet(fd, Deadline::in(1h));
     if (!packet) return 0;
-    reply(fd, packet->message.root<wire::ForkRequest>().getToken(), fork_twice(std::move(packet->fds.at(0)), fd));
+    Fd output = packet->fds.size() > 1 ? std::move(packet->fds[1]) : Fd();
+    reply(fd, packet->message.root<wire::ForkRequest>().getToken(), fork_twice(std::move(packet->fds.at(0)), std::move(output), fd));
   }
 }

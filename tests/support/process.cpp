@@ -38,6 +38,12 @@ void pass(const std::map<std::string, int>& descriptors) {
   ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
 }
 
+void join(const std::string& cgroup_procs) {
+  int fd = ::open(cgroup_procs.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || ::write(fd, "0", 1) != 1) ::_exit(125);
+  ::close(fd);
+}
+
 pid_t start(const Spawn& spawn, const std::string& error_file) {
   std::vector<char*> argv;
   for (const auto& argument : spawn.arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -46,6 +52,7 @@ pid_t start(const Spawn& spawn, const std::string& error_file) {
   if (pid < 0) throw std::runtime_error("cannot fork");
   if (pid > 0) return pid;
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (!spawn.cgroup_procs.empty()) join(spawn.cgroup_procs);
   for (const auto& [name, value] : spawn.environment) ::setenv(name.c_str(), value.c_str(), 1);
   if (!spawn.output_file.empty()) {
     redirect(spawn.output_file, STDOUT_FILENO);

@@ -19,6 +19,7 @@ struct Spawn {
   std::string output_file;             // stdout and stderr; empty: captured in memory by run()
   std::optional<unsigned> max_open_files;
   std::map<std::string, int> passed;   // descriptors, as a service manager passes them ($LISTEN_FDS)
+  std::string cgroup_procs;            // file of the cgroup that it runs in (memory_group.h); empty: that of its parent
 };
 
 // Exit code, or 128 + signal.

@@ -64,11 +64,12 @@ void ServiceManager::hear_one(const std::string& text, Fd fd) {
   if (said.contains("FDSTOREREMOVE")) kept_.erase(said["FDNAME"]);
 }
 
-bool ServiceManager::wait_ready(Process& daemon, Deadline deadline) {
+bool ServiceManager::wait_ready(Process& daemon, Deadline deadline, bool or_settled) {
   for (; !deadline.passed(); (void)daemon.wait(Deadline::in(1ms))) {
     hear();
     std::lock_guard lock(mutex_);
     if (std::exchange(ready_, false)) return true;
+    if (or_settled && status_.starts_with("not ready: ")) return true;
     if (!daemon.running()) return false;
   }
   return false;

@@ -25,7 +25,8 @@ class ServiceManager {
   // Takes all that has been said by now.
   void hear();
   // Until READY=1 is heard, since the last call. False when the daemon has ended or the time is over.
-  bool wait_ready(Process& daemon, Deadline deadline);
+  // `or_settled`: or until the daemon says that it lacks actors.
+  bool wait_ready(Process& daemon, Deadline deadline, bool or_settled = false);
 
   std::map<std::string, int> kept();
   // Closes what it keeps, as for a service that is to start anew.

@@ -246,7 +246,7 @@ TEST_CASE("every verb prints what the supervisor answers", "[verbs]") {
   prints({"shutdown"}, "shutting down");
 }
 
-TEST_CASE("upkeep is waited for, unless it is not to be; what fails or is late has exit code 1", "[verbs]") {
+TEST_CASE("upkeep is waited for, unless it is not to be, what fails or is late has exit code 1", "[verbs]") {
   PaperSupervisor house(small_house);
   auto done = house.run({"scale", "crowd", "4"});
   CHECK(done.exit_code == kDone);
@@ -359,6 +359,10 @@ TEST_CASE("wait looks until all are ready, and says at once when a name is nobod
       actors[0].setName("crowd/0");
       actors[0].setPool("crowd");
       actors[0].setState(++looks < 3 ? "starting" : "ready");
+    } else if (request.which() == Which::LIST_POOLS) {
+      auto pools = reply.initPools(2);
+      pools[0].setName("crowd");
+      pools[1].setName("empty");
     } else {
       auto groups = reply.initGroups(1);
       groups[0].setName("g");
@@ -368,6 +372,7 @@ TEST_CASE("wait looks until all are ready, and says at once when a name is nobod
   auto ready = supervisor.run({"wait", "crowd", "cpu", "cpu/0"});
   CHECK(ready.exit_code == kDone);
   CHECK(looks == 3);
+  CHECK(supervisor.run({"wait", "empty"}).exit_code == kDone);  // a pool of no members
   CHECK(supervisor.run({"wait", "--for", "stopped", "g"}).exit_code == kDone);
   auto late = supervisor.run({"wait", "g", "--timeout", "60ms"});
   CHECK(late.exit_code == kFailed);

@@ -96,6 +96,9 @@ struct RuntimeFixture : ArenaFixture {
     return plans.back();
   }
 
+  // What the supervisor says of the actor.
+  void say(ActorId id, shm::ActorState state, const std::string& why = "") { directory->set_actor(id, {1, state, 0, 1}, why); }
+
   void start(worker::StepWatcher* steps = nullptr) {
     ++incarnation;
     orders = std::make_unique<worker::Orders>();
@@ -103,6 +106,7 @@ struct RuntimeFixture : ArenaFixture {
     worker_channel = open_channel(worker_store);
     worker::Runtime::Options options{"w", incarnation, "cpu", 1, last_death};
     options.steps = steps;
+    options.client_calls = client_calls;
     runtime = std::make_unique<worker::Runtime>(std::move(options), worker_channel, control, *orders, devices);
     orders->on_order([this] { worker_channel->wake(); });
     for (auto& each : plans) each.incarnation = incarnation;
@@ -162,6 +166,7 @@ struct RuntimeFixture : ArenaFixture {
   std::vector<worker::ActorPlan> plans;
   Incarnation incarnation = 0;
   std::string last_death;
+  worker::ClientCalls client_calls;
   std::unique_ptr<worker::Runtime> runtime;
 };
 

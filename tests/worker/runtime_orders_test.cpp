@@ -1,6 +1,8 @@
 #include <atomic>
 #include <thread>
 
+#include "tests/support/plugins/flaky.h"
+#include "tests/support/temp_dir.h"
 #include "tests/worker/runtime_fixture.h"
 
 namespace tv::test {
@@ -67,12 +69,56 @@ TEST_CASE("mail of an actor that was given up is refused with the reason, until 
   plan.held = true;
   plan.failure = "4 deaths within 60s";
   f.start();
-  auto refused = f.actor<Counter>("a").call(Counter::add, 5).get();
+  auto call = f.actor<Counter>("a").call(Counter::add, 5);
+  f.say(0, shm::ActorState::kFailed);
+  auto refused = call.get();
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message.find("4 deaths within 60s") != std::string::npos);
   f.orders->start_actor(0);
   f.step();
+  f.say(0, shm::ActorState::kReady);
   CHECK(f.must(f.actor<Counter>("a").call(Counter::add, 5).get()) == 5);
+}
+
+TEST_CASE("mail of an actor that could not be started waits until it is started again, and is handled in order", "[runtime]") {
+  RuntimeFixture f;
+  TempDir trouble;
+  auto& plan = f.plan("a", FlakyAccount::kType);
+  plan.plugin = plugin_path("flaky");
+  auto arg = plan.args->initRoot<wire::Value>().initMap(1)[0];
+  arg.setKey("trouble");
+  arg.initValue().setText(trouble.path());
+  for (const char* callback : {"constructor", "on_start"}) trouble.write(std::string("a.") + callback, "");
+  f.start();
+  CHECK(f.control.failed.at(0).find("thrown in constructor") != std::string::npos);
+  auto a = f.actor<FlakyAccount>("a");
+  std::vector<Future<bool>> calls;
+  for (std::int64_t n = 1; n <= 3; ++n) calls.push_back(a.call(FlakyAccount::move, std::string("client"), n, std::int64_t{1}, n == 2 ? std::int64_t{-2} : std::int64_t{1}));
+  for (int i = 0; i < 10; ++i) f.step();
+  f.orders->start_actor(0);
+  for (int i = 0; i < 10; ++i) f.step();
+  CHECK(f.control.failed.at(0).find("thrown in on_start") != std::string::npos);
+  for (const auto& call : calls) CHECK_FALSE(call.ready());
+  f.orders->start_actor(0);
+  CHECK(f.must(calls[0].get()));
+  CHECK_FALSE(f.must(calls[1].get()));  // in order: there was only 1 in it
+  CHECK(f.must(calls[2].get()));
+  CHECK(f.control.started.contains(0));
+}
+
+TEST_CASE("mail that waits for an actor that could not be started is refused when it is given up", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("a", BadStart::kType);
+  f.start();
+  auto call = f.actor<BadStart>("a").call(BadStart::ping);
+  for (int i = 0; i < 10; ++i) f.step();
+  CHECK_FALSE(call.ready());
+  f.say(0, shm::ActorState::kFailed);
+  f.step();  // the worker's word comes before the client's own look
+  auto refused = call.get();
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::kNotDelivered);
+  CHECK(refused.error().message.find("this actor never starts") != std::string::npos);
 }
 
 TEST_CASE("the supervisor is told when an actor has stopped, and the cell says whose code runs", "[runtime]") {

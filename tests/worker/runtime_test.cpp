@@ -1,3 +1,5 @@
+#include "tests/support/plugins/ledger.h"
+#include "tests/support/temp_dir.h"
 #include "tests/worker/runtime_fixture.h"
 
 namespace tv::test {
@@ -118,7 +120,9 @@ TEST_CASE("an actor that cannot start keeps nobody else from starting and answer
   CHECK(f.control.failed.at(1).find("did you mean \"test.counter\"?") != std::string::npos);
   CHECK(f.control.failed.at(2).find("no-such-file.so") != std::string::npos);
   CHECK(f.control.started.count(3) == 1);
-  auto refused = f.actor<BadStart>("bad").call(BadStart::ping).get();
+  auto call = f.actor<BadStart>("bad").call(BadStart::ping);
+  f.say(0, shm::ActorState::kFailed);
+  auto refused = call.get();
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Errc::kNotDelivered);
   CHECK(refused.error().message.find("this actor never starts") != std::string::npos);
@@ -227,6 +231,29 @@ TEST_CASE("a fatal device error ends the worker with the message unread", "[runt
   CHECK(f.runtime->run() == worker::kExitDeviceError);
   CHECK_FALSE(failing.ready());
   CHECK(f.arena->cell(0).handled.load() == 0);
+}
+
+TEST_CASE("a method that says that its device is lost ends the worker with the message unread, whatever LibTorch thinks", "[runtime]") {
+  RuntimeFixture f;
+  TempDir dir;
+  f.plan("a", Saboteur::kType).plugin = plugin_path("ledger");
+  f.start();
+  auto failing = f.actor<Saboteur>("a").call(Saboteur::crash_once, dir.path() + "/once", std::string("device"));
+  CHECK(f.runtime->run() == worker::kExitDeviceError);
+  CHECK_FALSE(failing.ready());
+  CHECK(f.arena->cell(0).handled.load() == 0);
+}
+
+TEST_CASE("an actor whose start finds the device lost ends the worker before it is ready", "[runtime]") {
+  RuntimeFixture f;
+  f.plan("bad", BadStart::kType);
+  f.plan("good", "test.counter");
+  f.devices.fatal = "an illegal memory access was encountered";
+  f.start();
+  CHECK_FALSE(f.control.is_ready);
+  CHECK(f.control.failed.empty());
+  CHECK(f.control.started.empty());
+  CHECK(f.runtime->run() == worker::kExitDeviceError);
 }
 
 TEST_CASE("random bytes in a ring end no worker and leave other mail alone", "[runtime]") {

@@ -1,11 +1,14 @@
 #include "worker/zygote.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <map>
 #include <set>
+#include <string>
 #include <thread>
 
 #include "tests/worker/zygote_client.h"
@@ -26,6 +29,8 @@ struct ZygoteProcess {
       pair->first.reset();
       worker::Zygote zygote(std::move(pair->second), [](Fd socket) {
         auto assigned = worker::wait_for_assignment(socket.get());
+        std::puts("out");  // a whole line leaves at once
+        (void)!::write(STDERR_FILENO, "err\n", 4);
         return assigned ? 8 : assigned.error().code == Errc::kUnavailable ? 7 : 9;
       });
       ::_exit(zygote.serve() ? 0 : 1);
@@ -114,6 +119,36 @@ TEST_CASE("workers that are asked for at once are each other's equals: one numbe
     for (const auto& [later, other] : pids)
       if (later > token) CHECK(::kill(other, 0) == 0);
   }
+  zygote.socket.reset();
+  CHECK(wait_for_exit(zygote.pid) == 0);
+}
+
+TEST_CASE("a fork prints to the descriptor that came with the request, line by line, and leaves it to nobody else", "[zygote]") {
+  ZygoteProcess zygote;
+  int pipe[2];
+  REQUIRE(::pipe2(pipe, O_CLOEXEC) == 0);
+  Fd read_end(pipe[0]);
+  auto pair = ipc::seqpacket_pair();
+  REQUIRE(pair);
+  int fds[] = {pair->second.get(), pipe[1]};
+  auto answer = ask_for_fork(zygote.socket.get(), fds);
+  ::close(pipe[1]);
+  INFO(answer.failure);
+  REQUIRE(answer.pid);
+  auto other = fork_one(zygote.socket.get());  // prints where the zygote does
+  pair->first.reset();
+  pair->second.reset();
+  CHECK(wait_for_exit(*answer.pid) == 7);
+  // To the end of the pipe, which would not come if somebody else had it.
+  std::string text;
+  for (char bytes[64]; *wait_readable(read_end.get(), Deadline::in(30s));) {
+    auto n = ::read(read_end.get(), bytes, sizeof bytes);
+    if (n <= 0) break;
+    text.append(bytes, static_cast<std::size_t>(n));
+  }
+  CHECK(text == "out\nerr\n");
+  other.socket.reset();
+  CHECK(wait_for_exit(other.pid) == 7);
   zygote.socket.reset();
   CHECK(wait_for_exit(zygote.pid) == 0);
 }

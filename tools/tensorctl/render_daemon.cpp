@@ -69,6 +69,7 @@ Json status_json(wire::Status::Reader r) {
           {"malformed", r.getMalformed()},
           {"takeovers", r.getTakeovers()},
           {"upgrade_refused", r.getUpgradeRefused().size() ? Json(str(r.getUpgradeRefused())) : Json()},
+          {"denied", r.getDenied()},
           {"problems", texts_json(r.getProblems())},
           {"arena", arena_json(r.getArena())},
           {"checkpoints", checkpoints_json(r)}};
@@ -98,6 +99,8 @@ std::string render(wire::Status::Reader r, const View& view) {
   if (r.getUpgradeRefused().size() > 0) lines.push_back({"upgrade", {str(r.getUpgradeRefused()), Tone::kWarning}});
   if (r.getMalformed() > 0 || view.output == Output::kWide)
     lines.push_back({"malformed", {counted(r.getMalformed(), "message") + " dropped", r.getMalformed() ? Tone::kWarning : Tone::kPlain}});
+  if (r.getDenied() > 0 || view.output == Output::kWide)
+    lines.push_back({"denied", {counted(r.getDenied(), "request") + " without permission", r.getDenied() ? Tone::kWarning : Tone::kPlain}});
   for (auto problem : r.getProblems()) lines.push_back({"problem", {str(problem), Tone::kBad}});
   return render_lines(lines, view.screen);
 }

@@ -9,7 +9,7 @@
 namespace tv::ctl {
 namespace {
 
-constexpr Nanoseconds kAnswerPatience = 5s;
+constexpr Nanoseconds kAnswerPatience = 30s;  // for one answer of a busy daemon; the whole has its own time
 constexpr Nanoseconds kPatience = 5min;  // a message may take long
 constexpr Nanoseconds kPause = 50ms;
 

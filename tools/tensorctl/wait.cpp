@@ -53,6 +53,10 @@ Result<States> states_of(ipc::AdminClient& client, Deadline deadline, bool with_
       if (actor.getPool().size() != 0) others[str(actor.getPool())].push_back({state, str(actor.getMessage())});
     }
   }));
+  // One of no members is known all the same.
+  TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListPools(); }, Which::POOLS, [&](wire::AdminReply::Reader r) {
+    for (auto pool : r.getPools()) others[str(pool.getName())];
+  }));
   TV_TRY(look(client, deadline, [](wire::AdminRequest::Builder r) { r.setListGroups(); }, Which::GROUPS, [&](wire::AdminReply::Reader r) {
     for (auto group : r.getGroups()) others[str(group.getName())].push_back({str(group.getState()), str(group.getMessage())});
   }));

@@ -16,6 +16,7 @@
 #include "config/fd.h"
 #include "shm/files/generations.h"
 #include "tests/support/catch.h"
+#include "tests/support/safetensors_reader.h"
 #include "tests/tools/temp_dir.h"
 
 namespace {
@@ -155,6 +156,51 @@ TEST_CASE("a reader that knows only the safetensors format reads the tensors", "
   std::string script = "python3 -c 'import safetensors.numpy as s; t = s.load_file(\"" + path +
                        "\")[\"weights\"]; assert t.tolist() == [[1.5, -2.0, 3.25], [0.0, 5.0, 6.0]]'";
   CHECK(std::system(script.c_str()) == 0);
+}
+
+TEST_CASE("a reader in Python that knows only the format finds every tensor of a generation, whatever its type", "[generation]") {
+  test::TempDir dir;
+  struct Type {
+    shm::DType dtype;
+    const char* name;
+    std::size_t width;
+  };
+  // Types that the format lacks stand there as bytes.
+  const Type types[] = {{shm::DType::kUInt8, "U8", 1},     {shm::DType::kInt8, "I8", 1},     {shm::DType::kInt16, "I16", 2},    {shm::DType::kInt32, "I32", 4},
+                        {shm::DType::kInt64, "I64", 8},    {shm::DType::kFloat16, "F16", 2}, {shm::DType::kFloat32, "F32", 4},  {shm::DType::kFloat64, "F64", 8},
+                        {shm::DType::kBFloat16, "BF16", 2}, {shm::DType::kBool, "BOOL", 1},   {shm::DType::kComplex64, "C64", 8}, {shm::DType::kQInt8, "U8", 1}};
+  std::vector<std::string> contents;
+  std::vector<shm::TensorSpec> specs;
+  for (const auto& type : types) {
+    std::string content;
+    for (std::size_t i = 0; i < 6 * type.width; ++i) content.push_back(type.dtype == shm::DType::kBool ? static_cast<char>(i % 2) : static_cast<char>(i * 7 + 1));
+    contents.push_back(content);
+    specs.push_back(*shm::TensorSpec::contiguous(type.dtype, {2, 3}));
+  }
+  StateView view;
+  for (std::size_t i = 0; i < std::size(types); ++i) view.tensors.push_back({"layer." + std::to_string(i) + "/\xc3\xa4 \"quoted\"", {&specs[i], contents[i].data()}});
+  auto scalar = *shm::TensorSpec::contiguous(shm::DType::kFloat64, {}), empty = *shm::TensorSpec::contiguous(shm::DType::kInt64, {0, 4});
+  double pi = 3.25;
+  view.tensors.push_back({"scalar", {&scalar, &pi}});
+  view.tensors.push_back({"empty", {&empty, ""}});
+  REQUIRE(write(dir.path(), 1, view).ok());
+  auto found = test::read_by_python(dir.file("kept/" + generation_name(1) + "/state.safetensors"));
+  if (!found) return;
+  CHECK(found->size() == view.tensors.size());
+  for (std::size_t i = 0; i < std::size(types); ++i) {
+    const auto& tensor = (*found)[view.tensors[i].name];
+    INFO(view.tensors[i].name << ": " << tensor.dump());
+    CHECK(tensor["dtype"] == types[i].name);
+    std::string hex;
+    for (unsigned char byte : contents[i]) hex += {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
+    CHECK(tensor["hex"] == hex);
+    auto shape = tensor["shape"].get<std::vector<std::size_t>>();
+    bool as_bytes = std::string_view(types[i].name) == "U8" && types[i].dtype != shm::DType::kUInt8;
+    if (!as_bytes) CHECK(shape == std::vector<std::size_t>{2, 3});
+  }
+  CHECK((*found)["scalar"]["shape"].empty());
+  CHECK((*found)["scalar"]["values"][0] == 3.25);
+  CHECK((*found)["empty"]["shape"] == std::vector<int>{0, 4});
 }
 
 TEST_CASE("any byte that is changed, in any file of a generation, is found", "[generation]") {

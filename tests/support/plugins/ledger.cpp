@@ -2,10 +2,17 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <memory>
 #include <stdexcept>
+#include <thread>
+#include <vector>
 
 #include "worker/actor.h"
 
@@ -114,17 +121,57 @@ class ThrowerActor final : public Actor {
   std::int64_t total_ = 0;
 };
 
+// The kernel is to choose this process, and no other of its cgroup. What no limit stops ends with an exit code of its own.
+[[noreturn]] void take_memory_until_killed() {
+  constexpr std::size_t kPiece = std::size_t{16} << 20, kMost = std::size_t{8} << 30;
+  std::ofstream("/proc/self/oom_score_adj") << "1000";
+  for (std::size_t taken = 0; taken < kMost; taken += kPiece) {
+    void* piece = ::mmap(nullptr, kPiece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (piece == MAP_FAILED) break;
+    (void)::madvise(piece, kPiece, MADV_HUGEPAGE);
+    std::memset(piece, 1, kPiece);
+  }
+  ::_exit(99);
+}
+
+// std::bad_alloc where nobody catches it.
+[[noreturn]] void take_memory_until_there_is_none() {
+  std::thread([] {
+    long pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    rlim_t limit = static_cast<rlim_t>(pages) * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (rlim_t{64} << 20);
+    rlimit wanted{limit, limit};
+    ::setrlimit(RLIMIT_AS, &wanted);
+    std::vector<std::unique_ptr<char[]>> taken;
+    for (;;) taken.push_back(std::make_unique<char[]>(std::size_t{1} << 20));
+  }).join();
+  ::_exit(99);
+}
+
 class SaboteurActor final : public Actor {
  public:
+  explicit SaboteurActor(Context& context) : context_(context) {}
+  void on_start(Context& context) override {
+    auto hang = context.args().get<std::string>("hang", "");
+    if (!hang.empty() && ::unlink(hang.c_str()) == 0)
+      for (;;) ::pause();
+  }
   void crash_once(std::string path, std::string how) {
     int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return;
     ::close(fd);
+    context_.extend_watchdog(std::chrono::minutes(1));  // taking memory takes time
     if (how == "abort") std::abort();
     if (how == "kill") ::raise(SIGKILL);
+    if (how == "device") throw DeviceError("the board does not answer");
+    if (how == "hog") take_memory_until_killed();
+    if (how == "hog-limited") take_memory_until_there_is_none();
     if (how.starts_with("exit ")) ::_exit(std::stoi(how.substr(5)));
     throw ArgumentError("no way to crash is called \"" + how + "\"");
   }
+
+ private:
+  Context& context_;
 };
 
 }  // namespace

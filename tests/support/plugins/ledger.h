@@ -39,7 +39,9 @@ struct Thrower {
   static constexpr Method<Thrower, void(std::string)> call_and_throw{"call_and_throw"};  // of an account; its continuation throws
 };
 
-// Ends its process, once for each path: by "abort", "kill" or "exit <code>".
+// Ends its process, once for each path: by "abort", "kill" or "exit <code>", by a tv::DeviceError ("device"), or by taking memory until it is
+// killed for it ("hog", where the kernel does that for processes of its cgroup), or until there is none ("hog-limited", by RLIMIT_AS). args.hang: where there is a file
+// of that name, on_start removes it and never returns.
 struct Saboteur {
   static constexpr const char* kType = "test.saboteur";
   static constexpr Method<Saboteur, void(std::string, std::string)> crash_once{"crash_once"};
