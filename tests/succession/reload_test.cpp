@@ -106,7 +106,7 @@ TEST_CASE("a new actor is started by a reload, and calls to others go on meanwhi
   CHECK(daemon.stop() == 0);
 }
 
-TEST_CASE("an actor that is removed answers the mail that it has, then it is gone; by its name it comes back", "[reload]") {
+TEST_CASE("an actor that is removed answers the mail that it has, then it is gone, and by its name it comes back", "[reload]") {
   const std::string rest = workers(2) + counter("stays", 0);
   Daemon daemon = start(rest + counter("goes", 1, kOnce));
   auto client = daemon.connect();

@@ -85,7 +85,7 @@ TEST_CASE("the creator of what a departed client has left is its number, not the
     return std::string(asked->root<wire::AdminReply>().getObject().getCreator());
   };
   auto client = connect(daemon);
-  const std::string number = "client " + std::to_string(client->store()->participant());
+  const std::string number = "client " + std::to_string(client->participant());
   REQUIRE(client->publish("left", put(*client, 1000)));
   CHECK(creator() == "loader");
   client.reset();

@@ -130,7 +130,7 @@ TEST_CASE("what an actor is told at its start restarts it alone, and its worker 
   CHECK(threads.restart_actors.empty());  // it comes back with its worker
 }
 
-TEST_CASE("workers are added behind those that are there, wherever the file has them; none is taken away", "[reload]") {
+TEST_CASE("workers are added behind those that are there, wherever the file has them, and none is taken away", "[reload]") {
   Running daemon(kWorkers + actor("a"));
   auto more = daemon.to("[[worker]]\nname = \"first\"\n[[worker]]\nname = \"cpu\"\ncount = 3\n" + actor("a"));
   CHECK(said(more) == "worker \"first\": started\nworker \"cpu/2\": started");
