@@ -55,6 +55,16 @@ fails_without_a_required_actor() {
   check_equal "how it ended" "$(property Result)" timeout
 }
 
+stays_down_when_told_before_it_is_ready() {
+  write_config "fail=0"
+  systemctl start --no-block tensorvisord
+  wait_until "it waits for an actor" property_has StatusText "not ready: required actor failed: a ("
+  check "it is shut down" tensorctl shutdown
+  wait_until "it has gone" property_is ActiveState failed
+  check_equal "how it ended" "$(property Result) $(property ExecMainStatus)" "protocol 0"
+  check_equal "starts by the manager" "$(property NRestarts) $(property Job)" "0 "
+}
+
 does_without_others() {
   write_config "fail=0"
   sed -i '0,/name = "a"/s//name = "a"\nrequired = false/' "$config"
