@@ -338,7 +338,7 @@ TEST_CASE("after any number of valid and invalid files the state is that of the 
   if (const char* given = std::getenv("TV_SEED")) seed = static_cast<unsigned>(std::stoul(given));
   INFO("seed " << seed);
   std::mt19937 random(seed);
-  int files = 24;
+  int files = 200;
   if (const char* given = std::getenv("TV_RELOADS")) files = std::stoi(given);
   auto world = some_world(random);
   Daemon daemon = start(world.text);
