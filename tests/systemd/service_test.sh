@@ -157,6 +157,39 @@ is_hardened() {
   check_equal "system calls are filtered" "$(sed -n 's/^Seccomp:\s*//p' "/proc/$(main_pid)/status")" 2
 }
 
+serves_metrics() {
+  write_config ""
+  local unit=tensorvisor-metrics.service exposure
+  check_equal "systemd-analyze verify's words" "$(systemd-analyze verify --man=no $unit 2>&1)" ""
+  exposure=$(systemd-analyze security --no-pager $unit | sed -n 's/.*Overall exposure level[^:]*: \([0-9.]*\).*/\1/p')
+  printf 'exposure %s\n' "$exposure"
+  [[ -n $exposure ]] && awk "BEGIN { exit !($exposure <= 2.5) }" || die "exposure $exposure"
+  systemctl start tensorvisord.service
+  check "start" systemctl start $unit
+  page() {
+    exec 8<>/dev/tcp/127.0.0.1/9477 || return 1
+    printf 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n' >&8
+    cat <&8
+    exec 8>&-
+  }
+  says() { page 2>/dev/null | grep -qx "$1"; }
+  wait_until "it serves what the daemon says" says "tensorvisor_actors_ready 2"
+  systemctl stop tensorvisord.service
+  wait_until "it says that the daemon is away" says "tensorvisor_up 0"
+  systemctl start tensorvisord.service
+  wait_until "it says that the daemon is back" says "tensorvisor_up 1"
+  check_equal "its own starts" "$(property NRestarts $unit)" 0
+  # Somewhere else.
+  mkdir -p /etc/systemd/system/$unit.d
+  printf '[Service]\nEnvironment=LISTEN=unix:/run/tensorvisor/metrics.sock\n' >/etc/systemd/system/$unit.d/test.conf
+  systemctl daemon-reload
+  systemctl restart $unit
+  there() { [[ -S /run/tensorvisor/metrics.sock ]]; }
+  wait_until "its socket is there" there
+  check "stop" systemctl stop $unit
+  check_equal "how it ended" "$(property Result $unit) $(property ExecMainStatus $unit)" "success 0"
+}
+
 opens_what_cuda_needs() {
   write_config ""
   mkdir -p /etc/systemd/system/tensorvisord.service.d
