@@ -167,7 +167,9 @@ Settings settings_of(const Supervisor& supervisor) {
   return {{"runtime_dir", quoted(supervisor.runtime_dir)},
           {"log_level", quoted(log::level_name(supervisor.log_level))},
           {"stop_grace", shown(supervisor.stop_grace)},
-          {"start_timeout", shown(supervisor.start_timeout)}};
+          {"start_timeout", shown(supervisor.start_timeout)},
+          {"orphans", quoted(to_string(supervisor.orphans))},
+          {"orphan_grace", shown(supervisor.orphan_grace)}};
 }
 
 Settings settings_of(const Arena& arena) {

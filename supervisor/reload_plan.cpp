@@ -23,6 +23,8 @@ constexpr KeyMeans kKeys[] = {
     {"supervisor.log_level", Means::kNextProcess},
     {"supervisor.stop_grace", Means::kInPlace},
     {"supervisor.start_timeout", Means::kInPlace},
+    {"supervisor.orphans", Means::kNextProcess},
+    {"supervisor.orphan_grace", Means::kNextProcess},
     {"arena.size", Means::kRestartDaemon},
     {"arena.ring", Means::kRestartDaemon},
     {"arena.objects", Means::kRestartDaemon},

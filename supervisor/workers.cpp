@@ -169,7 +169,9 @@ void Workers::assign(Worker& worker) {
   capnp::MallocMessageBuilder message;
   write_assignment({worker.config, worker.participant(), worker.incarnation, in_.control_endpoint, in_.config.supervisor.log_level,
                     in_.supervision.assign(worker.index), worker.last_death, static_cast<ParticipantId>(in_.config.workers.size()) + 1,
-                    in_.config.clients.calls_per_second},
+                    in_.config.clients.calls_per_second,
+                    in_.config.supervisor.orphans,
+                    in_.config.supervisor.orphan_grace},
                    message.initRoot<wire::Assignment>());
   // Before the process becomes a worker: one that is not in the store when we die ends with us.
   if (in_.store) {

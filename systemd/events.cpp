@@ -91,7 +91,7 @@ constexpr std::array kKinds = {
     EventKind{"journal records lost", "969b7dffc3f9533290aa996276f9f7a3"},
     EventKind{"killing workers", "05900445d25f58f08072c2acdc89ef34"},
     EventKind{"last commits not on disk", "791d249cb7d24012a01f9c4345f7892d"},
-    EventKind{"leaving in the middle of a message", "4f19ef4a774c5970b23044f10b296e62"},
+    EventKind{"leaving in the middle of the work", "4f19ef4a774c5970b23044f10b296e62"},
     EventKind{"leftovers not removed", "a652a913b6a954cf944332b2a588084d"},
     EventKind{"limit of open files not raised", "c73b3a0d3e785922b264c759572e300d"},
     EventKind{"malformed message dropped", "24fcf137f8af523dbe6656571211003a"},

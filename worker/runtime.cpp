@@ -10,6 +10,7 @@ namespace {
 
 // Without mail for so long, what is kept for the next tensors is worth more to others.
 constexpr Nanoseconds kIdle = 1s;
+constexpr Nanoseconds kOrphanLook = 20ms;  // between two looks for the end of its work
 
 }  // namespace
 
@@ -99,12 +100,21 @@ void Runtime::start_actor(HostedActor& actor) {
 }
 
 int Runtime::run() {
-  while (!orders_.stopping() && !exit_code_) turn(Deadline::never());
+  while (!orders_.stopping() && !orders_.finishing() && !exit_code_) turn(Deadline::never());
   if (exit_code_) return *exit_code_;
   if (orders_.supervisor_lost()) return kExitSupervisorLost;
-  control_.stopping();
+  if (orders_.finishing()) finish_mail();
+  else control_.stopping();
   stop_actors();
-  return exit_code_.value_or(kExitStopped);
+  return exit_code_.value_or(orders_.finishing() ? kExitSupervisorLost : kExitStopped);
+}
+
+// What others still answer is waited for. Who keeps us longer than orphan_grace is left: the control link ends the process.
+void Runtime::finish_mail() {
+  while (!exit_code_ && !orders_.stopping()) {
+    bool waits = caller_->open() > 0;
+    if (!turn(Deadline::in(waits ? kOrphanLook : 0ns)) && !waits) return;
+  }
 }
 
 void Runtime::stop_actors() {
