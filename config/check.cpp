@@ -35,6 +35,7 @@ void leave_room_to_grow(Config& config) {
   for (auto& pool : config.pools) {
     if (pool.max_size != 0) continue;
     pool.max_size = pool.size;
+    pool.any_max_size = true;
     for (std::uint32_t most = std::max<std::uint32_t>(8, 2 * pool.size); pool.max_size < most && left > 0; ++pool.max_size, --left)
       if (taken(pool.name + "/" + std::to_string(pool.max_size))) break;
   }

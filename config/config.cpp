@@ -44,6 +44,8 @@ std::optional<Device> parse_device(const std::string& text) {
   return Device{DeviceKind::kCuda, *index};
 }
 
+std::string_view to_string(Orphans orphans) { return orphans == Orphans::kFinish ? "finish" : "stop"; }
+
 std::string_view to_string(HugePages huge_pages) {
   switch (huge_pages) {
     case HugePages::kAuto:

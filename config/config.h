@@ -25,6 +25,12 @@ struct Arg {
   bool operator==(const Arg&) const = default;
 };
 
+// What workers do when the supervisor has died and nobody keeps its descriptors for the next one.
+enum class Orphans {
+  kStop,    // finish the message at hand and leave
+  kFinish,  // finish the mail that has come, run on_stop and leave
+};
+
 // [supervisor]
 struct Supervisor {
   // Sockets, lock and pid file; one daemon a directory. Absolute. The loader fills in the default: /run/tensorvisor for root, else
@@ -35,6 +41,9 @@ struct Supervisor {
   Nanoseconds stop_grace = 10s;
   // How long a worker may take from its fork to ready before it counts as one that could not start.
   Nanoseconds start_timeout = 60s;
+  Orphans orphans = Orphans::kStop;
+  // How long they may take for that.
+  Nanoseconds orphan_grace = 2s;
 };
 
 // Whether blocks are backed by huge pages.
@@ -219,6 +228,7 @@ struct Pool {
   std::vector<std::string> after;  // actors and pools that have to be ready before it is started
   HealthCheck health;
   std::uint32_t max_size = 0;      // to which `tensorctl scale` may bring it; 0: not beyond size
+  bool any_max_size = false;       // the file does not say: `max_size` is what the loader found room for
   bool migrate = true;             // of each member, as of an actor
   bool required = true;            // of each member, as of an actor
 };
@@ -284,6 +294,7 @@ struct Config {
   Clients clients;
 };
 
+std::string_view to_string(Orphans orphans);
 std::string_view to_string(HugePages huge_pages);
 std::string_view to_string(RestartType type);
 std::string_view to_string(Routing routing);

@@ -63,11 +63,18 @@ void read_log_level(const Value& value, Supervisor& out) {
   set(out.log_level, value.choice(kLevels, log::level_name));
 }
 
+void read_orphans(const Value& value, Supervisor& out) {
+  static constexpr std::array kChoices = {Orphans::kStop, Orphans::kFinish};
+  set(out.orphans, value.choice(kChoices, [](Orphans choice) { return to_string(choice); }));
+}
+
 constexpr Key<Supervisor> kSupervisorKeys[] = {
     {"runtime_dir", read_runtime_dir},
     {"log_level", read_log_level},
     {"stop_grace", [](const Value& value, Supervisor& out) { set(out.stop_grace, value.duration(0s, 1h)); }},
     {"start_timeout", [](const Value& value, Supervisor& out) { set(out.start_timeout, value.duration(1ms, 1h)); }},
+    {"orphans", read_orphans},
+    {"orphan_grace", [](const Value& value, Supervisor& out) { set(out.orphan_grace, value.duration(0s, 1h)); }},
 };
 
 void read_arena_size(const Value& value, Arena& out) {

@@ -47,6 +47,10 @@ struct AdminRequest {
     showChore @31 :UInt32;      # how it goes, by its id
     upgrade @32 :Text;          # this program in place of the daemon's; "": the one by whose path it was started. Answered when it has begun;
                                 # status says how it ends: by `takeovers`, or `upgradeRefused`
+    configShow @33 :Void;       # what is in force, as TOML, with every default
+    configDiff @34 :ConfigFile; # what that configuration would change
+    configReload @35 :Void;     # the daemon's own file. Answered with what changes when it has begun; status says how it ends: by `reloads`, or
+                                # `reloadRefused`. An invalid file is a failure, and changes nothing
   }
 }
 
@@ -73,7 +77,31 @@ struct AdminReply {
     checkpoints @19 :CheckpointList;
     groups @18 :List(GroupInfo);
     chore @20 :ChoreInfo;
+    configText @21 :Text;
+    configChanges @22 :ConfigChanges;
   }
+}
+
+struct ConfigFile {
+  text @0 :Text;                # empty: of the daemon's own file, as it is now
+  name @1 :Text;                # stands for the file in problems
+  directory @2 :Text;           # to which relative paths in it are relative
+}
+
+struct ConfigChanges {
+  changes @0 :List(ConfigChange);
+  needsRestart @1 :Bool;        # of the daemon, for one of them at least: then a reload applies none
+  file @2 :Text;                # the daemon's own
+}
+
+struct ConfigChange {
+  what @0 :Text;                # actor "a", worker "cpu/0", [supervisor]
+  key @1 :Text;                 # empty: the whole of it comes or goes
+  before @2 :Text;              # as TOML; empty: not there
+  after @3 :Text;
+  means @4 :Text;               # applied in place; applied in place, by workers with their next process; started; drained and stopped;
+                                # restarts the actor; restarts the worker; needs a restart of the daemon
+  note @5 :Text;                # why, where that is not plain
 }
 
 struct ChoreOrder {
@@ -136,6 +164,9 @@ struct Status {
   upgrades @17 :UInt32;         # begun by this program
   upgradeRefused @18 :Text;     # why the last one was; "": it was not
   denied @19 :UInt64;           # connections and requests that [access] did not allow, since the daemon's start
+  reloads @20 :UInt32;          # of the configuration, done
+  reloading @21 :Bool;
+  reloadRefused @22 :Text;      # why the last one was; "": it was not
   problems @14 :List(Text);     # what does not go as it should and shows in no state: commits that fail
 }
 

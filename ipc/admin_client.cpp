@@ -64,6 +64,8 @@ bool changes_nothing(wire::AdminRequest::Which which) {
     case wire::AdminRequest::LIST_CACHE:
     case wire::AdminRequest::ARENA_STATS:
     case wire::AdminRequest::ARENA_FSCK:
+    case wire::AdminRequest::CONFIG_SHOW:
+    case wire::AdminRequest::CONFIG_DIFF:
     case wire::AdminRequest::ARENA_WHO:
     case wire::AdminRequest::ARENA_LEAKS:
     case wire::AdminRequest::ARENA_TOP:

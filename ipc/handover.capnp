@@ -31,6 +31,28 @@ struct Handover {
   lettersDropped @19 :UInt64;
   restarts @20 :UInt64;
   ready @21 :Bool;             # the service manager has been told so; whoever goes on is ready as well
+  pools @22 :List(PoolRange);  # that the arena has numbers for, those of earlier configurations as well
+  reload @23 :ReloadLife;
+}
+
+struct PoolRange {
+  name @0 :Text;
+  first @1 :UInt32;
+  size @2 :UInt32;
+}
+
+struct ReloadLife {
+  # What the next one still has to do where `configText` is another configuration than the rest of the state is of (supervisor/reload.h).
+  reloads @0 :UInt32;          # done, since the daemon's start
+  going @1 :Bool;
+  removal @4 :UInt32;          # the chore of one that has begun, and was not offered to a program yet; 0: none
+  grow @2 :List(Pool);         # pools that are to be larger
+  roll @3 :List(Text);         # workers and actors that are to be restarted, one after the other
+
+  struct Pool {
+    name @0 :Text;
+    size @1 :UInt32;
+  }
 }
 
 struct PastRestart {
@@ -66,6 +88,7 @@ struct WorkerLife {
   probation @14 :Probation;
   delayNs @15 :Int64;
   comesHome @16 :Bool;
+  limited @17 :UInt8;          # limits that its process has by itself, and not by a cgroup (supervisor/worker_limits.h)
 }
 
 struct ActorLife {
@@ -87,6 +110,8 @@ struct ActorLife {
   withheldWhy @15 :Text;
   restoring @16 :Bool;
   suspended @17 :Bool;
+  removed @18 :Bool;           # no configuration has it any more
+  stale @19 :Bool;             # the process that hosts it knows it as an earlier configuration had it
 }
 
 struct NodeLife {

@@ -42,6 +42,8 @@ struct Assignment {
   actors @9 :List(ActorSpec);
   firstClient @11 :UInt32;  # participants from here on are clients, or other processes that are no workers
   clientCallsPerSecond @12 :UInt32;  # from each of them; what is more is refused; 0: no limit
+  orphanFinishes @13 :Bool;  # without a supervisor it finishes its mail before it leaves; else the message at hand
+  orphanGraceNs @14 :UInt64; # how long it may take for that
   lastDeath @10 :Text;      # how this worker's last process ended ("killed by SIGKILL"); empty: there was none
 }
 

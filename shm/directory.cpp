@@ -256,6 +256,23 @@ Result<std::uint32_t> DirectoryWriter::add_pool(std::string_view name, std::stri
   return pools_++;
 }
 
+Result<void> DirectoryWriter::have_actor(ActorId id, std::string_view name, std::string_view type, ParticipantId participant, std::uint32_t pool) {
+  if (id == actors_) TV_TRY(add_actor(name, type, participant, pool));
+  if (id >= actors_ || text_of(arena_->actor(id).name) != name)
+    return Error{Errc::kCorrupt, "actor number " + std::to_string(id) + " is not \"" + std::string(name) + "\""};
+  return {};
+}
+
+std::optional<std::uint32_t> DirectoryWriter::find_pool(std::string_view name) const {
+  for (std::uint32_t i = 0; i < pools_; ++i)
+    if (text_of(arena_->pool(i).name) == name) return i;
+  return std::nullopt;
+}
+
+void DirectoryWriter::set_routing(std::uint32_t pool, std::uint32_t routing) {
+  std::atomic_ref<std::uint32_t>(arena_->pool(pool).routing).store(routing, std::memory_order_relaxed);
+}
+
 void DirectoryWriter::set_actor(ActorId id, ActorWhere where, std::string_view message) {
   ActorEntry& entry = arena_->actor(id);
   {

@@ -70,6 +70,12 @@ class DirectoryWriter {
   // In the order of their ids; a pool's members follow each other.
   Result<ActorId> add_actor(std::string_view name, std::string_view type, ParticipantId participant, std::uint32_t pool = 0xffff'ffff);
   Result<std::uint32_t> add_pool(std::string_view name, std::string_view type, ActorId first, std::uint32_t size, std::uint32_t routing);
+  // The actor of that number: added if it is the next one, else there under that name already. kCorrupt if the number is another's.
+  Result<void> have_actor(ActorId id, std::string_view name, std::string_view type, ParticipantId participant, std::uint32_t pool);
+  std::uint32_t pools() const { return pools_; }
+  std::optional<std::uint32_t> find_pool(std::string_view name) const;
+  // Callers see it with their next call.
+  void set_routing(std::uint32_t pool, std::uint32_t routing);
   // Changes where and why, then rings every doorbell with the supervisor's bit, so that callers look at their open calls.
   void set_actor(ActorId id, ActorWhere where, std::string_view message = {});
   void set_participant(ParticipantId id, ParticipantKind kind, std::int32_t pid, Incarnation incarnation, std::string_view name);

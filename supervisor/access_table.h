@@ -44,6 +44,10 @@ inline constexpr Permission kPermissions[] = {
     {wire::AdminRequest::UNPIN_NAME, Role::kOperate},
     {wire::AdminRequest::REMOVE_NAME, Role::kOperate},
 
+    // The configuration has what is in workers' environments, and to look at a text of somebody else's says which files there are.
+    {wire::AdminRequest::CONFIG_SHOW, Role::kAdminister},
+    {wire::AdminRequest::CONFIG_DIFF, Role::kAdminister},
+    {wire::AdminRequest::CONFIG_RELOAD, Role::kAdminister},
     {wire::AdminRequest::KILL, Role::kAdminister},
     {wire::AdminRequest::SHUTDOWN, Role::kAdminister},
     {wire::AdminRequest::UPGRADE, Role::kAdminister},

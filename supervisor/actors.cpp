@@ -23,35 +23,48 @@ void settle_on(PlacedActor& placed, std::size_t worker) {
 }  // namespace
 
 Result<Actors> Actors::create(const config::Config& config, shm::DirectoryWriter& directory) {
-  Placement placement = TV_TRY(place(config));
   Actors actors(directory);
-  for (auto& placed : placement.actors) {
-    std::uint32_t pool = placed.pool ? static_cast<std::uint32_t>(*placed.pool) : 0xffff'ffff;
-    ActorId id = TV_TRY(directory.add_actor(placed.name, placed.type, participant_of(placed.worker), pool));
-    TV_ASSERT(id == actors.actors_.size());
-    std::size_t home = placed.worker;
-    actors.actors_.push_back({std::move(placed)});
-    actors.actors_.back().host = home;
-  }
-  for (std::size_t p = 0; p < config.pools.size(); ++p) {
-    const auto& pool = config.pools[p];
-    TV_TRY(directory.add_pool(pool.name, pool.type, placement.first_member[p], std::max(pool.size, pool.max_size), static_cast<std::uint32_t>(pool.routing)));
-  }
+  TV_TRY(actors.add(config, TV_TRY(place(config))));
   return actors;
 }
 
-Result<Actors> Actors::go_on(const config::Config& config, shm::DirectoryWriter& directory, const shm::Arena& arena,
-                             const std::vector<KeptActor>& kept) {
-  Placement placement = TV_TRY(place(config));
-  bool same = placement.actors.size() == kept.size();
+// Those of the placement that are not there yet. Somebody who died here has written some of them to the directory already.
+Result<void> Actors::add(const config::Config& config, Placement placement) {
+  constexpr std::uint32_t kNoPool = 0xffff'ffff;
+  auto next_pool = directory_->pools();
+  std::vector<std::uint32_t> entry;  // of each pool of the configuration, in the directory
+  for (const auto& pool : config.pools) {
+    auto known = directory_->find_pool(pool.name);
+    entry.push_back(known ? *known : next_pool++);
+  }
+  for (ActorId id = static_cast<ActorId>(actors_.size()); id < placement.actors.size(); ++id) {
+    PlacedActor& placed = placement.actors[id];
+    TV_TRY(directory_->have_actor(id, placed.name, placed.type, participant_of(placed.worker), placed.pool ? entry[*placed.pool] : kNoPool));
+    std::size_t home = placed.worker;
+    actors_.push_back({std::move(placed)});
+    actors_.back().host = home;
+  }
+  for (std::size_t p = 0; p < config.pools.size(); ++p) {
+    const auto& pool = config.pools[p];
+    auto routing = static_cast<std::uint32_t>(pool.routing);
+    if (entry[p] < directory_->pools()) directory_->set_routing(entry[p], routing);
+    else TV_TRY(directory_->add_pool(pool.name, pool.type, placement.first_member[p], std::max(pool.size, pool.max_size), routing));
+  }
+  return {};
+}
+
+Result<Actors> Actors::go_on(const config::Config& config, shm::DirectoryWriter& directory, const shm::Arena& arena, const Handover& handover) {
+  auto placed = place(config, known_of(handover));
+  if (!placed) return Error{Errc::kCorrupt, "what is handed over does not go with the configuration that is handed over: " + placed.error().message};
+  const auto& kept = handover.actors;
   Actors actors(directory);
-  for (ActorId id = 0; same && id < kept.size(); ++id) {
+  for (ActorId id = 0; id < kept.size(); ++id) {
     const KeptActor& was = kept[id];
-    same = placement.actors[id].name == was.name;
-    Actor& actor = actors.actors_.emplace_back(Actor{std::move(placement.actors[id])});
+    Actor& actor = actors.actors_.emplace_back(Actor{std::move(placed->actors[id])});
+    bool back = was.removed && !actor.placed.removed;  // then it is there as one that is new
     if (was.settled) settle_on(actor.placed, was.worker);
-    actor.placed.settled = was.settled;
-    actor.placed.present = was.present;
+    actor.placed.settled = was.settled || (back && actor.placed.settled);
+    if (!back) actor.placed.present = was.present && !actor.placed.removed;
     actor.state = was.state;
     actor.incarnation = was.incarnation;
     actor.message = was.message;
@@ -62,9 +75,14 @@ Result<Actors> Actors::go_on(const config::Config& config, shm::DirectoryWriter&
     actor.host = shm::reader_of(arena, participant_of(actor.placed.worker)) - 1;
     if (actor.host != actor.placed.worker) actor.moved = was.moved.empty() ? "its worker was given up" : was.moved;
   }
-  if (!same) return Error{Errc::kCorrupt, "the actors that are handed over are not those of the configuration that is handed over"};
+  TV_TRY(actors.add(config, std::move(*placed)));
+  for (ActorId id = static_cast<ActorId>(kept.size()); id < actors.actors_.size(); ++id) {
+    Actor& actor = actors.actors_[id];
+    actor.host = shm::reader_of(arena, participant_of(actor.placed.worker)) - 1;
+    if (actor.host != actor.placed.worker) actor.moved = "its worker was given up";
+  }
   // What the one before was writing when it died may be of a moment before or after what it has handed over.
-  for (ActorId id = 0; id < kept.size(); ++id) actors.write(id);
+  for (ActorId id = 0; id < actors.actors_.size(); ++id) actors.write(id);
   return actors;
 }
 

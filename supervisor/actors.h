@@ -25,16 +25,17 @@ struct Actor {
   std::string moved;         // from where and why, while it lives on another one
 };
 
-struct KeptActor;  // handover.h
+struct Handover;  // handover.h
 
 class Actors {
  public:
   // Writes all actors and pools to the directory.
   static Result<Actors> create(const config::Config& config, shm::DirectoryWriter& directory);
 
-  // The same actors as an earlier supervisor left them, in a directory that has been taken over. kCorrupt when they are not those of `config`.
-  // Where each lives is what the arena says: who reads its mailbox.
-  static Result<Actors> go_on(const config::Config& config, shm::DirectoryWriter& directory, const shm::Arena& arena, const std::vector<KeptActor>& kept);
+  // Actors as an earlier supervisor left them, in a directory that has been taken over. Those that `config` has beyond them are added to it; those
+  // that it lacks stay behind as `removed`. kCorrupt when the two cannot be reconciled (place()). Where each lives is what the arena says: who
+  // reads its mailbox.
+  static Result<Actors> go_on(const config::Config& config, shm::DirectoryWriter& directory, const shm::Arena& arena, const Handover& handover);
 
   const std::vector<Actor>& all() const { return actors_; }
   const Actor& operator[](ActorId id) const { return actors_[id]; }
@@ -43,7 +44,7 @@ class Actors {
   std::optional<ActorId> find(const std::string& name) const;
   // Known, and lives on that worker.
   bool belongs(ActorId id, std::size_t worker) const {
-    return id < actors_.size() && actors_[id].placed.settled && actors_[id].host == worker;
+    return id < actors_.size() && actors_[id].placed.settled && !actors_[id].placed.removed && actors_[id].host == worker;
   }
   std::vector<ActorId> possible_of_pool(std::size_t pool) const;  // those that it may get included
   // The member is there from now on. One that has not been yet gets this worker for good, whose mailbox is its own; true if so.
@@ -70,6 +71,7 @@ class Actors {
 
  private:
   explicit Actors(shm::DirectoryWriter& directory) : directory_(&directory) {}
+  Result<void> add(const config::Config& config, Placement placement);
   void write(ActorId id);
 
   shm::DirectoryWriter* directory_;

@@ -187,6 +187,9 @@ void write_status(const DaemonView& view, wire::Status::Builder out) {
   out.setTakeovers(view.takeovers);
   out.setUpgrades(view.upgrade.begun());
   out.setUpgradeRefused(text(view.upgrade.refused()));
+  out.setReloads(view.reload.done);
+  out.setReloading(view.reload.going);
+  out.setReloadRefused(text(view.reload.refused));
   if (view.checkpoints) write_checkpoint_summary(view, out.initCheckpoints());
   auto problems = problems_of(view);
   auto list = out.initProblems(static_cast<unsigned>(problems.size()));

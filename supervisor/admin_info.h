@@ -9,6 +9,7 @@
 #include "supervisor/checkpoints.h"
 #include "supervisor/dead_letters.h"
 #include "supervisor/memory_keeper.h"
+#include "supervisor/reload_plan.h"
 #include "supervisor/upgrade.h"
 #include "supervisor/upkeep.h"
 #include "supervisor/workers.h"
@@ -36,6 +37,7 @@ struct DaemonView {
   const Upgrade& upgrade;
   const std::uint32_t& takeovers;
   const Denials& denials;
+  const ReloadStatus& reload;
 };
 
 // Actors whose last commit failed. Some of it may be over by the time of the look.

@@ -5,6 +5,7 @@
 #include <malloc.h>
 
 #include "config/log.h"
+#include "config/show.h"
 #include "ipc/message.h"
 #include "supervisor/access_table.h"
 #include "supervisor/text.h"
@@ -13,6 +14,7 @@ namespace tv::supervisor {
 namespace {
 
 constexpr std::size_t kLargeAnswer = std::size_t{256} << 10;
+constexpr std::size_t kMostPath = 4096;  // bytes
 
 void begin(wire::AdminReply::Builder reply, std::uint64_t id) {
   reply.setVersion(wire::ADMIN_VERSION);
@@ -173,6 +175,16 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
       auto begun = orders_.upgrade(text(request.getUpgrade()));
       return begun ? reply.setDone("the new program is being asked whether it can go on") : write_failure(begun.error(), reply.initFailure());
     }
+    case wire::AdminRequest::CONFIG_SHOW: {
+      auto shown = config::to_toml(view.config);
+      return reply.setConfigText({shown.c_str(), shown.size()});
+    }
+    case wire::AdminRequest::CONFIG_DIFF: {
+      auto other = request.getConfigDiff();
+      return show_changes(orders_.diff(text(other.getText()), printable(text(other.getName()), kMostPath), printable(text(other.getDirectory()), kMostPath)), reply);
+    }
+    case wire::AdminRequest::CONFIG_RELOAD:
+      return show_changes(orders_.reload(), reply);
     case wire::AdminRequest::SHUTDOWN:
       orders_.shutdown();
       return reply.setDone("stopping");
@@ -224,6 +236,24 @@ void AdminServer::show_chore(ChoreId id, wire::AdminReply::Builder reply) {
   out.setOf(static_cast<std::uint32_t>(task->units.size()));
   if (const auto* at = task->at()) out.setAt(at->name);
   out.setMessage(task->why);
+}
+
+void AdminServer::show_changes(const Result<ReloadPlan>& plan, wire::AdminReply::Builder reply) {
+  if (!plan) return write_failure(plan.error(), reply.initFailure());
+  auto put = [](const std::string& value) { return capnp::Text::Reader(value.c_str(), value.size()); };
+  auto out = reply.initConfigChanges();
+  out.setFile(view_->config.path);
+  out.setNeedsRestart(plan->needs_restart());
+  auto changes = out.initChanges(static_cast<unsigned>(plan->changes.size()));
+  for (unsigned i = 0; i < changes.size(); ++i) {
+    const Change& change = plan->changes[i];
+    changes[i].setWhat(put(change.what));
+    changes[i].setKey(put(change.key));
+    changes[i].setBefore(put(change.before));
+    changes[i].setAfter(put(change.after));
+    changes[i].setMeans(std::string(means_text(change.means)));
+    changes[i].setNote(put(change.note));
+  }
 }
 
 void AdminServer::done(const Result<std::string>& outcome, wire::AdminReply::Builder reply) {

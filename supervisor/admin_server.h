@@ -20,6 +20,9 @@ class AdminServer {
   struct Orders {
     std::function<void()> shutdown;
     std::function<Result<void>(const std::string& program)> upgrade;
+    // Of a configuration's text, or of the daemon's own file; and what has begun.
+    std::function<Result<ReloadPlan>(const std::string& text, const std::string& name, const std::string& directory)> diff;
+    std::function<Result<ReloadPlan>()> reload;
   };
   Result<void> start(DaemonView view, Operations& operations, Orders orders);
   std::uint64_t malformed() { return malformed_ + pump_.malformed(); }
@@ -33,6 +36,7 @@ class AdminServer {
   void show_dead_letter(std::uint64_t id, wire::AdminReply::Builder reply);
   void begin_chore(wire::ChoreOrder::Reader order, wire::AdminReply::Builder reply);
   void show_chore(ChoreId id, wire::AdminReply::Builder reply);
+  void show_changes(const Result<ReloadPlan>& plan, wire::AdminReply::Builder reply);
   void done(const Result<std::string>& outcome, wire::AdminReply::Builder reply);
 
   RouterPump pump_;

@@ -90,6 +90,8 @@ void write_assignment(const Duty& duty, wire::Assignment::Builder out) {
   out.setLastDeath(text(duty.last_death));
   out.setFirstClient(duty.first_client);
   out.setClientCallsPerSecond(duty.client_calls_per_second);
+  out.setOrphanFinishes(duty.orphans == config::Orphans::kFinish);
+  out.setOrphanGraceNs(static_cast<std::uint64_t>(duty.orphan_grace.count()));
   write_actors(duty.actors, out.initActors(static_cast<unsigned>(duty.actors.size())));
 }
 

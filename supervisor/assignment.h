@@ -29,6 +29,8 @@ struct Duty {
   std::string last_death;  // of the worker's last process; empty: there was none
   ParticipantId first_client = 0;
   std::uint32_t client_calls_per_second = 0;  // 0: no limit
+  config::Orphans orphans = config::Orphans::kStop;
+  Nanoseconds orphan_grace = 2s;
 };
 
 void write_assignment(const Duty& duty, wire::Assignment::Builder out);

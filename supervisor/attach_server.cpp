@@ -57,12 +57,16 @@ void AttachServer::look_at_limits() {
       if (auto why = over_limit(use[id]); !why.empty()) over.emplace(id, why);
     for (const auto& [id, why] : over) {
       log::warning("client over its limits", {{"client", clients_.at(id).name}, {"pid", clients_.at(id).pid}, {"cause", why}, {"next", "it is detached"}});
-      // Also where the service manager still has a copy of the descriptor.
-      ::shutdown(clients_.at(id).socket.get(), SHUT_RDWR);
-      detach(id, why);
+      send_away(id, why);
     }
   }
   limits_timer_ = loop_.after(kLimitsInterval, [this] { look_at_limits(); });
+}
+
+void AttachServer::send_away(ParticipantId id, const std::string& why) {
+  // Also where the service manager still has a copy of the descriptor.
+  ::shutdown(clients_.at(id).socket.get(), SHUT_RDWR);
+  detach(id, why);
 }
 
 std::string AttachServer::over_limit(const shm::ParticipantUse& use) const {
@@ -95,6 +99,12 @@ void AttachServer::go_on(systemd::Estate& estate) {
       continue;
     }
     store_.note(store_name(id, incarnation), client.socket.get());
+    // A reload may have changed [access] since it came.
+    if (auto allowed = check_allowed(client.socket.get()); !allowed) {
+      log::warning("client may not stay", {{"client", client.name}, {"pid", client.pid}, {"cause", allowed.error().message}, {"next", "it is detached"}});
+      send_away(id, allowed.error().message);
+      continue;
+    }
     auto watched = watch_client(id, EPOLLIN);
     if (!watched) {
       log::error("client not taken over", {{"client", client.name}, {"cause", watched.error().message}});
@@ -304,6 +314,15 @@ void AttachServer::detach(ParticipantId participant, std::string cause) {
   recovery_.discard_inbox(participant);
   numbers_.leave(participant);
   if (settle()) recovery_.start_ticking();
+}
+
+Result<void> AttachServer::reserve(std::size_t count) {
+  settle();
+  auto taken = numbers_.reserve(count);
+  if (!taken) return {};
+  auto client = clients_.find(*taken);
+  std::string who = client == clients_.end() ? "mail of a client that has gone" : "client \"" + client->second.name + "\" (pid " + std::to_string(client->second.pid) + ")";
+  return Error{Errc::kUnavailable, "a new worker would be participant " + std::to_string(*taken) + ", which is in use by " + who + "; try again when it is not any more"};
 }
 
 bool AttachServer::settle() {

@@ -57,6 +57,9 @@ class AttachServer {
   void go_on(systemd::Estate& estate);
   // Lets nobody in any more; those who are in stay.
   void close();
+  // So many of the lowest numbers are kept for others until release_reserved(). kUnavailable: a client has one of them, who is named.
+  Result<void> reserve(std::size_t count);
+  void release_reserved() { numbers_.release_reserved(); }
   // Frees numbers whose mail has been read. True while some are left.
   bool settle();
 
@@ -85,6 +88,7 @@ class AttachServer {
   void answer(ParticipantId participant, const ipc::Message& message);
   void detach(ParticipantId participant, std::string cause = {});
   void look_at_limits();
+  void send_away(ParticipantId id, const std::string& why);
   std::string over_limit(const shm::ParticipantUse& use) const;
   void refuse(int socket, const Error& why);
   static void send_refusal(int socket, const Error& why);

@@ -19,8 +19,11 @@ class ClientNumbers {
     ParticipantId participant;
     Incarnation incarnation;  // +1 each time that a number is taken
   };
-  // The number that was used least; nothing when none is free.
+  // The number that was used least, of several the highest: the lowest ones may once be workers'. Nothing when none is free.
   std::optional<Taken> take();
+  // The `count` lowest numbers are not given out until release_reserved(). Nothing has changed when one of them is not free: that is returned.
+  std::optional<ParticipantId> reserve(std::size_t count);
+  void release_reserved();
   // As an earlier supervisor left them: each number's incarnation, and those that are used.
   void go_on(ParticipantId participant, Incarnation incarnation, bool used) {
     at(participant) = {used ? State::kUsed : State::kFree, incarnation};
@@ -33,7 +36,7 @@ class ClientNumbers {
   Incarnation incarnation(ParticipantId participant) const { return numbers_[participant - first_].incarnation; }
 
  private:
-  enum class State { kFree, kUsed, kDraining };
+  enum class State { kFree, kUsed, kDraining, kReserved };
   struct Number {
     State state = State::kFree;
     Incarnation incarnation = 0;

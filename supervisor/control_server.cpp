@@ -229,7 +229,7 @@ void ControlServer::host(ParticipantId worker, const std::vector<AssignedActor>&
 }
 
 void ControlServer::settle_actor(ParticipantId worker, ActorId actor, std::uint64_t token) {
-  order(worker, [=](wire::ToWorker::Builder out) {
+  order_soon(worker, [=](wire::ToWorker::Builder out) {
     out.initSettleActor().setActor(actor);
     out.getSettleActor().setToken(token);
   });

@@ -44,7 +44,8 @@ Daemon::Daemon(config::Config config, Beginning beginning)
       before_(std::move(beginning.before)),
       estate_(std::move(beginning.estate)),
       program_(std::move(beginning.program)),
-      arguments_(std::move(beginning.arguments)) {}
+      arguments_(std::move(beginning.arguments)),
+      runtime_dir_given_(beginning.runtime_dir_given) {}
 
 Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning beginning) {
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(beginning)));
@@ -109,7 +110,7 @@ Result<void> Daemon::open_arena() {
   if (before_) directory_->take_over();
   Incarnation mine = arena_->participant(kSupervisor).incarnation.load(std::memory_order_relaxed) + 1;
   directory_->set_participant(kSupervisor, shm::ParticipantKind::kSupervisor, ::getpid(), mine, "supervisor");
-  actors_.emplace(TV_TRY(before_ ? Actors::go_on(config_, *directory_, *arena_, before_->handover.actors) : Actors::create(config_, *directory_)));
+  actors_.emplace(TV_TRY(before_ ? Actors::go_on(config_, *directory_, *arena_, before_->handover) : Actors::create(config_, *directory_)));
   auto store = TV_TRY(shm::Store::open(arena_, kSupervisor));
   recovery_.emplace(*loop_, store);
   dead_letters_.emplace(store);
@@ -182,6 +183,8 @@ Result<void> Daemon::open_sockets() {
   auto first_client = static_cast<ParticipantId>(config_.workers.size()) + 1;
   if (!config_.checkpoints.directory.empty()) {
     TV_TRY(end_writer(first_client));
+    if (before_ && before_->handover.workers.size() < config_.workers.size())
+      TV_TRY(end_writer(static_cast<ParticipantId>(before_->handover.workers.size()) + 1));
     checkpoints_ = TV_TRY(Checkpoints::create({*loop_, config_, *children_, *recovery_, *directory_, *arena_, *actors_, store_,
                                                 [this](ActorId actor, const std::string& why) { supervision_->withhold(actor, why); }},
                                                first_client++));
@@ -195,7 +198,7 @@ Result<void> Daemon::catch_signals() {
   ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit is a write error, not the end
   signals_.push_back(TV_TRY(loop_->on_signal(SIGTERM, [this] { on_terminate("SIGTERM"); })));
   signals_.push_back(TV_TRY(loop_->on_signal(SIGINT, [this] { on_terminate("SIGINT"); })));
-  signals_.push_back(TV_TRY(loop_->on_signal(SIGHUP, [this] { on_reload(); })));
+  signals_.push_back(TV_TRY(loop_->on_signal(SIGHUP, [this] { (void)begin_reload(); })));  // how it goes is logged
   return {};
 }
 
@@ -215,13 +218,15 @@ Result<void> Daemon::begin() {
   upgrade_.emplace(*loop_, *children_, [this](const std::string& program) {
     replacement_ = program;
     loop_->quit();
-  });
+  }, [this](const std::string& why) { end_reload(why); });
   control_->on_dead_letter([this] { note_state(); });
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_, *denials_},
-                       *operations_, {[this] { stop("ordered by an administrator"); }, [this](const std::string& program) { return begin_upgrade(program); }}));
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_, *denials_, reload_status_},
+                       *operations_, {[this] { stop("ordered by an administrator"); }, [this](const std::string& program) { return begin_upgrade(program); },
+                                      [this](const std::string& text, const std::string& name, const std::string& directory) { return diff(text, name, directory); },
+                                      [this] { return begin_reload(); }}));
   loop_->feed_watchdog();
   log::info("daemon started", {{"version", TV_VERSION},
                                {"pid", ::getpid()},
@@ -268,15 +273,9 @@ void Daemon::on_terminate(const char* signal) {
   children_->kill_dismissed();
 }
 
-void Daemon::on_reload() {
-  if (stopping_) return;
-  systemd::notify_reloading();
-  log::warning("SIGHUP ignored", {{"cause", "the configuration cannot be loaded again while the daemon runs; restart it"}});
-  if (ready_) systemd::notify_ready(told_status_);
-}
-
 void Daemon::stop(const std::string& why) {
   if (std::exchange(stopping_, true)) return;
+  if (reload_) end_reload("the daemon is stopping");
   log::info("daemon stopping", {{"cause", why}, {"grace", config::format_duration(config_.supervisor.stop_grace)}});
   systemd::notify_stopping("stopping workers");
   // Whoever starts after this is to start anew.
@@ -333,6 +332,7 @@ void Daemon::look() {
     return;
   }
   if (begun_) maintenance_->look();
+  look_at_reload();
   note_state();
   tell_manager();
 }

@@ -13,6 +13,7 @@
 #include "supervisor/control_server.h"
 #include "supervisor/inheritance.h"
 #include "supervisor/memory_keeper.h"
+#include "supervisor/reload_plan.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/spiller.h"
 #include "supervisor/upgrade.h"
@@ -29,6 +30,7 @@ class Daemon {
     systemd::Estate estate;             // descriptors that were passed to us
     std::string program;                // by whose path this process was started, and with which arguments: for an upgrade
     std::vector<std::string> arguments;
+    bool runtime_dir_given = false;  // by an argument, in place of the file's
   };
   // Everything up to workers being asked for. On an error nothing is left behind.
   static Result<std::unique_ptr<Daemon>> create(config::Config config, Beginning beginning);
@@ -50,7 +52,8 @@ class Daemon {
   std::vector<ActorId> every_actor() const;
   void keep_letters();
   void go_on();
-  Handover handover() const;
+  // `reloaded`: as the next one is to have it, with the other configuration of a reload that is under way.
+  Handover handover(bool reloaded = false) const;
   void note_state();
   bool write_state();
   Result<void> begin_upgrade(const std::string& program);
@@ -58,12 +61,25 @@ class Daemon {
   Result<void> take_sockets();
   void settle_access();
   unsigned socket_mode(Role least) const;
+
+  // daemon_reload.cpp
+  Known known() const;
+  Result<std::pair<config::Config, ReloadPlan>> plan(config::Loaded loaded) const;
+  Result<ReloadPlan> diff(const std::string& text, const std::string& name, const std::string& directory) const;
+  Result<ReloadPlan> begin_reload();
+  Result<ReloadPlan> try_reload();
+  Result<void> check_reload(const ReloadPlan& plan) const;
+  void look_at_reload();
+  void offer_reload();
+  void end_reload(const std::string& why);
+  void finish_reload(const KeptReload& reload);
+  void roll_reloaded(const std::vector<std::string>& names);
+  void tell_reload(Handover& state, bool reloaded) const;
   Result<void> open_sockets();
   Result<void> catch_signals();
   Result<void> begin();
 
   void on_terminate(const char* signal);
-  void on_reload();
   void stop(const std::string& why);
   void stop_more();
   void report_forced() const;
@@ -89,6 +105,18 @@ class Daemon {
   std::uint32_t takeovers_ = 0;
   const std::string program_;
   const std::vector<std::string> arguments_;
+  const bool runtime_dir_given_;
+  // A reload that is under way: what is to be removed goes, then a program is asked whether it can go on, then it takes our place.
+  struct Reload {
+    ConfigSource source;
+    ReloadPlan plan;
+    std::optional<ChoreId> removal;
+    std::optional<Ledger> offer;  // the state as it is to be, for the program that is asked
+    Deadline patience = {};       // for last commits of what is removed to be on disk
+    Source look_again = {};
+  };
+  std::optional<Reload> reload_;
+  ReloadStatus reload_status_;
   std::string replacement_;  // the program that is to take our place now
   std::int64_t started_ns_ = realtime_ns();
   std::unique_ptr<EventLoop> loop_;

@@ -78,7 +78,7 @@ Result<Fd> Daemon::listener(const char* name, const std::string& path, int type,
   return kept.duplicate();
 }
 
-// The writer of the one before has nobody to tell what it has written. Its number becomes our writer's.
+// The writer of the one before has nobody to tell what it has written. Its number becomes our writer's, or a new worker's.
 Result<void> Daemon::end_writer(ParticipantId participant) {
   Fd process = systemd::take(estate_, WriterProcess::kStoreName);
   if (!before_) return {};
@@ -125,15 +125,23 @@ void Daemon::go_on() {
   maintenance_->go_on(before.upkeep);
   workers_->go_on(before, estate_);
   supervision_->go_on(*workers_, before);
+  workers_->start_new(before);
   attach_->go_on(estate_);
   if (checkpoints_) checkpoints_->go_on(std::move(withheld));
+  for (ActorId id : supervision_->to_be_read()) {
+    auto start = [this, id] { supervision_->restart(supervision_->node_of(id)); };
+    if (checkpoints_) checkpoints_->retry(id, start);
+    else start();
+  }
   begun_ = true;
   log::notice("supervisor taken over", {{"before", before.program}, {"takeovers", takeovers_}, {"workers", workers_->all().size()}, {"clients", attach_->clients().size()}});
+  auto reload = before.reload;
   before_.reset();
+  finish_reload(reload);
   look_soon();
 }
 
-Handover Daemon::handover() const {
+Handover Daemon::handover(bool reloaded) const {
   Handover state;
   state.program = "tensorvisord " TV_VERSION " (pid " + std::to_string(::getpid()) + ")";
   state.config = source_;
@@ -153,7 +161,8 @@ Handover Daemon::handover() const {
                             .moved = actor.moved,
                             .worker = actor.placed.worker,
                             .present = actor.placed.present,
-                            .settled = actor.placed.settled});
+                            .settled = actor.placed.settled,
+                            .removed = actor.placed.removed});
   supervision_->keep(state.actors);
   const auto& tree = supervision_->tree();
   for (NodeId node = 0; node < tree.size(); ++node) state.nodes.push_back(tree.spec(node).name);
@@ -168,6 +177,11 @@ Handover Daemon::handover() const {
   state.letters_dropped = dead_letters_->dropped();
   state.restarts = workers_->restarts();
   state.ready = ready_;
+  for (std::uint32_t i = 0; i < directory_view_->pool_count(); ++i) {
+    auto pool = directory_view_->pool(i);
+    state.pools.push_back({std::string(pool.name), pool.first, pool.size});
+  }
+  tell_reload(state, reloaded);
   return state;
 }
 
@@ -187,7 +201,7 @@ void Daemon::note_state() {
 bool Daemon::write_state() {
   auto write = [this]() -> Result<void> {
     if (!ledger_) ledger_.emplace(TV_TRY(Ledger::create()));
-    return ledger_->write(encode(handover()));
+    return ledger_->write(encode(handover(!replacement_.empty())));
   };
   auto written = write();
   if (!written) log::error("state not noted", {{"cause", written.error().message}, {"next", "a supervisor that takes over from this one goes on with an older state, or begins anew"}});
@@ -196,6 +210,7 @@ bool Daemon::write_state() {
 
 Result<void> Daemon::begin_upgrade(const std::string& program) {
   if (stopping_ || !begun_) return Error{Errc::kUnavailable, stopping_ ? "the daemon is stopping" : "the daemon is still starting; try again when it is ready"};
+  if (reload_) return Error{Errc::kUnavailable, "the configuration is being reloaded"};
   // A ledger of its own: ours changes under whoever reads it, and twice within a look is a torn state.
   auto sample = TV_TRY(Ledger::create());
   TV_TRY(sample.write(encode(handover())));

@@ -74,6 +74,7 @@ void write(const KeptWorker& worker, wire::WorkerLife::Builder out) {
   write(life.probation, out.initProbation());
   out.setDelayNs(life.delay.count());
   out.setComesHome(worker.comes_home);
+  out.setLimited(worker.limited);
 }
 
 KeptWorker read(wire::WorkerLife::Reader in) {
@@ -96,6 +97,7 @@ KeptWorker read(wire::WorkerLife::Reader in) {
   life.probation = read(in.getProbation());
   life.delay = Nanoseconds{in.getDelayNs()};
   worker.comes_home = in.getComesHome();
+  worker.limited = in.getLimited();
   return worker;
 }
 
@@ -120,6 +122,8 @@ void write(const KeptActor& actor, wire::ActorLife::Builder out) {
   if (actor.withheld) out.setWithheldWhy(words(*actor.withheld));
   out.setRestoring(actor.restoring);
   out.setSuspended(actor.suspended);
+  out.setRemoved(actor.removed);
+  out.setStale(actor.stale);
 }
 
 KeptActor read(wire::ActorLife::Reader in) {
@@ -141,6 +145,8 @@ KeptActor read(wire::ActorLife::Reader in) {
   if (in.getWithheld()) actor.withheld = text(in.getWithheldWhy());
   actor.restoring = in.getRestoring();
   actor.suspended = in.getSuspended();
+  actor.removed = in.getRemoved();
+  actor.stale = in.getStale();
   return actor;
 }
 
@@ -219,7 +225,7 @@ void write(const Upkeep::Task& task, wire::UpkeepLife::Task::Builder out) {
 Upkeep::Task read(wire::UpkeepLife::Task::Reader in) {
   Upkeep::Task task;
   task.id = in.getId();
-  task.chore = checked(in.getChore(), Chore::kShrink, "a chore of no kind");
+  task.chore = checked(in.getChore(), Chore::kRemove, "a chore of no kind");
   task.name = text(in.getName());
   for (auto unit : in.getUnits()) {
     Unit kept{text(unit.getName()), {}, {}};
@@ -290,6 +296,28 @@ KeptLetter read(wire::Letter::Reader in) {
   return letter;
 }
 
+// --- reload
+
+void write(const KeptReload& reload, wire::ReloadLife::Builder out) {
+  out.setReloads(reload.reloads);
+  out.setGoing(reload.going);
+  out.setRemoval(reload.removal);
+  auto grow = out.initGrow(count(reload.grow));
+  for (unsigned i = 0; i < grow.size(); ++i) {
+    grow[i].setName(words(reload.grow[i].first));
+    grow[i].setSize(reload.grow[i].second);
+  }
+  auto roll = out.initRoll(count(reload.roll));
+  for (unsigned i = 0; i < roll.size(); ++i) roll.set(i, words(reload.roll[i]));
+}
+
+KeptReload read(wire::ReloadLife::Reader in) {
+  KeptReload reload{in.getReloads(), in.getGoing(), in.getRemoval(), {}, {}};
+  for (auto pool : in.getGrow()) reload.grow.emplace_back(text(pool.getName()), pool.getSize());
+  for (auto worker : in.getRoll()) reload.roll.push_back(text(worker));
+  return reload;
+}
+
 Result<void> check(wire::Handover::Reader in) {
   struct Versions {
     const char* what;
@@ -356,6 +384,13 @@ std::vector<std::byte> encode(const Handover& handover) {
   out.setLettersDropped(handover.letters_dropped);
   out.setRestarts(handover.restarts);
   out.setReady(handover.ready);
+  auto pools = out.initPools(count(handover.pools));
+  for (unsigned i = 0; i < pools.size(); ++i) {
+    pools[i].setName(words(handover.pools[i].name));
+    pools[i].setFirst(handover.pools[i].first);
+    pools[i].setSize(handover.pools[i].size);
+  }
+  write(handover.reload, out.initReload());
   return ipc::serialize(message);
 }
 
@@ -388,11 +423,21 @@ Result<Handover> decode_handover(std::span<const std::byte> bytes) {
     kept.letters_dropped = in.getLettersDropped();
     kept.restarts = in.getRestarts();
     kept.ready = in.getReady();
+    for (auto pool : in.getPools()) kept.pools.push_back({text(pool.getName()), pool.getFirst(), pool.getSize()});
+    kept.reload = read(in.getReload());
     return kept;
   });
   if (!handover) return handover;
   TV_TRY(check(*handover));
   return handover;
+}
+
+Known known_of(const Handover& handover) {
+  Known known;
+  for (const auto& worker : handover.workers) known.workers.push_back(worker.name);
+  for (const auto& actor : handover.actors) known.actors.push_back({actor.name, "", actor.worker, actor.settled, actor.present});
+  for (const auto& pool : handover.pools) known.pools.push_back({pool.name, pool.first, pool.size});
+  return known;
 }
 
 }  // namespace tv::supervisor

@@ -28,6 +28,7 @@ struct KeptWorker {
   std::string name;
   WorkerLife life;
   bool comes_home = false;  // it is wanted, and waits for its mailbox
+  std::uint8_t limited = 0;  // WorkerLimits::by_itself() of its process
 };
 
 struct KeptActor {
@@ -49,6 +50,23 @@ struct KeptActor {
   std::optional<std::string> withheld;
   bool restoring = false;
   bool suspended = false;
+  bool removed = false;
+  bool stale = false;  // the process that hosts it knows it as an earlier configuration had it
+};
+
+struct KeptPool {
+  std::string name;
+  ActorId first = 0;
+  std::uint32_t size = 0;
+};
+
+// What is left to do where another configuration has been written down than the rest of the state is of.
+struct KeptReload {
+  std::uint32_t reloads = 0;  // done, since the daemon's start
+  bool going = false;
+  ChoreId removal = 0;        // of one that has begun and is not `going` yet; 0: none
+  std::vector<std::pair<std::string, std::uint32_t>> grow;  // pools, and the size that they are to have
+  std::vector<std::string> roll;                            // workers and actors to be restarted, one after the other
 };
 
 struct KeptLetter {
@@ -81,7 +99,12 @@ struct Handover {
   std::uint64_t letters_dropped = 0;
   std::uint64_t restarts = 0;
   bool ready = false;  // the service manager has been told so
+  std::vector<KeptPool> pools;
+  KeptReload reload;
 };
+
+// What has numbers for the daemon's life.
+Known known_of(const Handover& handover);
 
 std::vector<std::byte> encode(const Handover& handover);
 // kProtocol for another version of the state, of the arena, or of what running workers speak; kCorrupt for what contradicts itself.

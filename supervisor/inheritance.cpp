@@ -45,9 +45,21 @@ std::optional<Inheritance> inherit(systemd::Estate& estate, systemd::FdStore& st
   return std::nullopt;
 }
 
+config::Loaded config_of(const Handover& handover) {
+  const auto& source = handover.config;
+  auto loaded = config::load_text(source.text, source.name, source.directory, config::Machine::local());
+  loaded.config.path = source.name;
+  loaded.config.supervisor.runtime_dir = handover.runtime_dir;
+  if (loaded.ok()) loaded.config = as_known(std::move(loaded.config), known_of(handover));
+  loaded.warnings.clear();
+  return loaded;
+}
+
 Result<void> check_ledger(Fd file) {
   auto inheritance = TV_TRY(read(std::move(file)));
-  (void)inheritance;
+  auto loaded = config_of(inheritance.handover);
+  if (!loaded.ok()) return Error{Errc::kInvalidArgument, config::to_string(loaded.problems.front())};
+  TV_TRY(place(loaded.config, known_of(inheritance.handover)));
   return {};
 }
 

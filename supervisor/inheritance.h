@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "config/load.h"
 #include "supervisor/handover.h"
 #include "supervisor/ledger.h"
 #include "systemd/fd_store.h"
@@ -26,6 +27,8 @@ struct Inheritance {
 // dropped from the store, so that its workers end. What else was passed stays in `estate`.
 std::optional<Inheritance> inherit(systemd::Estate& estate, systemd::FdStore& store);
 
+// The configuration that is handed over, as the daemon that has it can have it.
+config::Loaded config_of(const Handover& handover);
 // Whether a descriptor is an earlier supervisor's. The others are sockets that the service manager listens on for us.
 bool is_inherited(const std::string& name);
 

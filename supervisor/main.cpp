@@ -66,11 +66,7 @@ config::Loaded load(const std::string& path, supervisor::Daemon::Beginning& begi
     return loaded;
   }
   beginning.source = beginning.before->handover.config;
-  auto loaded = config::load_text(beginning.source.text, beginning.source.name, beginning.source.directory, config::Machine::local());
-  loaded.config.path = beginning.source.name;
-  loaded.config.supervisor.runtime_dir = beginning.before->handover.runtime_dir;
-  loaded.warnings.clear();
-  return loaded;
+  return supervisor::config_of(beginning.before->handover);
 }
 
 // For whoever is asked to take the place of a running daemon: the answer goes to the descriptor behind the ledger's.
@@ -100,7 +96,7 @@ int serve(const std::string& path, const std::string& runtime_dir, std::vector<s
   auto estate = systemd::take_passed();
   auto store = systemd::FdStore::of_manager();
   auto before = supervisor::inherit(estate, store);
-  supervisor::Daemon::Beginning beginning{.source = {}, .store = std::move(store), .before = std::move(before), .estate = std::move(estate), .program = own_path(), .arguments = std::move(arguments)};
+  supervisor::Daemon::Beginning beginning{.source = {}, .store = std::move(store), .before = std::move(before), .estate = std::move(estate), .program = own_path(), .arguments = std::move(arguments), .runtime_dir_given = !runtime_dir.empty()};
   auto loaded = load(path, beginning);
   if (!loaded.ok()) {
     print_problems(loaded);

@@ -14,7 +14,7 @@ std::string in_quotes(const std::string& name) { return "\"" + name + "\""; }
 }  // namespace
 
 Result<ChoreId> Maintenance::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
-  bool finishes_mail = chore == Chore::kDrain || chore == Chore::kRoll || chore == Chore::kShrink;
+  bool finishes_mail = chore == Chore::kDrain || chore == Chore::kRoll || chore == Chore::kShrink || chore == Chore::kRemove;
   for (const auto& unit : units)
     for (ActorId actor : unit.actors)
       if (finishes_mail && in_.supervision.suspended(actor))
@@ -24,6 +24,18 @@ Result<ChoreId> Maintenance::begin(Chore chore, const std::string& name, std::ve
   log::notice(std::string(chore_name(chore)) + " begins", {{"name", name}, {"of", upkeep_.find(id)->units.size()}});
   look();
   return id;
+}
+
+void Maintenance::undo_removal(ChoreId id, const std::string& why) {
+  const auto* task = upkeep_.find(id);
+  if (!task) return;
+  auto units = task->units;
+  auto name = task->name;
+  upkeep_.cancel_removal(id, why);
+  look();
+  std::erase_if(units, [this](const Unit& unit) { return in_.actors[unit.actors.front()].placed.present; });
+  if (units.empty()) return;
+  if (auto back = begin(Chore::kGrow, name, std::move(units)); !back) log::error("actors not back", {{"cause", back.error().message}});
 }
 
 void Maintenance::undrain(const std::vector<ActorId>& actors) {
@@ -36,7 +48,7 @@ Result<ChoreId> Maintenance::scale(std::size_t pool, std::uint32_t size) {
   auto most = std::max(config.size, config.max_size);
   if (size > most)
     return Error{Errc::kLimit, "pool " + in_quotes(config.name) + " can have " + std::to_string(most) + " members at most, not " + std::to_string(size) +
-                                   ": set max_size in its [[pool]] and restart the daemon"};
+                                   ": set max_size in its [[pool]]; tensorctl config diff says whether that needs a restart of the daemon"};
   TV_TRY(check_room(newcomers(pool, size)));
   upkeep_.cancel_scaling(config.name);
   look();

@@ -30,6 +30,8 @@ class Maintenance {
   // members, or a worker cannot be told of them; nothing has changed then.
   Result<ChoreId> begin(Chore chore, const std::string& name, std::vector<Unit> units);
   Result<ChoreId> scale(std::size_t pool, std::uint32_t size);
+  // Whom the removal has taken away, or was about to, is there again.
+  void undo_removal(ChoreId id, const std::string& why);
   void undrain(const std::vector<ActorId>& actors);
 
   // After anything that may have changed; and a worker's answer.

@@ -32,7 +32,8 @@ Supervision::Supervision(EventLoop& loop, const config::Config& config, Actors& 
       plan_(plan_tree(config, placed(actors))),
       actor_of_(plan_.nodes.size(), kNoActor),
       was_up_(actors.all().size(), false),
-      readies_(actors.all().size(), 0) {
+      readies_(actors.all().size(), 0),
+      stale_(actors.all().size(), false) {
   for (ActorId id = 0; id < plan_.of_actor.size(); ++id) actor_of_[plan_.of_actor[id]] = id;
   // The seed is for jitter, which is to differ from daemon to daemon.
   tree_.emplace(plan_.nodes, Limits{config.supervisor.stop_grace, config.supervisor.start_timeout}, static_cast<std::uint64_t>(monotonic_ns()));
@@ -54,6 +55,8 @@ std::vector<AssignedActor> Supervision::assign(std::span<const ActorId> actors) 
   auto assigned = actors_.assign(actors);
   for (auto& each : assigned) {
     NodeId node = node_of(each.id);
+    stale_[each.id] = false;
+    told_.erase(each.id);
     each.held = tree_->state(node) != NodeState::kStarting || stranded(each.id);
     bool gone = actors_[each.id].state == ActorState::kFailed;
     if (each.held && gone) each.failure = actors_[each.id].message;
@@ -209,6 +212,12 @@ void Supervision::obey(const Step& step) {
 void Supervision::start_leaf(ActorId actor) {
   std::size_t worker = actors_[actor].host;
   if (hosts_->hosting(worker) != Hosting::kLive || stranded(actor)) return;
+  if (stale_[actor]) {
+    stale_[actor] = false;
+    told_.insert(actor);
+    if (actors_[actor].incarnation == 0) (void)actors_.assign({&actor, 1});  // it has been in no process before
+    orders_.host(static_cast<ParticipantId>(worker) + 1, {{actor, actors_[actor].incarnation, &actors_[actor].placed, true, {}}});
+  }
   orders_.start_actor(static_cast<ParticipantId>(worker) + 1, actor);
   tree_->began(node_of(actor), now());
 }
@@ -263,9 +272,12 @@ void Supervision::show(ActorId id) {
   NodeId node = node_of(id);
   std::size_t worker = actors_[id].host;
   ActorState coming = was_up_[id] ? ActorState::kRestarting : ActorState::kStarting;
-  if (!actors_[id].placed.present) return actors_.set(id, ActorState::kStopped, "its pool is smaller now; tensorctl scale");
+  if (actors_[id].placed.removed) return actors_.set(id, ActorState::kStopped, "the configuration does not have it any more");
+  if (!actors_[id].placed.present)
+    return actors_.set(id, ActorState::kStopped, actors_[id].placed.pool ? "its pool is smaller now; tensorctl scale" : "it is being removed from the configuration");
   if (restoring_.contains(id)) return actors_.set(id, coming, "is being restored");
-  if (auto withheld = withheld_.find(id); withheld != withheld_.end()) return actors_.set(id, ActorState::kFailed, withheld->second);
+  if (auto withheld = withheld_.find(id); withheld != withheld_.end())
+    return actors_.set(id, withheld->second == kToBeRead ? coming : ActorState::kFailed, withheld->second);
   if (suspended_.contains(id)) return actors_.set(id, ActorState::kSuspended, "suspended by an administrator; tensorctl resume");
   switch (tree_->state(node)) {
     case NodeState::kUp: return actors_.set(id, ActorState::kReady);

@@ -19,7 +19,8 @@
 
 namespace tv::supervisor {
 
-struct Handover;  // handover.h
+struct Handover;   // handover.h
+struct KeptActor;
 
 // What a worker can do for its actors.
 enum class Hosting : std::uint8_t {
@@ -62,13 +63,19 @@ class Supervision {
   // Before any worker is started; the hosts outlive this.
   void start(Hosts& hosts);
 
-  // In place of start(): everything is as an earlier supervisor left it. The workers go on before this.
+  // In place of start(): everything is as an earlier supervisor left it; what the configuration has beyond that is started. The workers go on before
+  // this.
   void go_on(Hosts& hosts, const Handover& handover);
+  // Where each node of the tree was in that of `handover`; kNoNode of one that is new, or there again.
+  std::vector<NodeId> places_before(const Handover& handover) const;
+  // Those that a new configuration has brought, and that may have a state on disk: withheld until somebody has looked, and restarts them.
+  std::vector<ActorId> to_be_read() const;
   TreeLife tree_life() const { return tree_->life(); }
   // Adds what is known here of each.
   void keep(std::vector<KeptActor>& kept) const;
   // Its worker lives, and says so to us, who have taken over: what was ordered and may not have been heard is ordered again.
   void met_again(ActorId actor, bool running);
+  bool has_been_told(ActorId actor) const { return told_.contains(actor); }
 
   // From workers.
   std::vector<AssignedActor> assign(std::size_t worker);
@@ -145,10 +152,13 @@ class Supervision {
   TreePlan plan_;
   std::vector<ActorId> actor_of_;  // by node; kNoActor for groups
   std::vector<bool> was_up_;       // by actor, once: from then on it is restarting, not starting
+  static constexpr const char* kToBeRead = "its state is being read from disk";
   std::map<ActorId, std::string> withheld_;
   std::set<ActorId> restoring_;
   std::set<ActorId> suspended_;
   std::vector<std::uint64_t> readies_;
+  std::vector<bool> stale_;  // by actor: its worker's process, if there is one, does not know it, or as an earlier configuration had it
+  std::set<ActorId> told_;   // whose plan has been sent to a process that may not have met us yet
   std::vector<std::string> forced_;
   std::optional<Tree> tree_;
   Hosts* hosts_ = nullptr;

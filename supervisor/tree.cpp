@@ -42,11 +42,46 @@ TreeLife Tree::life() const {
   return {std::vector<NodeLife>(nodes_.begin(), nodes_.end()), given_up_, ending_};
 }
 
-void Tree::go_on(const TreeLife& life) {
-  TV_ASSERT(life.nodes.size() == nodes_.size());
-  for (NodeId id = 0; id < nodes_.size(); ++id) static_cast<NodeLife&>(nodes_[id]) = life.nodes[id];
+void Tree::go_on(const TreeLife& life, const std::vector<NodeId>& was, std::int64_t now_ns) {
+  TV_ASSERT(was.size() == nodes_.size());
+  now_ns_ = now_ns;
+  std::vector<NodeId> now(life.nodes.size(), kNoNode);
+  bool same = life.nodes.size() == nodes_.size();
+  for (NodeId id = 0; id < nodes_.size(); ++id) {
+    same = same && was[id] == id;
+    if (was[id] == kNoNode) continue;
+    now[was[id]] = id;
+    static_cast<NodeLife&>(nodes_[id]) = life.nodes[was[id]];
+  }
   given_up_ = life.given_up;
   ending_ = life.ending;
+  if (same) return;
+  for (auto& node : nodes_) {
+    for (auto* history : {&node.history, &node.shared})
+      for (auto& past : history->restarts) past.culprit = past.culprit < now.size() ? now[past.culprit] : kNoNode;
+    // Its children may have other places: all of them are looked at.
+    node.from = node.at = 0;
+  }
+  fit_in();
+}
+
+// Parents first: what a group starts or stops it does by its own rules.
+void Tree::fit_in() {
+  for (auto& node : nodes_)
+    if (node.state == kFailed && node.spec.parent != kRoot) node.state = kDown;
+  for (NodeId id = 1; id < nodes_.size(); ++id) {
+    Node& node = nodes_[id];
+    Node& group = parent_of(node);
+    if (node.dismissed) continue;
+    bool group_runs = running(group.state);
+    if (node.state == kDown && group_runs && may_run(node)) start_child(node);
+    if (group_runs || group.state == kStopping) continue;
+    if (node.state == kWaiting || node.state == kDelayed) node.state = kDown;
+    if (running(node.state)) stop_child(node);
+  }
+  for (auto& node : nodes_)
+    if (node.phase != Phase::kIdle) advance(node);
+  start_waiting();
 }
 
 // --- starts and stops

@@ -108,8 +108,9 @@ class Tree {
 
   // What another one of the same plan goes on with: between two events, when its steps have been taken.
   TreeLife life() const;
-  // In place of start(). REQUIRES as many nodes.
-  void go_on(const TreeLife& life);
+  // In place of start(). `was`: the place of each node in `life`; kNoNode for one that is new. Where the two plans differ, what can run by the new one
+  // is started, and what cannot is stopped.
+  void go_on(const TreeLife& life, const std::vector<NodeId>& was, std::int64_t now_ns);
 
   // Events. Each may lead to steps.
   void start(std::int64_t now_ns);
@@ -196,6 +197,7 @@ class Tree {
   void fail_child(Node& child, const std::string& why, bool hopeless);
   void give_chance(Node& child);
   void forgive(Node& node);
+  void fit_in();
   void stop_more();
   bool awaited(NodeId node) const;
   void add(Step::Kind kind, const Node& node, Nanoseconds delay = 0ns, std::string why = {});

@@ -84,6 +84,7 @@ void Upgrade::answered(const Cause& cause) {
 void Upgrade::end(const std::string& why) {
   refused_ = program_ + " was refused: " + why;
   log::error("upgrade refused", {{"program", program_}, {"cause", why}, {"next", "this daemon goes on as it is"}});
+  told_refused_(why);
 }
 
 }  // namespace tv::supervisor

@@ -26,11 +26,13 @@ Result<std::string> trusted_program(const std::string& path, uid_t own);
 class Upgrade {
  public:
   // `ready`: the program can go on, it is to be executed now. `refused` has been told to the log already.
-  Upgrade(EventLoop& loop, Children& children, std::function<void(const std::string& program)> ready)
-      : loop_(loop), children_(children), ready_(std::move(ready)) {}
+  Upgrade(EventLoop& loop, Children& children, std::function<void(const std::string& program)> ready,
+          std::function<void(const std::string& why)> refused = [](const std::string&) {})
+      : loop_(loop), children_(children), ready_(std::move(ready)), told_refused_(std::move(refused)) {}
 
   // kUnavailable while another one is under way; and what trusted_program() says. `ledger` has the present state.
   Result<void> begin(const std::string& program, int ledger);
+  bool going() const { return check_ != nullptr; }
 
   std::uint32_t begun() const { return begun_; }
   const std::string& refused() const { return refused_; }  // why the last one was; empty: it was not
@@ -42,6 +44,7 @@ class Upgrade {
   EventLoop& loop_;
   Children& children_;
   const std::function<void(const std::string&)> ready_;
+  const std::function<void(const std::string&)> told_refused_;
   std::string program_;
   std::unique_ptr<Child> check_;
   Fd answer_;

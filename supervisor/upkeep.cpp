@@ -11,9 +11,10 @@ namespace {
 constexpr std::size_t kRemembered = 64;  // that have ended, for those who ask how it went
 
 bool one_by_one(Chore chore) { return chore == Chore::kRoll; }
+bool takes_away(Chore chore) { return chore == Chore::kShrink || chore == Chore::kRemove; }
+bool settles(Chore chore) { return chore == Chore::kDrain || chore == Chore::kRoll || takes_away(chore); }
 bool brings(Chore chore) { return chore == Chore::kRoll || chore == Chore::kResume || chore == Chore::kGrow; }
 bool away(const Seen& seen) { return seen.life == Life::kDown || seen.life == Life::kFailed; }
-bool settles(Chore chore) { return chore == Chore::kDrain || chore == Chore::kRoll || chore == Chore::kShrink; }
 
 }  // namespace
 
@@ -25,6 +26,7 @@ std::string_view chore_name(Chore chore) {
     case Chore::kResume: return "resume";
     case Chore::kGrow: return "scale up";
     case Chore::kShrink: return "scale down";
+    case Chore::kRemove: return "removal";
   }
   return "unknown";
 }
@@ -42,24 +44,28 @@ void Upkeep::go_on(Kept kept) {
   std::erase_if(kept_.asked, [](const auto& each) { return !each.second.answered; });
 }
 
-Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
+Result<void> Upkeep::check_free(const std::vector<ActorId>& actors) const {
   for (const auto& [id, other] : kept_.tasks) {
     if (other.state != State::kGoing) continue;
     for (const auto& theirs : other.units)
-      for (const auto& ours : units)
-        for (ActorId actor : ours.actors)
-          if (std::find(theirs.actors.begin(), theirs.actors.end(), actor) != theirs.actors.end())
-            return Error{Errc::kUnavailable, "\"" + theirs.name + "\" is in the " + std::string(chore_name(other.chore)) + " of \"" + other.name +
-                                                 "\", which goes on (" + std::to_string(other.done()) + " of " + std::to_string(other.units.size()) +
-                                                 " done); try again when it has ended"};
+      for (ActorId actor : actors)
+        if (std::find(theirs.actors.begin(), theirs.actors.end(), actor) != theirs.actors.end())
+          return Error{Errc::kUnavailable, "\"" + theirs.name + "\" is in the " + std::string(chore_name(other.chore)) + " of \"" + other.name +
+                                               "\", which goes on (" + std::to_string(other.done()) + " of " + std::to_string(other.units.size()) +
+                                               " done); try again when it has ended"};
   }
+  return {};
+}
+
+Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<Unit> units) {
+  for (const auto& unit : units) TV_TRY(check_free(unit.actors));
   Task task;
   task.id = ++kept_.last_id;
   task.chore = chore;
   task.name = name;
   task.steps.assign(units.size(), Step::kQueued);
   task.units = std::move(units);
-  if (chore == Chore::kDrain || chore == Chore::kShrink)
+  if (chore == Chore::kDrain || takes_away(chore))
     for (const auto& unit : task.units) {
       kept_.drained.insert(unit.actors.begin(), unit.actors.end());
       for (ActorId actor : unit.actors) kept_.asked.erase(actor);
@@ -75,7 +81,7 @@ Result<ChoreId> Upkeep::begin(Chore chore, const std::string& name, std::vector<
 
 bool Upkeep::is_going_away(ActorId actor) const {
   for (const auto& [id, task] : kept_.tasks) {
-    if (task.state != State::kGoing || task.chore != Chore::kShrink) continue;
+    if (task.state != State::kGoing || !takes_away(task.chore)) continue;
     for (const auto& unit : task.units)
       if (std::find(unit.actors.begin(), unit.actors.end(), actor) != unit.actors.end()) return true;
   }
@@ -97,12 +103,16 @@ void Upkeep::undrain(const std::vector<ActorId>& actors) {
 void Upkeep::cancel_scaling(const std::string& pool) {
   for (auto& [id, task] : kept_.tasks)
     if (task.state == State::kGoing && task.name == pool && (task.chore == Chore::kGrow || task.chore == Chore::kShrink))
-      give_up_scaling(task, State::kCancelled, "the pool got another size");
+      give_up(task, State::kCancelled, "the pool got another size");
 }
 
-void Upkeep::give_up_scaling(Task& task, State state, const std::string& why) {
+void Upkeep::cancel_removal(ChoreId id, const std::string& why) {
+  if (auto task = kept_.tasks.find(id); task != kept_.tasks.end() && task->second.state == State::kGoing) give_up(task->second, State::kCancelled, why);
+}
+
+void Upkeep::give_up(Task& task, State state, const std::string& why) {
   for (std::size_t i = 0; i < task.units.size(); ++i) {
-    if (task.chore != Chore::kShrink || task.steps[i] == Step::kDone) continue;
+    if (!takes_away(task.chore) || task.steps[i] == Step::kDone) continue;
     for (ActorId actor : task.units[i].actors) {
       kept_.drained.erase(actor);
       if (task.steps[i] == Step::kTurning && task.before.contains(actor)) add(Deed::Kind::kStart, task, actor);
@@ -163,7 +173,7 @@ bool Upkeep::advance_unit(Task& task, std::size_t i, const Look& look) {
   }
   if (!turned(task, i, look)) return false;
   task.steps[i] = Step::kDone;
-  if (task.chore == Chore::kShrink)
+  if (takes_away(task.chore))
     for (ActorId actor : unit.actors) {
       add(Deed::Kind::kDismiss, task, actor);
       kept_.drained.erase(actor);
@@ -205,6 +215,7 @@ void Upkeep::turn(Task& task, std::size_t i, const Look& look) {
   switch (task.chore) {
     case Chore::kRoll: return add(Deed::Kind::kRestart, task, kNoActor);
     case Chore::kShrink:
+    case Chore::kRemove:
       for (ActorId actor : unit.actors) add(Deed::Kind::kStop, task, actor);
       return;
     case Chore::kSuspend:
@@ -246,7 +257,7 @@ bool Upkeep::spoilt(Task& task, const Unit& unit, const Look& look) {
     if (brings(task.chore) || seen.life != Life::kReady || seen.readies == before->second) continue;
     std::string why = "\"" + unit.name + "\" was started again meanwhile";
     task.before.erase(before);
-    if (task.chore == Chore::kShrink) give_up_scaling(task, State::kFailed, why);
+    if (takes_away(task.chore)) give_up(task, State::kFailed, why);
     else end(task, State::kFailed, why);
     return true;
   }

@@ -26,6 +26,7 @@ enum class Chore : std::uint8_t {
   kResume,
   kGrow,     // members are added
   kShrink,   // members finish what they have, stop and go
+  kRemove,   // the same, for actors that the configuration is about to lose
 };
 std::string_view chore_name(Chore chore);
 
@@ -113,7 +114,12 @@ class Upkeep {
   void undrain(const std::vector<ActorId>& actors);
   // Of a pool that is to get another size: whom it was taking away stays.
   void cancel_scaling(const std::string& pool);
+  // A removal that is not to be any more: whom it has not taken away stays.
+  void cancel_removal(ChoreId id, const std::string& why);
   void refused(ChoreId id, const std::string& why);
+
+  // kUnavailable, as begin() would say it.
+  Result<void> check_free(const std::vector<ActorId>& actors) const;
 
   using Look = std::function<Seen(ActorId)>;
   std::vector<Deed> advance(const Look& look);
@@ -132,7 +138,7 @@ class Upkeep {
   void turn(Task& task, std::size_t unit, const Look& look);
   void add(Deed::Kind kind, const Task& task, ActorId actor, std::uint64_t token = 0);
   void end(Task& task, State state, const std::string& why = "");
-  void give_up_scaling(Task& task, State state, const std::string& why);
+  void give_up(Task& task, State state, const std::string& why);
   bool spoilt(Task& task, const Unit& unit, const Look& look);
   bool is_going_away(ActorId actor) const;
 

@@ -12,6 +12,9 @@ namespace tv::supervisor {
 namespace {
 
 // What a controller's file is without a limit.
+// What a process has been given by itself, as bits.
+constexpr std::uint8_t kData = 1, kPlace = 2, kWeight = 4;
+
 constexpr const char* kNoLimit = "max";
 constexpr const char* kAll = "\n";
 
@@ -85,7 +88,7 @@ void WorkerLimits::enter(Limited& worker, pid_t pid) {
 
 void WorkerLimits::admit(std::size_t index, pid_t pid) {
   Limited& worker = workers_[index];
-  worker.data_limited = worker.placed = worker.weighted = false;
+  worker.by_itself = 0;
   auto before = worker.enforced;
   // A group keeps its limits from one process to the next.
   bool fresh = !worker.made;
@@ -99,9 +102,11 @@ void WorkerLimits::admit(std::size_t index, pid_t pid) {
   if (groups_) worker.known = groups_->oom_count(worker.name).value_or(OomCount{});
 }
 
-void WorkerLimits::take_over(std::size_t index, pid_t pid) {
+std::uint8_t WorkerLimits::by_itself(std::size_t index) const { return workers_[index].by_itself; }
+
+void WorkerLimits::take_over(std::size_t index, pid_t pid, std::uint8_t by_itself) {
   Limited& worker = workers_[index];
-  worker.data_limited = worker.placed = worker.weighted = false;
+  worker.by_itself = by_itself;
   enter(worker, pid);
   apply(worker, pid);
   if (!groups_) return;
@@ -112,14 +117,6 @@ void WorkerLimits::take_over(std::size_t index, pid_t pid) {
                                         {"cause",
                                          "the controllers had to be taken from its cgroup so that another supervisor could start; what it "
                                          "had by then no longer counts against its limits"}});
-}
-
-void WorkerLimits::change(std::size_t index, const config::Resources& resources, pid_t pid) {
-  Limited& worker = workers_[index];
-  auto before = worker.enforced;
-  worker.resources = resources;
-  apply(worker, pid);
-  say_what_is_not(worker, before);
 }
 
 void WorkerLimits::apply(Limited& worker, pid_t pid) {
@@ -143,8 +140,8 @@ Enforced WorkerLimits::memory_max(Limited& worker, pid_t pid) {
   auto bytes = worker.resources.memory_max;
   Enforced limit{"memory_max", bytes ? config::format_size(bytes) : "", "", ""};
   if (in_group(worker, "memory")) return by_group(limit, write(worker, "memory.max", bytes ? std::to_string(bytes) : kNoLimit));
-  if (pid == 0 || (bytes == 0 && !worker.data_limited)) return limit;
-  worker.data_limited = true;
+  if (pid == 0 || (bytes == 0 && !(worker.by_itself & kData))) return limit;
+  worker.by_itself |= kData;
   return by_process(limit, "rlimit",
                     "RLIMIT_DATA: private memory that is allocated, touched or not; an allocation beyond it fails (" + why_not_ + ")",
                     limit_private_memory(pid, bytes));
@@ -163,8 +160,8 @@ Enforced WorkerLimits::weight(Limited& worker, pid_t pid) {
   Enforced limit{"cpu_weight", weight ? std::to_string(weight) : "", "", ""};
   if (in_group(worker, "cpu"))
     return by_group(limit, write(worker, "cpu.weight", std::to_string(weight ? weight : config::kDefaultCpuWeight)));
-  if (pid == 0 || (weight == 0 && !worker.weighted)) return limit;
-  worker.weighted = true;
+  if (pid == 0 || (weight == 0 && !(worker.by_itself & kWeight))) return limit;
+  worker.by_itself |= kWeight;
   auto wanted = weight ? weight : config::kDefaultCpuWeight;
   return by_process(limit, "nice", "nice " + std::to_string(nice_of_weight(wanted)), set_weight(pid, wanted));
 }
@@ -173,8 +170,8 @@ Enforced WorkerLimits::cpus(Limited& worker, pid_t pid) {
   const auto& cpus = worker.resources.cpus;
   Enforced limit{"cpus", cpus, "", ""};
   if (in_group(worker, "cpuset")) return by_group(limit, write(worker, "cpuset.cpus", cpus.empty() ? kAll : cpus));
-  if (pid == 0 || (cpus.empty() && !worker.placed)) return limit;
-  worker.placed = true;
+  if (pid == 0 || (cpus.empty() && !(worker.by_itself & kPlace))) return limit;
+  worker.by_itself |= kPlace;
   auto numbers =
       cpus.empty() ? Result<std::vector<std::uint32_t>>(std::vector<std::uint32_t>()) : config::parse_numbers(cpus, limits::kMaxCpus);
   return by_process(limit, "affinity", "sched_setaffinity: the process can change it",

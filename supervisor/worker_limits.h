@@ -35,11 +35,9 @@ class WorkerLimits {
 
   // A parked process is to become this worker: from now on it has its limits. Before anything of the worker's runs in it.
   void admit(std::size_t index, pid_t pid);
-  // A process that an earlier supervisor had admitted.
-  void take_over(std::size_t index, pid_t pid);
-  // Other limits, from now on, for its present process (0: none) and all that come. Those that a single process can only be given at its
-  // start, or only be lowered (nice), say so in enforced().
-  void change(std::size_t index, const config::Resources& resources, pid_t pid);
+  // A process that an earlier supervisor had admitted, and what that had given it by itself: limits that it has no longer are lifted.
+  void take_over(std::size_t index, pid_t pid, std::uint8_t by_itself);
+  std::uint8_t by_itself(std::size_t index) const;
 
   // After a death by SIGKILL, or of unknown cause: whether the kernel killed it for want of memory, and of whose. Told once. The text goes
   // behind "out of memory, says the kernel", and may be empty.
@@ -57,7 +55,7 @@ class WorkerLimits {
     std::string name;
     config::Resources resources;
     bool made = false;                                            // its group
-    bool data_limited = false, placed = false, weighted = false;  // of the present process, without a group
+    std::uint8_t by_itself = 0;                                   // what the present process was given without a group
     OomCount known;
     std::vector<Enforced> enforced;
   };

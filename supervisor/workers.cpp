@@ -28,8 +28,10 @@ Workers::Workers(Surroundings surroundings)
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i].config = &in_.config.workers[i];
     workers_[i].index = i;
-    // From the beginning, so that mail can be sent to actors that are still to be started. An arena that was taken over knows them.
-    if (in_.directory_view.participant_name(workers_[i].participant()).empty())
+    // From the beginning, so that mail can be sent to actors that are still to be started. An arena that was taken over knows them, but for new ones,
+    // whose numbers were perhaps a client's or the checkpoint writer's.
+    const auto& slot = in_.arena.participant(workers_[i].participant());
+    if (slot.kind.load(std::memory_order_acquire) != static_cast<std::uint32_t>(shm::ParticipantKind::kWorker))
       in_.directory.set_participant(workers_[i].participant(), shm::ParticipantKind::kWorker, 0, 0, workers_[i].config->name);
   }
 }
@@ -167,7 +169,9 @@ void Workers::assign(Worker& worker) {
   capnp::MallocMessageBuilder message;
   write_assignment({worker.config, worker.participant(), worker.incarnation, in_.control_endpoint, in_.config.supervisor.log_level,
                     in_.supervision.assign(worker.index), worker.last_death, static_cast<ParticipantId>(in_.config.workers.size()) + 1,
-                    in_.config.clients.calls_per_second},
+                    in_.config.clients.calls_per_second,
+                    in_.config.supervisor.orphans,
+                    in_.config.supervisor.orphan_grace},
                    message.initRoot<wire::Assignment>());
   in_.limits.admit(worker.index, worker.pid());
   // Before the process becomes a worker: one that is not in the store when we die ends with us.

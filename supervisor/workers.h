@@ -110,6 +110,8 @@ class Workers final : public Hosts {
   // In place of start_all(): the workers are as an earlier supervisor left them; whose process is there goes on in it, and is asked how its
   // actors are (met_again).
   void go_on(const Handover& handover, systemd::Estate& estate);
+  // Those that the one before did not have. After the supervision goes on.
+  void start_new(const Handover& handover);
   void keep(std::vector<KeptWorker>& kept) const;
   // A worker's process has said hello to us, who have taken over.
   void met_again(std::size_t index, bool ready);
@@ -147,8 +149,6 @@ class Workers final : public Hosts {
   void kill(std::size_t index, Cause cause) override;
 
   const std::vector<Worker>& all() const { return workers_; }
-  // The worker's configuration has other resources: its process has them from now on.
-  void resources_changed(std::size_t index) { in_.limits.change(index, workers_[index].config->resources, workers_[index].pid()); }
   const WorkerLimits& limits() const { return in_.limits; }
   bool reads_own_mailbox(std::size_t index) const { return mailboxes_.at_home(index); }  // else its actors have moved
   // Can the worker be told of these actors as well? What it is to host has to fit the packet of its next assignment.
@@ -161,7 +161,7 @@ class Workers final : public Hosts {
   void perform(Worker& worker, std::uint32_t actions);
   void acquire(Worker& worker);
   void discard(Worker& worker);
-  void go_on(Worker& worker, systemd::Estate& estate);
+  void go_on(Worker& worker, systemd::Estate& estate, std::uint8_t limited);
   void take_over_output(Worker& worker, Fd read_end);
   void introduce(Worker& worker);
   void assign(Worker& worker);

@@ -21,8 +21,6 @@ namespace {
 
 constexpr Nanoseconds kBeat = 1s;
 constexpr Nanoseconds kSendPatience = 1s;
-// What a method that runs when the supervisor is lost gets to finish.
-constexpr Nanoseconds kLostGrace = 2s;
 
 std::string text(capnp::Text::Reader reader) { return {reader.begin(), reader.size()}; }
 
@@ -393,16 +391,17 @@ void ControlLink::write_standings(wire::ToSupervisor::Hello::Builder hello) cons
 }
 
 void ControlLink::leave_without_supervisor() {
-  log::error("supervisor lost", {{"grace_ms", kLostGrace / 1ms}});
+  log::error("supervisor lost", {{"grace_ms", settings_.orphan_grace / 1ms}});
   std::unique_lock lock(mutex_);
   lost_ = true;
   changed_.notify_all();
   lock.unlock();
-  orders_.lose_supervisor();
+  if (settings_.orphan_finishes) orders_.finish();
+  else orders_.lose_supervisor();
   lock.lock();
-  auto until = std::chrono::steady_clock::now() + kLostGrace;
+  auto until = std::chrono::steady_clock::now() + settings_.orphan_grace;
   if (changed_.wait_until(lock, until, [this] { return closing_; })) return;
-  log::error("leaving in the middle of a message");
+  log::error("leaving in the middle of the work");
   ::_exit(kExitSupervisorLost);
 }
 

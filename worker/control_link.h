@@ -4,8 +4,8 @@
 // A supervisor that has taken over from one that died says so on that socket: the link connects anew and says hello with all that it has told
 // before, and open requests are asked again. The loop notices nothing.
 //
-// When the supervisor is gone the loop may finish the message at hand; a process that has not closed the link two seconds later is ended
-// from here with exit code 74.
+// When the supervisor is gone the loop may finish the message at hand, or its mail; a process that has not closed the link when its time for that
+// is over is ended from here with exit code 74.
 #pragma once
 
 #include <atomic>
@@ -34,6 +34,8 @@ class ControlLink final : public ControlPort {
     ParticipantId participant = kNoParticipant;
     Incarnation incarnation = 0;
     int assignment_socket = -1;  // stays the caller's
+    bool orphan_finishes = false;  // without a supervisor: its mail, else the message at hand
+    Nanoseconds orphan_grace = 2s; // for that
     Nanoseconds welcome_timeout = 10s;
   };
   // Connects, says hello and waits for the welcome. kPermission when the supervisor refuses us; kUnavailable or kDeadlineExceeded when

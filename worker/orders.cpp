@@ -16,6 +16,11 @@ void Orders::lose_supervisor() {
   stop();
 }
 
+void Orders::finish() {
+  finishing_.store(true, std::memory_order_release);
+  wake_();
+}
+
 void Orders::stop_actor(ActorId actor) {
   if (actor < actor_stopping_.size()) actor_stopping_[actor].store(true, std::memory_order_release);
   add({Order::Kind::kStopActor, actor});

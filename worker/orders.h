@@ -30,13 +30,15 @@ class Orders {
 
   void stop();             // finish the message at hand, stop actors, leave
   void lose_supervisor();  // leave after the message at hand, at once
+  void finish();           // the supervisor is lost: deal with the mail that has come, stop actors, leave
   void stop_actor(ActorId actor);
   void start_actor(ActorId actor);
   void settle_actor(ActorId actor, std::uint64_t token);
   void commit_actor(ActorId actor);
-  void host(std::vector<ActorPlan> plans);  // more actors for this worker; nothing for those that are here
+  void host(std::vector<ActorPlan> plans);  // more actors for this worker; or other plans for some that are here, held, and do not run
 
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
+  bool finishing() const { return finishing_.load(std::memory_order_acquire); }
   bool supervisor_lost() const { return lost_.load(std::memory_order_acquire); }
   // Whether this actor's method should return early.
   bool stop_requested(ActorId actor) const;
@@ -49,6 +51,7 @@ class Orders {
   std::function<void()> wake_ = [] {};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> lost_{false};
+  std::atomic<bool> finishing_{false};
   std::array<std::atomic<bool>, limits::kMaxActors> actor_stopping_{};
   std::atomic<bool> waiting_{false};  // queue_ is not empty: spares the loop the lock
   std::mutex mutex_;                  // guards queue_

@@ -10,6 +10,7 @@ namespace {
 
 // Without mail for so long, what is kept for the next tensors is worth more to others.
 constexpr Nanoseconds kIdle = 1s;
+constexpr Nanoseconds kOrphanLook = 20ms;  // between two looks for the end of its work
 
 }  // namespace
 
@@ -43,13 +44,21 @@ void Runtime::start(std::vector<ActorPlan> plans) {
   if (!orders_.stopping() && !exit_code_) control_.ready();
 }
 
-// Their mailboxes are read from now on: what lies there waits in its rings until the loop comes to it.
+// Their mailboxes are read from now on: what lies there waits in its rings until the loop comes to it. One that is here and does not run is another
+// one from now on, with the mail that waits for it: its configuration has changed.
 void Runtime::host(std::vector<ActorPlan> plans) {
   auto after = [this](HostedActor& actor, const Result<void>& committed) { after_commit(actor, committed); };
   std::size_t first = actors_.size();
   for (auto& plan : plans) {
-    if (find(plan.id)) continue;
     if (plan.mailbox == 0) plan.mailbox = services_.store->self();
+    auto there = std::find_if(actors_.begin(), actors_.end(), [&](const auto& actor) { return actor->plan().id == plan.id; });
+    if (there != actors_.end()) {
+      if ((*there)->phase() == HostedActor::Phase::kRunning || !(*there)->held.empty() || !plan.held) continue;
+      auto fresh = std::make_unique<HostedActor>(std::move(plan), services_, after);
+      fresh->waiting = std::move((*there)->waiting);
+      *there = std::move(fresh);
+      continue;
+    }
     channel_->take_up(plan.mailbox);
     actors_.push_back(std::make_unique<HostedActor>(std::move(plan), services_, after));
   }
@@ -91,12 +100,21 @@ void Runtime::start_actor(HostedActor& actor) {
 }
 
 int Runtime::run() {
-  while (!orders_.stopping() && !exit_code_) turn(Deadline::never());
+  while (!orders_.stopping() && !orders_.finishing() && !exit_code_) turn(Deadline::never());
   if (exit_code_) return *exit_code_;
   if (orders_.supervisor_lost()) return kExitSupervisorLost;
-  control_.stopping();
+  if (orders_.finishing()) finish_mail();
+  else control_.stopping();
   stop_actors();
-  return exit_code_.value_or(kExitStopped);
+  return exit_code_.value_or(orders_.finishing() ? kExitSupervisorLost : kExitStopped);
+}
+
+// What others still answer is waited for. Who keeps us longer than orphan_grace is left: the control link ends the process.
+void Runtime::finish_mail() {
+  while (!exit_code_ && !orders_.stopping()) {
+    bool waits = caller_->open() > 0;
+    if (!turn(Deadline::in(waits ? kOrphanLook : 0ns)) && !waits) return;
+  }
 }
 
 void Runtime::stop_actors() {

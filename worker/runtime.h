@@ -70,7 +70,7 @@ class Runtime {
   // Loads plug-ins, makes, restores and starts actors in this order, and tells the supervisor of each. One that cannot start does not
   // keep the others from it. Then tells that the worker is ready.
   void start(std::vector<ActorPlan> plans);
-  // Until an order to stop, the loss of the supervisor or a fatal device error. Returns the exit code.
+  // Until an order to stop or to finish, the loss of the supervisor or a fatal device error. Returns the exit code.
   int run();
   // One turn: orders, one message or a sleep until `latest` at most. True if it did anything.
   bool turn(Deadline latest);
@@ -80,6 +80,7 @@ class Runtime {
  private:
   void host(std::vector<ActorPlan> plans);
   void start_actor(HostedActor& actor);
+  void finish_mail();
   void stop_actors();
   void follow_orders();
   void resume_mail(HostedActor& actor);

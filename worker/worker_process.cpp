@@ -31,6 +31,8 @@ struct Duty {
   std::string log_level;
   std::string last_death;
   ClientCalls client_calls;
+  bool orphan_finishes;
+  Nanoseconds orphan_grace;
   std::vector<ActorPlan> plans;
 };
 
@@ -49,6 +51,8 @@ Result<Duty> read_duty(const ipc::Message& message) {
               text(root.getLogLevel()),
               text(root.getLastDeath()),
               {root.getFirstClient(), root.getClientCallsPerSecond()},
+              root.getOrphanFinishes(),
+              Nanoseconds{static_cast<std::int64_t>(root.getOrphanGraceNs())},
               {}};
     for (auto variable : root.getEnv()) duty.env.emplace_back(text(variable.getName()), text(variable.getValue()));
     for (auto actor : root.getActors()) duty.plans.push_back(ActorPlan::from(actor));
@@ -121,7 +125,7 @@ int work(Duty& duty, const Broken& broken, ControlLink& link, Orders& orders, co
 int work_in(Duty& duty, int socket, const std::shared_ptr<ipc::RingChannel>& channel, const Broken& broken, const Equipment& equipment) {
   Orders orders;
   orders.on_order([&channel] { channel->wake(); });
-  auto link = ControlLink::open({duty.endpoint, duty.participant, duty.incarnation, socket}, orders);
+  auto link = ControlLink::open({duty.endpoint, duty.participant, duty.incarnation, socket, duty.orphan_finishes, duty.orphan_grace}, orders);
   if (!link) {
     if (link.error().code == Errc::kPermission) return cannot_work(link.error());
     log::error("no welcome from the supervisor", {{"cause", link.error().message}});

@@ -98,6 +98,35 @@ TEST_CASE("workers end by themselves when the supervisor dies and nobody keeps i
   CHECK(processes_of(daemon.runtime_dir()).empty());
 }
 
+TEST_CASE("workers whose supervisor has died for good finish the message at hand or all their mail, as the file says, and leave", "[succession]") {
+  bool finish = GENERATE(false, true);
+  Daemon daemon = start("[supervisor]\norphans = \"" + std::string(finish ? "finish" : "stop") + "\"\norphan_grace = \"30s\"\n" + workers(2) + counter("a", 0));
+  auto worker = pids_of_workers(daemon, 2).front();
+  auto client = daemon.connect();
+  auto a = *client->actor<Counter>("a");
+  auto tensor = client->store()->put(*shm::TensorSpec::contiguous(shm::DType::kFloat32, {1}), std::vector<std::byte>(4));
+  REQUIRE(tensor);
+  const std::string path = daemon.dir() + "/notes";
+  std::ofstream(path) << "it may live";
+  // At hand when the supervisor goes; asked to stop, it gives up.
+  auto at_hand = a.call_with(kPatient, Counter::slow, std::int64_t{finish ? 500 : 60'000});
+  constexpr std::size_t kMessages = 5;
+  std::vector<Future<std::int64_t>> mail;
+  for (std::size_t i = 0; i < kMessages; ++i) mail.push_back(a.call_with(kPatient, Counter::poison, path, *tensor));
+  daemon.process().signal(SIGKILL);
+  REQUIRE(daemon.process().wait(Deadline::in(30s)));
+  daemon.manager().forget();
+  daemon.wait_until("the worker has ended", [&] { return !lives(worker); });
+  auto notes = read_text(path + ".runs");
+  auto begun = static_cast<std::size_t>(std::count(notes.begin(), notes.end(), '\n'));
+  INFO(daemon.log());
+  CHECK(begun == (finish ? kMessages : 0));
+  CHECK(daemon.logged("event=\"supervisor lost\""));
+  CHECK_FALSE(daemon.logged("event=\"leaving in the middle of the work\""));
+  (void)at_hand.get();
+  for (auto& answer : mail) (void)answer.get();
+}
+
 TEST_CASE("what administrators have ordered outlives the supervisor", "[succession]") {
   Daemon daemon = start(workers(2) + counter("stopped", 0) + counter("suspended", 0) + counter("runs", 1) + pool(3, "max_size = 5"));
   require_done(daemon.tensorctl({"stop", "stopped"}));

@@ -1,100 +1,15 @@
-// Who may do what, tried by a user without rights on a real daemon: every verb of tensorctl with every role, attaching, the control socket.
-// Needs root, which alone may become another user.
-#include <fcntl.h>
-#include <grp.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstring>
+// Who may do what, tried by a user without rights on a real daemon: every verb of tensorctl with every role, the sockets.
 #include <fstream>
 #include <set>
-#include <sstream>
 
-#include "ipc/client.h"
 #include "ipc/control.capnp.h"
-#include "ipc/seqpacket.h"
-#include "ipc/spawn.capnp.h"
 #include "ipc/zmq_channel.h"
-#include "tests/supervisor/daemon_process.h"
-#include "tests/support/catch.h"
+#include "tests/supervisor/another_user.h"
 
 using namespace tv;
-using test::DaemonProcess;
+using namespace tv::test;
 
 namespace {
-
-constexpr uid_t kStranger = 65534;  // nobody, or a number without a name: both are users
-
-// Says so where these tests cannot be made.
-bool skipped() {
-  if (::geteuid() == 0) return false;
-  WARN("skipped: only root can become another user");
-  return true;
-}
-
-// A runtime directory that others can reach, if the daemon lets them.
-class OpenDir {
- public:
-  OpenDir() { REQUIRE(::chmod(temp_.path().c_str(), 0711) == 0); }
-  std::string runtime_dir() const { return temp_ / "run"; }
-
- private:
-  test::TempDir temp_;
-};
-
-std::string config(const std::string& access) {
-  return "[supervisor]\nlog_level = \"debug\"\n[arena]\nsize = \"64MiB\"\n" + access +
-         "[[worker]]\nname = \"w\"\n[[actor]]\nname = \"a\"\ntype = \"torchscript\"\n[[pool]]\nname = \"p\"\ntype = \"torchscript\"\n";
-}
-
-std::string mode_of(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return std::strerror(errno);
-  std::ostringstream text;
-  text << std::oct << (info.st_mode & 07777);
-  return text.str();
-}
-
-struct Said {
-  int status = -1;
-  std::string text;  // stdout and stderr
-};
-
-// Runs `child` as another user, and gives what it returns and prints.
-template <class Child>
-Said as(uid_t user, Child child) {
-  int fds[2];
-  REQUIRE(::pipe2(fds, O_CLOEXEC) == 0);
-  Fd out(fds[0]), in(fds[1]);
-  pid_t pid = ::fork();
-  REQUIRE(pid >= 0);
-  if (pid == 0) {
-    ::dup2(in.get(), STDOUT_FILENO);
-    ::dup2(in.get(), STDERR_FILENO);
-    if (::setgroups(0, nullptr) != 0 || ::setresgid(user, user, user) != 0 || ::setresuid(user, user, user) != 0) ::_exit(125);
-    ::_exit(child());
-  }
-  in.reset();
-  Said said;
-  char buffer[4096];
-  for (auto deadline = Deadline::in(test::kPatience);;) {
-    auto readable = wait_readable(out.get(), deadline);
-    if (!readable || !*readable) {
-      ::kill(pid, SIGKILL);
-      break;
-    }
-    ssize_t n = ::read(out.get(), buffer, sizeof buffer);
-    if (n <= 0) break;
-    said.text.append(buffer, static_cast<std::size_t>(n));
-  }
-  int status = 0;
-  REQUIRE(::waitpid(pid, &status, 0) == pid);
-  said.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  return said;
-}
 
 // The program is opened before the user is changed: it may lie where that one has no way to.
 Said tensorctl(uid_t user, const std::string& runtime_dir, std::vector<std::string> words) {
@@ -109,14 +24,6 @@ Said tensorctl(uid_t user, const std::string& runtime_dir, std::vector<std::stri
     return 127;
   });
 }
-
-std::uint64_t denied(DaemonProcess& daemon) {
-  auto reply = daemon.ask([](auto request) { request.setStatus(); });
-  REQUIRE(reply);
-  return reply->root<wire::AdminReply>().getStatus().getDenied();
-}
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 enum Needs { kNothing, kObserve, kOperate, kAdminister };
 
@@ -147,6 +54,9 @@ const std::vector<Try> kTries = {
     {kObserve, {"dead-letters", "show", "1"}},
     {kObserve, {"cache", "list"}},
     {kObserve, {"checkpoints", "list"}},
+    {kAdminister, {"config", "show"}},
+    {kAdminister, {"config", "diff"}},
+    {kAdminister, {"config", "reload"}},
     {kOperate, {"call", "a", "m", "--", "1"}},
     {kOperate, {"checkpoint", "a"}},
     {kOperate, {"cache", "pin", "x"}},
@@ -220,7 +130,7 @@ TEST_CASE("a user may do with tensorctl what its role says, is told what is miss
   auto role = GENERATE(kObserve, kOperate, kAdminister);
   const char* names[] = {"", "observe", "operate", "administer"};
   OpenDir open;
-  DaemonProcess daemon(config("[access]\n" + std::string(names[role]) + " = [\"" + std::to_string(kStranger) + "\"]\n"),
+  DaemonProcess daemon(access_config("[access]\n" + std::string(names[role]) + " = [\"" + std::to_string(kStranger) + "\"]\n"),
                        open.runtime_dir());
   daemon.wait_ready();
   std::uint64_t refusals = 0;
@@ -231,7 +141,7 @@ TEST_CASE("a user may do with tensorctl what its role says, is told what is miss
     INFO(names[role] << ": " << each.words.front() << " " << (each.words.size() > 1 ? each.words[1] : "") << "\n" << said.text);
     REQUIRE(said.status != 125);
     REQUIRE(said.status != 127);
-    bool refused = has(said.text, "[access]");
+    bool refused = has(said.text, "[access] in the daemon's configuration");
     CHECK(refused == (each.needs > role));
     if (!refused) continue;
     refusals += each.words.front() == "call" ? 0 : 1;
@@ -253,7 +163,7 @@ TEST_CASE("a user may do with tensorctl what its role says, is told what is miss
 TEST_CASE("a user whom nothing is allowed gets no message through, where others may come in", "[access]") {
   if (skipped()) return;
   OpenDir open;
-  DaemonProcess daemon(config("[access]\nobserve = [\"12345\"]\n"), open.runtime_dir());
+  DaemonProcess daemon(access_config("[access]\nobserve = [\"12345\"]\n"), open.runtime_dir());
   daemon.wait_ready();
   auto before = denied(daemon);
   auto said = tensorctl(kStranger, open.runtime_dir(), {"status"});
@@ -266,7 +176,7 @@ TEST_CASE("a user whom nothing is allowed gets no message through, where others 
 TEST_CASE("by default nobody else gets as far as the sockets", "[access]") {
   if (skipped()) return;
   OpenDir open;
-  DaemonProcess daemon(config(""), open.runtime_dir());
+  DaemonProcess daemon(access_config(""), open.runtime_dir());
   daemon.wait_ready();
   CHECK(mode_of(open.runtime_dir()) == "700");
   for (const char* socket : {"/admin.sock", "/attach.sock", "/control.sock", "/lock"}) CHECK(mode_of(open.runtime_dir() + socket) == "600");
@@ -283,7 +193,7 @@ TEST_CASE("sockets are open to others exactly where somebody may use them, and t
       {"administer = [\"4711\"]", "666", "666"},
   }));
   OpenDir open;
-  DaemonProcess daemon(config("[access]\n" + access + "\n"), open.runtime_dir());
+  DaemonProcess daemon(access_config("[access]\n" + access + "\n"), open.runtime_dir());
   daemon.wait_ready();
   CHECK(mode_of(open.runtime_dir()) == "711");
   CHECK(mode_of(open.runtime_dir() + "/admin.sock") == admin);
@@ -292,70 +202,10 @@ TEST_CASE("sockets are open to others exactly where somebody may use them, and t
   CHECK(mode_of(open.runtime_dir() + "/lock") == "600");
 }
 
-TEST_CASE("a client of another user attaches with the role to operate and not with less", "[access]") {
-  if (skipped()) return;
-  auto operate = GENERATE(true, false);
-  OpenDir open;
-  DaemonProcess daemon(config("[access]\nobserve = [\"*\"]\noperate = [\"" + std::string(operate ? "65534" : "4711") + "\"]\n"),
-                       open.runtime_dir());
-  daemon.wait_ready();
-  auto said = as(kStranger, [&] {
-    auto client = Client::connect({.name = "stranger", .runtime_dir = open.runtime_dir()});
-    if (!client) return dprintf(STDOUT_FILENO, "%s", client.error().message.c_str()), 1;
-    std::vector<std::byte> content(100'000);
-    auto tensor = (*client)->store()->put(*shm::TensorSpec::contiguous(shm::DType::kUInt8, {100'000}), content);
-    if (!tensor) return dprintf(STDOUT_FILENO, "%s", tensor.error().message.c_str()), 2;
-    auto published = (*client)->publish("of a stranger", *tensor);
-    if (!published) return dprintf(STDOUT_FILENO, "%s", published.error().message.c_str()), 3;
-    return 0;
-  });
-  INFO(said.text << daemon.log());
-  CHECK(said.status == (operate ? 0 : 1));
-  if (!operate) CHECK(has(said.text, "to attach needs \"operate\""));
-  CHECK((denied(daemon) > 0) == !operate);
-}
-
-TEST_CASE("a client of another user can make nothing of a worker's memory writable, neither by its descriptor nor through /proc",
-          "[access]") {
-  if (skipped()) return;
-  OpenDir open;
-  DaemonProcess daemon(config("[access]\noperate = [\"65534\"]\n"), open.runtime_dir());
-  daemon.wait_ready();
-  auto said = as(kStranger, [&] {
-    auto socket = ipc::seqpacket_connect(ipc::attach_socket(open.runtime_dir()));
-    if (!socket) return 1;
-    capnp::MallocMessageBuilder message;
-    auto request = message.initRoot<wire::AttachRequest>();
-    request.setVersion(wire::SPAWN_VERSION);
-    request.setName("stranger");
-    if (!ipc::send_packet(socket->get(), message)) return 2;
-    auto packet = ipc::receive_packet(socket->get(), Deadline::in(test::kPatience));
-    if (!packet || packet->fds.size() != 3) return 3;
-    int blocks = packet->fds[1].get();
-    auto can_map = [](int fd, int protection) {
-      void* memory = ::mmap(nullptr, 4096, protection, MAP_SHARED, fd, 0);
-      return memory != MAP_FAILED;
-    };
-    if (!can_map(blocks, PROT_READ)) return 4;
-    if (can_map(blocks, PROT_READ | PROT_WRITE)) return 5;
-    void* read_only = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, blocks, 0);
-    if (::mprotect(read_only, 4096, PROT_READ | PROT_WRITE) == 0) return 6;
-    if (::write(blocks, "x", 1) >= 0 || ::ftruncate(blocks, 0) == 0 || ::fallocate(blocks, 0x03 /* punch a hole */, 0, 4096) == 0) return 7;
-    if (::fchmod(blocks, 0666) == 0) return 8;
-    for (int flags : {O_RDWR, O_WRONLY}) {
-      std::string path = "/proc/self/fd/" + std::to_string(blocks);
-      if (::open(path.c_str(), flags) >= 0) return 9;
-    }
-    return 0;
-  });
-  INFO(daemon.log());
-  CHECK(said.status == 0);
-}
-
 TEST_CASE("the control socket is for the daemon's own processes, whatever a user's role is", "[access]") {
   if (skipped()) return;
   OpenDir open;
-  DaemonProcess daemon(config("[access]\nadminister = [\"65534\"]\n"), open.runtime_dir());
+  DaemonProcess daemon(access_config("[access]\nadminister = [\"65534\"]\n"), open.runtime_dir());
   daemon.wait_ready();
   // Its file's mode keeps others out; and should somebody open it, the gate does.
   REQUIRE(::chmod(ipc::control_socket(open.runtime_dir()).c_str(), 0666) == 0);
@@ -374,7 +224,7 @@ TEST_CASE("the control socket is for the daemon's own processes, whatever a user
 }
 
 TEST_CASE("a process of the daemon's own user that is no worker cannot speak for one", "[access]") {
-  DaemonProcess daemon(config(""));
+  DaemonProcess daemon(access_config(""));
   daemon.wait_ready();
   auto worker = daemon.worker("w");
   ipc::ZmqContext context;
@@ -394,7 +244,7 @@ TEST_CASE("a process of the daemon's own user that is no worker cannot speak for
 }
 
 TEST_CASE("an unknown name in [access] is a warning for the daemon and an error for --check-config", "[access]") {
-  auto text = config("[access]\nobserve = [\"no-such-user-here\"]\n");
+  auto text = access_config("[access]\nobserve = [\"no-such-user-here\"]\n");
   DaemonProcess daemon(text);
   daemon.wait_ready();
   CHECK(has(daemon.log(), "no-such-user-here"));
@@ -407,76 +257,3 @@ TEST_CASE("an unknown name in [access] is a warning for the daemon and an error 
   CHECK(has(said.text, "this machine has no user no-such-user-here"));
 }
 
-TEST_CASE("a client over its limits is told so by its own library, and others are not hurt", "[clients]") {
-  DaemonProcess daemon(config("clients = \"32MiB\"\n[clients]\nbytes = \"6MiB\"\nobjects = 20\n"));
-  daemon.wait_ready();
-  auto connect = [&](const char* name) {
-    auto client = Client::connect({.name = name, .runtime_dir = daemon.runtime_dir()});
-    if (!client) FAIL(client.error().message);
-    return *std::move(client);
-  };
-  auto greedy = connect("greedy"), modest = connect("modest");
-  auto make = [](Client& client, std::int64_t bytes) {
-    return client.store()->put(*shm::TensorSpec::contiguous(shm::DType::kUInt8, {bytes}),
-                               std::vector<std::byte>(static_cast<std::size_t>(bytes)));
-  };
-  std::vector<shm::Tensor> tensors;
-  Result<shm::Tensor> made = Error{};
-  while ((made = make(*greedy, 1 << 20)) && tensors.size() < 30) tensors.push_back(*made);
-  REQUIRE_FALSE(made);
-  CHECK(made.error().code == Errc::kOverloaded);
-  CHECK(has(made.error().message, "[clients] bytes"));
-  CHECK(make(*modest, 4 << 20));
-  tensors.clear();
-  while ((made = make(*greedy, 100)) && tensors.size() < 30) tensors.push_back(*made);
-  REQUIRE_FALSE(made);
-  CHECK(made.error().code == Errc::kOverloaded);
-  CHECK(has(made.error().message, "[clients] objects"));
-  CHECK(tensors.size() == 20);
-  CHECK(make(*modest, 100));
-  // It stays, and goes on when it has let go.
-  tensors.clear();
-  CHECK(make(*greedy, 100));
-  CHECK(greedy->connected());
-  CHECK_FALSE(has(daemon.log(), "over its limits"));
-}
-
-TEST_CASE("a client that takes more than its limits all the same is detached, and what it had is free for others", "[clients]") {
-  auto what = GENERATE(std::string("bytes = \"4MiB\""), std::string("objects = 20"));
-  DaemonProcess daemon(config("clients = \"16MiB\"\n[clients]\n" + what + "\n"));
-  daemon.wait_ready();
-  auto modest = Client::connect({.name = "modest", .runtime_dir = daemon.runtime_dir()});
-  REQUIRE(modest);
-  auto kept = (*modest)->store()->put(*shm::TensorSpec::contiguous(shm::DType::kUInt8, {100}), std::vector<std::byte>(100));
-  REQUIRE(kept);
-  // With a library of its own, which heeds no limit.
-  auto said = as(::geteuid(), [&] {
-    auto socket = ipc::seqpacket_connect(ipc::attach_socket(daemon.runtime_dir()));
-    if (!socket) return 1;
-    capnp::MallocMessageBuilder message;
-    auto request = message.initRoot<wire::AttachRequest>();
-    request.setVersion(wire::SPAWN_VERSION);
-    request.setName("greedy");
-    if (!ipc::send_packet(socket->get(), message)) return 2;
-    auto packet = ipc::receive_packet(socket->get(), Deadline::in(test::kPatience));
-    if (!packet) return 3;
-    auto participant = packet->message.root<wire::AttachReply>().getAttached().getParticipant();
-    auto arena = shm::Arena::attach(*shm::ArenaFds::from(std::move(packet->fds)));
-    if (!arena) return 4;
-    auto store = *shm::Store::open(*arena, participant);
-    std::vector<shm::Draft> drafts;
-    for (int i = 0; i < 25; ++i) {
-      auto draft = store->create(*shm::TensorSpec::contiguous(shm::DType::kUInt8, {i < 4 ? 2 << 20 : 8}));
-      if (!draft) break;
-      drafts.push_back(std::move(*draft));
-    }
-    auto end = ipc::receive_packet(socket->get(), Deadline::in(test::kPatience));
-    ::_exit(!end && end.error().code == Errc::kUnavailable ? 0 : 5);  // nothing is its own any more, to be given back
-  });
-  CHECK(said.status == 0);
-  CHECK(has(daemon.log(), "client over its limits"));
-  CHECK((*modest)->connected());
-  CHECK((*modest)->store()->get(kept->handle()));
-  for (int i = 0; i < 4; ++i) CHECK((*modest)->store()->create(*shm::TensorSpec::contiguous(shm::DType::kUInt8, {2 << 20})));
-  CHECK(daemon.health() == "ok");
-}

@@ -39,3 +39,16 @@ TEST_CASE("the number that was used least comes first", "[clients]") {
   numbers.release(first->participant);
   CHECK(numbers.take()->participant != first->participant);
 }
+
+TEST_CASE("clients get the highest numbers first, so that the lowest are left for workers", "[clients]") {
+  ClientNumbers numbers(3);
+  CHECK(numbers.take()->participant == limits::kMaxParticipants - 1);
+  CHECK_FALSE(numbers.reserve(2));
+  std::set<ParticipantId> taken;
+  while (auto number = numbers.take()) taken.insert(number->participant);
+  CHECK(*taken.begin() == 5);
+  numbers.release_reserved();
+  CHECK(numbers.take()->participant == 4);
+  CHECK(numbers.reserve(2) == std::optional<ParticipantId>(4));
+  CHECK(numbers.take()->participant == 3);
+}

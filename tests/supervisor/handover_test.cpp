@@ -113,3 +113,17 @@ TEST_CASE("a state that contradicts itself, or is none, is refused", "[handover]
   for (std::size_t length = 0; length < bytes.size(); length += 8)
     CHECK_FALSE(decode_handover(std::span(bytes).first(length)).ok());
 }
+
+TEST_CASE("what a reload leaves to do is handed over, and who has been removed", "[handover]") {
+  auto state = some();
+  state.actors[0].removed = state.actors[0].stale = true;
+  state.pools = {{"p", 3, 8}};
+  state.reload = {7, true, 4, {{"p", 4}}, {"cpu/0", "a"}};
+  state.upkeep.tasks[4].chore = Chore::kRemove;
+  auto arrived = decode_handover(encode(state));
+  REQUIRE(arrived.ok());
+  CHECK(encode(*arrived) == encode(state));
+  CHECK(arrived->reload.roll == std::vector<std::string>{"cpu/0", "a"});
+  CHECK(arrived->reload.grow[0].second == 4);
+  CHECK(known_of(*arrived).pools[0].size == 8);
+}

@@ -121,21 +121,19 @@ TEST_CASE("a process without limits is left as it is", "[limits]") {
 }
 
 TEST_CASE("limits of a running process are changed, and taken away again", "[limits]") {
-  WorkerLimits limits(config_with({.memory_max = 256u << 20, .cpus = "0"}), nowhere());
   Sleeper process, other;
-  limits.admit(0, process.pid());
-  limits.change(0, {.memory_max = 512u << 20}, process.pid());
+  // A reload puts another supervisor in the place of the one before, with the other configuration.
+  WorkerLimits before(config_with({.memory_max = 256u << 20, .cpus = "0"}), nowhere());
+  before.admit(0, process.pid());
+  WorkerLimits other_limits(config_with({.memory_max = 512u << 20}), nowhere());
+  other_limits.take_over(0, process.pid(), before.by_itself(0));
   CHECK(process.data_limit() == 512u << 20);
   CHECK(process.processors() == other.processors());
-  CHECK(limits.enforced(0).size() == 1);
-  limits.change(0, {}, process.pid());
+  CHECK(other_limits.enforced(0).size() == 1);
+  WorkerLimits none(config_with({}), nowhere());
+  none.take_over(0, process.pid(), other_limits.by_itself(0));
   CHECK(process.data_limit() == other.data_limit());
-  CHECK(limits.enforced(0).empty());
-  // One that has no process gets them with the next.
-  limits.change(0, {.memory_max = 128u << 20}, 0);
-  Sleeper next;
-  limits.admit(0, next.pid());
-  CHECK(next.data_limit() == 128u << 20);
+  CHECK(none.enforced(0).empty());
 }
 
 TEST_CASE("a limit on a process that has gone is said not to hold", "[limits]") {

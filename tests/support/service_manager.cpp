@@ -58,6 +58,7 @@ void ServiceManager::hear_one(const std::string& text, Fd fd) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) said[line.substr(0, line.find('='))] = line.substr(line.find('=') + 1);
   if (said.contains("READY")) ready_ = true;
+  if (said.contains("RELOADING") && said.contains("MONOTONIC_USEC")) ++reloading_;
   if (said.contains("STATUS")) status_ = said["STATUS"];
   if (said.contains("FDSTORE")) kept_[said["FDNAME"]] = std::move(fd);
   if (said.contains("FDSTOREREMOVE")) kept_.erase(said["FDNAME"]);
@@ -86,6 +87,12 @@ void ServiceManager::forget() {
   hear();
   std::lock_guard lock(mutex_);
   kept_.clear();
+}
+
+int ServiceManager::reloading() {
+  hear();
+  std::lock_guard lock(mutex_);
+  return reloading_;
 }
 
 std::string ServiceManager::status() {

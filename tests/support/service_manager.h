@@ -32,6 +32,7 @@ class ServiceManager {
   // Closes what it keeps, as for a service that is to start anew.
   void forget();
   std::string status();
+  int reloading();  // how often RELOADING=1 has been heard, with the time that belongs to it
 
  private:
   void hear_one(const std::string& said, Fd fd);
@@ -42,6 +43,7 @@ class ServiceManager {
   std::map<std::string, Fd> kept_;
   std::string status_;
   bool ready_ = false;
+  int reloading_ = 0;
   std::atomic<bool> ending_{false};
   std::thread thread_;
 };

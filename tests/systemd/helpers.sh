@@ -49,9 +49,9 @@ property_has() { [[ $(property "$1") == *"$2"* ]]; }
 install_build() {
   local units=/usr/local/lib/systemd/system
   mkdir -p "$bindir" "$units" /etc/tensorvisor
-  cp "$build/bin/tensorvisord" "$build/bin/tensorctl" "$bindir"
+  cp "$build/bin/tensorvisord" "$build/bin/tensorctl" "$build/bin/tensorvisor-metrics" "$bindir"
   cp "$build/bin/$1" "$bindir/tensorvisor-worker"
-  cp "$build/systemd/tensorvisord.service" "$source_dir/systemd/tensorvisord.socket" "$units"
+  cp "$build/systemd/tensorvisord.service" "$build/systemd/tensorvisor-metrics.service" "$source_dir/systemd/tensorvisord.socket" "$units"
   mkdir -p /usr/lib/sysusers.d
   cp "$source_dir/systemd/sysusers.conf" /usr/lib/sysusers.d/tensorvisor.conf
   systemd-sysusers tensorvisor.conf

@@ -55,6 +55,16 @@ fails_without_a_required_actor() {
   check_equal "how it ended" "$(property Result)" timeout
 }
 
+stays_down_when_told_before_it_is_ready() {
+  write_config "fail=0"
+  systemctl start --no-block tensorvisord
+  wait_until "it waits for an actor" property_has StatusText "not ready: required actor failed: a ("
+  check "it is shut down" tensorctl shutdown
+  wait_until "it has gone" property_is ActiveState failed
+  check_equal "how it ended" "$(property Result) $(property ExecMainStatus)" "protocol 0"
+  check_equal "starts by the manager" "$(property NRestarts) $(property Job)" "0 "
+}
+
 does_without_others() {
   write_config "fail=0"
   sed -i '0,/name = "a"/s//name = "a"\nrequired = false/' "$config"
@@ -113,11 +123,20 @@ reloads() {
   systemctl start tensorvisord
   local pid
   pid=$(main_pid)
+  write_config "" '[[actor]]
+name = "c"
+type = "torchscript"'
   check "reload" systemctl reload tensorvisord
-  hup_seen() { journalctl -u tensorvisord --no-pager | grep SIGHUP; }
-  wait_until "the daemon has got the signal" hup_seen
+  wait_until "what is new in the file is there" property_is StatusText "1 worker, 3 actors ready"
   wait_until "it is active again" property_is ActiveState active
   check_equal "process" "$(main_pid)" "$pid"
+  printf 'nonsense\n' >>"$config"
+  systemctl reload tensorvisord
+  refusal_seen() { journalctl -u tensorvisord --no-pager TENSORVISOR_EVENT="reload refused" | grep -q "not valid TOML"; }
+  wait_until "a wrong file is refused, and the journal says why" refusal_seen
+  wait_until "it is active again" property_is ActiveState active
+  check_equal "status" "$(property StatusText)" "1 worker, 3 actors ready"
+  check_equal "starts by the manager" "$(property NRestarts)" 0
 }
 
 is_hardened() {
@@ -136,6 +155,39 @@ is_hardened() {
   [[ $(readlink "/proc/$(main_pid)/ns/net") != "$(readlink /proc/1/ns/net)" ]] || die "the service has the machine's network"
   check_equal "capabilities" "$(sed -n 's/^CapBnd:\s*//p' "/proc/$(main_pid)/status")" 0000000000000000
   check_equal "system calls are filtered" "$(sed -n 's/^Seccomp:\s*//p' "/proc/$(main_pid)/status")" 2
+}
+
+serves_metrics() {
+  write_config ""
+  local unit=tensorvisor-metrics.service exposure
+  check_equal "systemd-analyze verify's words" "$(systemd-analyze verify --man=no $unit 2>&1)" ""
+  exposure=$(systemd-analyze security --no-pager $unit | sed -n 's/.*Overall exposure level[^:]*: \([0-9.]*\).*/\1/p')
+  printf 'exposure %s\n' "$exposure"
+  [[ -n $exposure ]] && awk "BEGIN { exit !($exposure <= 2.5) }" || die "exposure $exposure"
+  systemctl start tensorvisord.service
+  check "start" systemctl start $unit
+  page() {
+    exec 8<>/dev/tcp/127.0.0.1/9477 || return 1
+    printf 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n' >&8
+    cat <&8
+    exec 8>&-
+  }
+  says() { page 2>/dev/null | grep -qx "$1"; }
+  wait_until "it serves what the daemon says" says "tensorvisor_actors_ready 2"
+  systemctl stop tensorvisord.service
+  wait_until "it says that the daemon is away" says "tensorvisor_up 0"
+  systemctl start tensorvisord.service
+  wait_until "it says that the daemon is back" says "tensorvisor_up 1"
+  check_equal "its own starts" "$(property NRestarts $unit)" 0
+  # Somewhere else.
+  mkdir -p /etc/systemd/system/$unit.d
+  printf '[Service]\nEnvironment=LISTEN=unix:/run/tensorvisor/metrics.sock\n' >/etc/systemd/system/$unit.d/test.conf
+  systemctl daemon-reload
+  systemctl restart $unit
+  there() { [[ -S /run/tensorvisor/metrics.sock ]]; }
+  wait_until "its socket is there" there
+  check "stop" systemctl stop $unit
+  check_equal "how it ended" "$(property Result $unit) $(property ExecMainStatus $unit)" "success 0"
 }
 
 opens_what_cuda_needs() {

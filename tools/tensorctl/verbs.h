@@ -31,6 +31,9 @@ Outcome run_upkeep(const Options& options, const View& view);
 // Has the daemon replaced by another program, and waits until that has gone on in its place, or was refused.
 Outcome run_upgrade(const Options& options, const View& view);
 
+// Checks, compares, shows and reloads configurations.
+Outcome run_config(const Options& options, const View& view);
+
 std::string runtime_dir_of(const Options& options);
 
 }  // namespace tv::ctl
