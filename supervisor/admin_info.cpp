@@ -29,6 +29,16 @@ std::uint64_t resident_bytes(pid_t pid) {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+template <class Out>
+void write_labels(const config::Labels& labels, Out out) {
+  auto list = out.initLabels(static_cast<unsigned>(labels.size()));
+  unsigned place = 0;
+  for (const auto& [key, value] : labels) {
+    list[place].setKey(text(key));
+    list[place++].setValue(text(value));
+  }
+}
+
 void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo::Builder out) {
   out.setName(text(worker.config->name));
   out.setDevice(text(config::to_string(worker.config->device)));
@@ -47,6 +57,7 @@ void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo
   out.setReadyNs(worker.ready_realtime_ns);
   out.setResidentBytes(resident_bytes(worker.pid()));
   out.setMessage(text(worker.message));
+  write_labels(worker.config->labels, out);
 }
 
 struct ShownHealth {
@@ -101,6 +112,10 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setHealth(text(health.word));
   out.setHealthReason(text(health.reason));
   out.setMoved(text(actor.moved));
+  if (actor.placed.labels) write_labels(*actor.placed.labels, out);
+  const Worker& host = view.workers.all()[actor.host];
+  out.setLastDeath(text(host.last_death));
+  out.setLastDeathNs(host.last_death_ns);
 }
 
 // "actor "scorer" cannot commit its state: 34 times so far, for 12s: the arena is full ...".
@@ -184,6 +199,8 @@ void write_pools(const DaemonView& view, capnp::List<wire::PoolInfo>::Builder ou
     out[p].setSize(static_cast<std::uint32_t>(members.size()));
     out[p].setReady(static_cast<std::uint32_t>(ready));
     out[p].setRouting(text(std::string(config::to_string(pool.routing))));
+    write_labels(pool.labels, out[p]);
+    out[p].setMaxSize(pool.max_size);
   }
 }
 

@@ -49,6 +49,7 @@ Result<Placement> place(const config::Config& config) {
     placement.actors.push_back({actor.name, actor.type, actor.plugin, home, std::nullopt, actor.restart, actor.checkpoint, &actor.args,
                                 actor.delivery, &actor.after, actor.health, others(std::move(homes), home, actor.migrate)});
     placement.actors.back().required = actor.required;
+    placement.actors.back().labels = &actor.labels;
   }
   for (std::size_t p = 0; p < config.pools.size(); ++p) {
     const auto& pool = config.pools[p];
@@ -60,6 +61,7 @@ Result<Placement> place(const config::Config& config) {
       placement.actors.push_back({pool.name + "/" + std::to_string(i), pool.type, pool.plugin, home, p, pool.restart, pool.checkpoint, &pool.args,
                                   pool.delivery, &pool.after, pool.health, others(homes, home, pool.migrate), i < pool.size, i < pool.size});
       placement.actors.back().required = pool.required;
+      placement.actors.back().labels = &pool.labels;
     }
   }
   if (placement.actors.size() > limits::kMaxActors)

@@ -150,6 +150,8 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
       return order(request.getKill().getWorker(), request.getKill().getSignal() == 15 ? "sent SIGTERM" : "sent another signal");
     case Which::RESTART:
       return order(request.getRestart(), "restarting");
+    case Which::START:
+      return order(request.getStart(), "starting");
     case Which::STOP:
       return order(request.getStop(), "stopping");
     case Which::SHUTDOWN:
@@ -243,6 +245,16 @@ TEST_CASE("every verb prints what the supervisor answers", "[verbs]") {
   prints({"kill", "cpu/0", "--signal", "TERM"}, "sent SIGTERM");
   prints({"restart", "counter"}, "restarting");
   prints({"stop", "cpu/0"}, "stopping");
+  prints({"start", "cpu/0"}, "starting");
+  prints({"list", "workers", "-o", "yaml"}, "workers:\n- name: cpu/0\n");
+  prints({"list", "workers", "-o", "name"}, "cpu/0\n");
+  prints({"list"}, "crowd");
+  prints({"list", "-o", "json"}, "\"groups\": []");
+  prints({"describe", "crowd"}, "crowd");
+  prints({"describe", "supervisor"}, "supervisor");
+  prints({"describe", "weights"}, "17.3");
+  prints({"completion", "zsh"}, "#compdef tensorctl");
+  prints({"completion", "fish"}, "complete -c tensorctl");
   prints({"shutdown"}, "shutting down");
 }
 

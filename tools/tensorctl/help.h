@@ -100,6 +100,20 @@ inline constexpr std::string_view kScale = R"(Examples:
 max_size in the pool's section is the most. A member that comes again goes on from its last commit. The daemon's next start goes by
 `size` in the file.)";
 
+inline constexpr std::string_view kStart = R"(Examples:
+  tensorctl start trainer                         after stop, or when it has failed
+  tensorctl start cpu --wait                      those processes of a worker that are stopped; until they are ready
+  tensorctl start -l team=vision
+
+What runs goes on as it is: restart is for that. A suspended actor needs resume.)";
+
+inline constexpr std::string_view kCompletion = R"(Examples:
+  source <(tensorctl completion bash)             in ~/.bashrc
+  tensorctl completion zsh >"${fpath[1]}/_tensorctl"
+  tensorctl completion fish >~/.config/fish/completions/tensorctl.fish
+
+Names are asked of the daemon that runs while one types; without one there are none.)";
+
 inline constexpr std::string_view kStop = R"(Examples:
   tensorctl stop trainer                          finishes its message, commits; mail waits for restart
   tensorctl stop cpu/0)";

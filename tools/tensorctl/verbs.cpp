@@ -7,6 +7,8 @@
 #include "ipc/admin_client.h"
 #include "ipc/envelope.capnp.h"
 #include "tools/tensorctl/checkpoints.h"
+#include "tools/tensorctl/house.h"
+#include "tools/tensorctl/orders.h"
 #include "tools/tensorctl/render.h"
 
 namespace tv::ctl {
@@ -70,8 +72,19 @@ Text status(Admin& admin, const View& view) {
       Which::STATUS, [](Request r) { r.setStatus(); }, [&](Reply r) -> Text { return render(r.getStatus(), view); });
 }
 
-Text list(Admin& admin, const Options& options, const View& view) {
-  switch (options.kind) {
+Text list_objects(Admin& admin, const Options& options, const View& view) {
+  auto fill = [&](Request r) {
+    auto query = r.initListObjects();
+    query.setLimit(options.limit);
+    query.setNamed(options.named);
+  };
+  View shown = view;
+  shown.holders = options.holders;
+  return admin.ask(Which::OBJECTS, fill, [&](Reply r) -> Text { return render(r.getObjects(), shown); });
+}
+
+Text list_kind(Admin& admin, Kind kind, const Options& options, const View& view) {
+  switch (kind) {
     case Kind::kWorker:
       return admin.ask(
           Which::WORKERS, [](Request r) { r.setListWorkers(); }, [&](Reply r) -> Text { return render(r.getWorkers(), view); });
@@ -91,14 +104,28 @@ Text list(Admin& admin, const Options& options, const View& view) {
     case Kind::kObject:
       break;
   }
-  auto fill = [&](Request r) {
-    auto query = r.initListObjects();
-    query.setLimit(options.limit);
-    query.setNamed(options.named);
-  };
-  View shown = view;
-  shown.holders = options.holders;
-  return admin.ask(Which::OBJECTS, fill, [&](Reply r) -> Text { return render(r.getObjects(), shown); });
+  return list_objects(admin, options, view);
+}
+
+// What can be ordered about, one table after the other.
+Text list_every_kind(Admin& admin, const Options& options, const View& view) {
+  View tree = view;
+  tree.output = Output::kJson;
+  Json all = Json::object();
+  std::string text;
+  for (Kind kind : {Kind::kWorker, Kind::kPool, Kind::kActor, Kind::kGroup}) {
+    auto json = Json::parse(TV_TRY(list_kind(admin, kind, options, tree)));
+    const std::string key(plural(kind));
+    all[key] = json[key];
+    if (view.structured() || json[key].empty()) continue;
+    bool gap = !text.empty() && view.output != Output::kName;
+    text += (gap ? "\n" : "") + TV_TRY(list_kind(admin, kind, options, view));
+  }
+  return view.structured() ? structured_text(view, all) : text;
+}
+
+Text list(Admin& admin, const Options& options, const View& view) {
+  return options.every_kind ? list_every_kind(admin, options, view) : list_kind(admin, options.kind, options, view);
 }
 
 // Runs `use` with all actors: for descriptions of what contains them.
@@ -113,38 +140,90 @@ Text describe_object(Admin& admin, const Options& options, const View& view) {
       Which::OBJECT, [&](Request r) { r.setArenaWho(options.name); }, [&](Reply r) -> Text { return describe(r.getObject(), view); });
 }
 
+Text describe_worker(Admin& admin, const std::string& name, const View& view) {
+  return admin.ask(
+      Which::WORKERS, [](Request r) { r.setListWorkers(); },
+      [&](Reply r) -> Text {
+        return with_name("worker", name, r.getWorkers(), [&](wire::WorkerInfo::Reader worker) {
+          return with_actors(admin, [&](Actors actors) -> Text { return describe(worker, actors, view); });
+        });
+      });
+}
+
+Text describe_pool(Admin& admin, const std::string& name, const View& view) {
+  return admin.ask(
+      Which::POOLS, [](Request r) { r.setListPools(); },
+      [&](Reply r) -> Text {
+        return with_name("pool", name, r.getPools(), [&](wire::PoolInfo::Reader pool) {
+          return with_actors(admin, [&](Actors actors) -> Text { return describe(pool, actors, view); });
+        });
+      });
+}
+
+Text describe_group(Admin& admin, const std::string& name, const View& view) {
+  return admin.ask(
+      Which::GROUPS, [](Request r) { r.setListGroups(); },
+      [&](Reply r) -> Text {
+        auto groups = r.getGroups();
+        return with_name("group", name, groups, [&](wire::GroupInfo::Reader group) {
+          return with_actors(admin, [&](Actors actors) -> Text { return describe(group, groups, actors, view); });
+        });
+      });
+}
+
+Text describe_participant(Admin& admin, const std::string& name, const View& view) {
+  return admin.ask(
+      Which::PARTICIPANTS, [](Request r) { r.setListParticipants(); },
+      [&](Reply r) -> Text {
+        return with_name("participant", name, r.getParticipants(), [&](wire::ParticipantInfo::Reader participant) {
+          return admin.ask(
+              Which::OBJECTS, [](Request query) { query.initListObjects(); },
+              [&](Reply objects) -> Text { return describe(participant, objects.getObjects().getObjects(), view); });
+        });
+      });
+}
+
+Text describe_actor(Admin& admin, const std::string& name, const View& view) {
+  return with_actors(admin, [&](Actors actors) {
+    return with_name("actor", name, actors, [&](wire::ActorInfo::Reader actor) -> Text {
+      return admin.ask(
+          Which::DEAD_LETTERS, [](Request r) { r.setListDeadLetters(); },
+          [&](Reply r) -> Text { return describe(actor, view, r.getDeadLetters().getLetters()); });
+    });
+  });
+}
+
+// Whatever is called so, what orders would mean first; the error offers the nearest name of all kinds.
+Text describe_any(Admin& admin, const Options& options, const View& view) {
+  std::string near;
+  for (auto kind : {describe_worker, describe_pool, describe_actor, describe_group, describe_participant}) {
+    auto text = kind(admin, options.name, view);
+    if (text || text.error().code != Errc::kNotFound) return text;
+    if (auto at = text.error().message.find("; did you mean"); at != std::string::npos && near.empty()) near = text.error().message.substr(at);
+  }
+  auto text = describe_object(admin, options, view);
+  if (text || text.error().code != Errc::kNotFound) return text;
+  return Error{Errc::kNotFound, "no worker, pool, actor, group, participant or object is called " + in_quotes(options.name) +
+                                    (near.empty() ? "; tensorctl list shows what there is" : near)};
+}
+
 Text describe_verb(Admin& admin, const Options& options, const View& view) {
+  if (options.every_kind) return describe_any(admin, options, view);
   switch (options.kind) {
     case Kind::kWorker:
-      return admin.ask(
-          Which::WORKERS, [](Request r) { r.setListWorkers(); },
-          [&](Reply r) -> Text {
-            return with_name("worker", options.name, r.getWorkers(), [&](wire::WorkerInfo::Reader worker) {
-              return with_actors(admin, [&](Actors actors) -> Text { return describe(worker, actors, view); });
-            });
-          });
+      return describe_worker(admin, options.name, view);
     case Kind::kPool:
-      return admin.ask(
-          Which::POOLS, [](Request r) { r.setListPools(); },
-          [&](Reply r) -> Text {
-            return with_name("pool", options.name, r.getPools(), [&](wire::PoolInfo::Reader pool) {
-              return with_actors(admin, [&](Actors actors) -> Text { return describe(pool, actors, view); });
-            });
-          });
+      return describe_pool(admin, options.name, view);
     case Kind::kObject:
       return describe_object(admin, options, view);
     case Kind::kGroup:
-      return admin.ask(
-          Which::GROUPS, [](Request r) { r.setListGroups(); },
-          [&](Reply r) -> Text {
-            return with_name("group", options.name, r.getGroups(), [&](wire::GroupInfo::Reader group) -> Text { return describe(group, view); });
-          });
-    default:
+      return describe_group(admin, options.name, view);
+    case Kind::kParticipant:
+      return describe_participant(admin, options.name, view);
+    case Kind::kActor:
       break;
   }
-  return with_actors(admin, [&](Actors actors) {
-    return with_name("actor", options.name, actors, [&](wire::ActorInfo::Reader actor) -> Text { return describe(actor, view); });
-  });
+  return describe_actor(admin, options.name, view);
 }
 
 // Every name that kill, restart and stop may mean; what cannot be asked for is left out.
@@ -209,6 +288,8 @@ Text order(Admin& admin, const Options& options, const View& view) {
     switch (options.verb) {
       case Verb::kRestart:
         return r.setRestart(options.name);
+      case Verb::kStart:
+        return r.setStart(options.name);
       case Verb::kStop:
         return r.setStop(options.name);
       case Verb::kShutdown:
@@ -242,8 +323,8 @@ Outcome fsck(Admin& admin, const View& view) {
 }
 
 std::string version(const View& view) {
-  if (view.output == Output::kJson)
-    return json_text({{"version", TV_VERSION}, {"admin_protocol", wire::ADMIN_VERSION}, {"envelope_protocol", wire::ENVELOPE_VERSION}});
+  if (view.structured())
+    return structured_text(view, {{"version", TV_VERSION}, {"admin_protocol", wire::ADMIN_VERSION}, {"envelope_protocol", wire::ENVELOPE_VERSION}});
   return std::string("tensorctl ") + TV_VERSION + " (admin protocol " + std::to_string(wire::ADMIN_VERSION) + ")\n";
 }
 
@@ -297,10 +378,25 @@ Outcome not_connected(const Error& error) {
   return {kNotRunning, "", error.message};
 }
 
-Outcome run(const Options& options, const View& view) {
-  if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
-  if (options.verb == Verb::kCall) return run_call(options);
-  if (options.verb == Verb::kUpgrade) return run_upgrade(options, view);
+namespace {
+
+// The fields that a list's things have.
+Result<void> check_list(const Options& options) {
+  if (options.select.empty()) return {};
+  switch (options.verb) {
+    case Verb::kList:
+      if (options.every_kind) return check_selector(options.select, {Kind::kWorker, Kind::kPool, Kind::kActor, Kind::kGroup});
+      return check_selector(options.select, {options.kind});
+    case Verb::kLettersList:
+      return check_selector(options.select, letter_keys(), "dead letters");
+    case Verb::kCacheList:
+      return check_selector(options.select, cached_name_keys(), "named tensors");
+    default:
+      return {};
+  }
+}
+
+Outcome run_one(const Options& options, const View& view) {
   if (options.verb == Verb::kHealth) return run_health(options, view);
   if (options.verb >= Verb::kDrain) return run_upkeep(options, view);
   if (options.verb >= Verb::kCheckpoint) return run_checkpoints(options, view);
@@ -313,6 +409,45 @@ Outcome run(const Options& options, const View& view) {
   auto text = answer(admin, options, view);
   if (!text) return failed(text.error());
   return {kDone, std::move(*text), ""};
+}
+
+// Other verbs wait by themselves.
+bool waits_here(const Options& options) { return options.wait && options.verb < Verb::kCheckpoint; }
+
+Outcome run_named(const Options& options, const View& view) {
+  if (options.dry_run) return run_dry(options, view);
+  One one = run_one;
+  if (waits_here(options)) one = [](const Options& each, const View& shown) { return run_and_wait(each, shown, run_one); };
+  bool all_at_once = options.verb == Verb::kWait || options.verb == Verb::kHealth;
+  return options.names.size() > 1 && !all_at_once ? run_each(options, view, one) : one(options, view);
+}
+
+// What the options say of the form goes into the view that the program gave.
+View shown_as(const Options& options, const View& view) {
+  View shown = view;
+  shown.headers = options.headers;
+  if (kinds_of(options.verb).empty()) shown.select = options.select;
+  return shown;
+}
+
+}  // namespace
+
+Outcome run(const Options& options, const View& given) {
+  View view = shown_as(options, given);
+  if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
+  if (options.verb == Verb::kCompletion) return {kDone, completion_script(options.shell), ""};
+  if (options.verb == Verb::kCall) return run_call(options);
+  if (options.verb == Verb::kUpgrade && !options.dry_run) return run_upgrade(options, view);
+  if (auto fits = check_list(options); !fits) return {kMisuse, "", fits.error().message};
+  if (options.select.empty() || kinds_of(options.verb).empty()) return run_named(options, view);
+  if (auto fits = check_selector(options.select, kinds_of(options.verb)); !fits) return {kMisuse, "", fits.error().message};
+  auto names = picked_names(options, view);
+  if (!names) return names.error().code == Errc::kNotFound ? failed(names.error()) : not_connected(names.error());
+  Options some = options;
+  some.select = {};
+  some.names = std::move(*names);
+  some.name = some.names.size() == 1 ? some.names.front() : "";
+  return run_named(some, view);
 }
 
 }  // namespace tv::ctl
