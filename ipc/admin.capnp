@@ -194,6 +194,7 @@ struct ActorInfo {
   labels @26 :List(Label);      # its own, or its pool's
   lastDeath @27 :Text;          # of the worker that it lives on; "" or the cause
   lastDeathNs @28 :Int64;       # CLOCK_REALTIME
+  starts @29 :UInt64;           # how often it has become ready since this program took the daemon's place; incarnations are its worker's
 }
 
 struct PoolInfo {

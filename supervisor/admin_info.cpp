@@ -113,6 +113,7 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setHealthReason(text(health.reason));
   out.setMoved(text(actor.moved));
   if (actor.placed.labels) write_labels(*actor.placed.labels, out);
+  out.setStarts(actor.starts);
   const Worker& host = view.workers.all()[actor.host];
   out.setLastDeath(text(host.last_death));
   out.setLastDeathNs(host.last_death_ns);

@@ -1,5 +1,5 @@
-// As much of JSON Schema (draft 2020-12) as docs/tensorctl.schema.json uses. A keyword that it does not know is a fault of the schema, so that none
-// is passed over.
+// As much of JSON Schema (draft 2020-12) as docs/tensorctl.schema.json uses. A keyword that it does not know is a fault of the schema, so
+// that none is passed over.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -65,7 +65,8 @@ class JsonSchema {
       } else if (word == "type") {
         if (!has_type(rule, value)) out.push_back(at + ": is " + value.dump() + ", not " + rule.dump());
       } else if (word == "enum") {
-        if (std::find(rule.begin(), rule.end(), value) == rule.end()) out.push_back(at + ": is " + value.dump() + ", none of " + rule.dump());
+        if (std::find(rule.begin(), rule.end(), value) == rule.end())
+          out.push_back(at + ": is " + value.dump() + ", none of " + rule.dump());
       } else if (word == "const") {
         if (value != rule) out.push_back(at + ": is not " + rule.dump());
       } else if (word == "minimum") {

@@ -7,8 +7,12 @@ namespace {
 using namespace tv;
 using namespace tv::ctl;
 
-const Json kThing = {{"name", "scorer/0"}, {"state", "ready"}, {"pid", 17},        {"pool", nullptr},
-                     {"holders", {"cpu/0", "supervisor"}},     {"labels", {{"team", "vision"}, {"note", ""}}}};
+const Json kThing = {{"name", "scorer/0"},
+                     {"state", "ready"},
+                     {"pid", 17},
+                     {"pool", nullptr},
+                     {"holders", {"cpu/0", "supervisor"}},
+                     {"labels", {{"team", "vision"}, {"note", ""}}}};
 
 Selector labels(const std::string& word) { return {*parse_matches("-l", word), {}}; }
 Selector fields(const std::string& word) { return {{}, *parse_matches("--field", word)}; }

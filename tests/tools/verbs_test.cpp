@@ -397,6 +397,10 @@ TEST_CASE("wait looks until all are ready, and says at once when a name is nobod
 TEST_CASE("groups are listed and described with their state, and reset-failed says whom it means", "[verbs]") {
   PaperSupervisor supervisor([&](wire::AdminRequest::Reader request, wire::AdminReply::Builder reply) {
     if (request.which() == wire::AdminRequest::Which::RESET_FAILED) return reply.setDone(request.getResetFailed().size() == 0 ? "all" : "one");
+    if (request.which() == wire::AdminRequest::Which::LIST_ACTORS) {
+      reply.initActors(1)[0].setName("trainer");
+      return;
+    }
     auto group = reply.initGroups(1)[0];
     group.setName("pipeline");
     group.setStrategy("rest_for_one");
@@ -408,6 +412,7 @@ TEST_CASE("groups are listed and described with their state, and reset-failed sa
   CHECK(supervisor.run({"list", "groups"}).out.find("rest_for_one") != std::string::npos);
   CHECK(supervisor.run({"list", "groups", "-o", "json"}).out.find("\"trainer\"") != std::string::npos);
   CHECK(supervisor.run({"describe", "group", "pipeline"}).out.find("3 deaths within 5s") != std::string::npos);
+  CHECK(Json::parse(supervisor.run({"describe", "group", "pipeline", "-o", "json"}).out)["members"][0]["name"] == "trainer");
   CHECK(supervisor.run({"describe", "group", "pipelin"}).exit_code == kNoSuchThing);
   CHECK(supervisor.run({"reset-failed", "pipeline"}).out.find("one") != std::string::npos);
   CHECK(supervisor.run({"reset-failed", "--all"}).out.find("all") != std::string::npos);

@@ -20,7 +20,8 @@ const Json kTricky = {
     {"words", "killed by SIGKILL: out of memory #1"},
     {"booleans", {"true", "Yes", "no", "ON", "off", "y", "N", "null", "~", "NaN", ".inf"}},
     {"numbers", {"1", "-1", "1e3", "0x1f", "0o17", "1_000", "1:20", "+3", "e3"}},
-    {"marks", {"- a", "? b", ": c", "a: b", "a #b", "#", "*x", "&x", "!x", "|", ">", "'", "\"", "%x", "@x", "`x", "{", "[", ",", "=", "<<", "---"}},
+    {"marks",
+     {"- a", "? b", ": c", "a: b", "a #b", "#", "*x", "&x", "!x", "|", ">", "'", "\"", "%x", "@x", "`x", "{", "[", ",", "=", "<<", "---"}},
     {"spaces", {" a", "a ", "a\tb", "a\nb", "a\r\nb", "\\"}},
     {"controls", {std::string("a\x01z"), "\x7f", "\xc2\x85", "\xc2\x9f", "\xe2\x80\xa8", "\xef\xbb\xbf"}},
     {"unicode", "zw\xc3\xb6lf \xf0\x9f\x98\x80"},
@@ -40,7 +41,13 @@ const Json kTricky = {
 }  // namespace
 
 TEST_CASE("YAML is in blocks, and quotes what is not plainly a word", "[yaml]") {
-  CHECK(yaml_text({{"name", "cpu/0"}, {"state", "no"}, {"pid", nullptr}, {"at", "12:30"}, {"labels", {{"team", "vision"}}}, {"list", {"a", "b c"}}, {"none", Json::array()}}) ==
+  CHECK(yaml_text({{"name", "cpu/0"},
+                   {"state", "no"},
+                   {"pid", nullptr},
+                   {"at", "12:30"},
+                   {"labels", {{"team", "vision"}}},
+                   {"list", {"a", "b c"}},
+                   {"none", Json::array()}}) ==
         "name: cpu/0\nstate: \"no\"\npid: null\nat: \"12:30\"\nlabels:\n  team: vision\nlist:\n- a\n- \"b c\"\nnone: []\n");
   CHECK(yaml_text({{"workers", {{{"name", "a"}, {"pid", 1}}, {{"name", "b"}, {"pid", 2}}}}}) ==
         "workers:\n- name: a\n  pid: 1\n- name: b\n  pid: 2\n");
@@ -56,9 +63,10 @@ TEST_CASE("another YAML reader finds the tree that JSON has", "[yaml]") {
   test::TempDir dir;
   test::write_bytes(dir.file("tree.yaml"), yaml_text(kTricky));
   test::write_bytes(dir.file("tree.json"), json_text(kTricky));
-  auto command = "python3 -c 'import json, sys, yaml\nwith open(sys.argv[1], encoding=\"utf-8\") as a, open(sys.argv[2], encoding=\"utf-8\") as b:\n"
-                 "  y, j = yaml.safe_load(a), json.load(b)\nfor k in j:\n  assert y.get(k) == j[k], (k, y.get(k), j[k])\nassert y == j' " +
-                 dir.file("tree.yaml") + " " + dir.file("tree.json");
+  auto command =
+      "python3 -c 'import json, sys, yaml\nwith open(sys.argv[1], encoding=\"utf-8\") as a, open(sys.argv[2], encoding=\"utf-8\") as b:\n"
+      "  y, j = yaml.safe_load(a), json.load(b)\nfor k in j:\n  assert y.get(k) == j[k], (k, y.get(k), j[k])\nassert y == j' " +
+      dir.file("tree.yaml") + " " + dir.file("tree.json");
   INFO(yaml_text(kTricky));
   CHECK(std::system(command.c_str()) == 0);
 }

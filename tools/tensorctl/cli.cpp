@@ -1,151 +1,16 @@
 #include "tools/tensorctl/cli.h"
 
 #include <CLI/CLI.hpp>
-#include <array>
-#include <charconv>
-#include <limits>
 #include <map>
 #include <utility>
 
 #include "config/limits.h"
 #include "config/units.h"
 #include "tools/tensorctl/help.h"
+#include "tools/tensorctl/words.h"
 
 namespace tv::ctl {
 namespace {
-
-struct KindName {
-  Kind kind;
-  std::string_view one;
-  std::string_view many;
-};
-constexpr std::array<KindName, 6> kKinds = {{{Kind::kWorker, "worker", "workers"},
-                                             {Kind::kActor, "actor", "actors"},
-                                             {Kind::kPool, "pool", "pools"},
-                                             {Kind::kObject, "object", "objects"},
-                                             {Kind::kParticipant, "participant", "participants"},
-                                             {Kind::kGroup, "group", "groups"}}};
-
-// "; did you mean "x"?" or what there is.
-std::string hint(const std::string& word, const std::vector<std::string>& known) {
-  auto near = config::nearest(word, known);
-  if (!near.empty()) return "; did you mean \"" + near + "\"?";
-  std::string all;
-  for (const auto& name : known) all += (all.empty() ? "" : ", ") + name;
-  return "; there are " + all;
-}
-
-// A mistake that CLI11 would not find, in our words. Thrown and caught in this file only.
-struct Mistake {
-  std::string text;
-};
-Mistake mistake(std::string text) { return {std::move(text)}; }
-
-// Both forms are taken everywhere: nobody should need to remember where the plural stands.
-Kind parse_kind(const std::string& text, bool with_participants) {
-  std::vector<std::string> known;
-  for (const auto& k : kKinds) {
-    if (k.kind == Kind::kParticipant && !with_participants) continue;
-    if (text == k.one || text == k.many) return k.kind;
-    known.emplace_back(with_participants ? k.many : k.one);
-  }
-  throw mistake("there is no kind of thing called \"" + text + "\"" + hint(text, known));
-}
-
-Output parse_output(const std::string& text) {
-  if (text == "table") return Output::kTable;
-  if (text == "wide") return Output::kWide;
-  if (text == "json") return Output::kJson;
-  if (text == "yaml") return Output::kYaml;
-  if (text == "name") return Output::kName;
-  throw mistake("--output: there is no form \"" + text + "\"" + hint(text, {"table", "wide", "json", "yaml", "name"}));
-}
-
-std::vector<Match> parse_matches_or_throw(const char* option, const std::vector<std::string>& words) {
-  std::vector<Match> all;
-  for (const auto& word : words) {
-    auto matches = parse_matches(option, word);
-    if (!matches) throw mistake(matches.error().message);
-    all.insert(all.end(), matches->begin(), matches->end());
-  }
-  return all;
-}
-
-Shell parse_shell(const std::string& text) {
-  if (text == "bash") return Shell::kBash;
-  if (text == "zsh") return Shell::kZsh;
-  if (text == "fish") return Shell::kFish;
-  throw mistake("completion: there is no script for the shell \"" + text + "\"" + hint(text, {"bash", "zsh", "fish"}));
-}
-
-bool is_list(Verb verb) {
-  return verb == Verb::kList || verb == Verb::kLettersList || verb == Verb::kCacheList || verb == Verb::kCheckpointsList;
-}
-
-// What --watch may look at again and again.
-bool looks(Verb verb) {
-  switch (verb) {
-    case Verb::kStatus:
-    case Verb::kDescribe:
-    case Verb::kHealth:
-    case Verb::kArenaStats:
-    case Verb::kArenaWho:
-    case Verb::kArenaLeaks:
-    case Verb::kArenaTop: return true;
-    default: return is_list(verb);
-  }
-}
-
-bool may_wait(Verb verb) {
-  switch (verb) {
-    case Verb::kStart:
-    case Verb::kStop:
-    case Verb::kRestart:
-    case Verb::kKill:
-    case Verb::kResetFailed:
-    case Verb::kCheckpoint:
-    case Verb::kRestore: return true;
-    default: return verb >= Verb::kDrain;
-  }
-}
-
-Nanoseconds parse_time(const std::string& option, const std::string& text) {
-  auto time = config::parse_duration(text);
-  if (!time) throw mistake(option + ": " + time.error().message);
-  if (time->count() <= 0) throw mistake(option + ": expected more than 0, found \"" + text + "\"");
-  return *time;
-}
-
-template <class Number>
-Number parse_positive(const std::string& what, const std::string& text) {
-  Number number = 0;
-  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failed != std::errc() || end != text.data() + text.size() || number == 0)
-    throw mistake(what + ": expected a whole number from 1 to " + std::to_string(std::numeric_limits<Number>::max()) + ", found \"" + text +
-                  "\"");
-  return number;
-}
-
-std::uint32_t parse_count(const std::string& what, const std::string& text) {
-  return text == "0" ? 0 : parse_positive<std::uint32_t>(what, text);
-}
-
-// Sockets lie in it, whose paths have little room: no daemon can be there.
-void check_runtime_dir(const std::string& path) {
-  if (path.size() > limits::kMaxRuntimeDirBytes)
-    throw mistake("--runtime-dir: the path has " + std::to_string(path.size()) + " bytes, at most " +
-                  std::to_string(limits::kMaxRuntimeDirBytes) + " are possible for a directory with sockets in it");
-}
-
-int parse_signal_or_throw(const std::string& text) {
-  if (auto signal = parse_signal(text)) return *signal;
-  throw mistake("--signal: there is no signal \"" + text + "\"" + hint(text, signal_names()));
-}
-
-void check_save(const std::string& file) {
-  if (!file.ends_with(".npy") && !file.ends_with(".safetensors"))
-    throw mistake("--save: expected a file name that ends in .npy or .safetensors, found \"" + file + "\"");
-}
 
 // CLI11 takes the word "[1,2]" for two values, "{}" for none and, in some versions, "-1.5" for an option. Words that it would read so are
 // hidden from it behind a mark, which plain() takes away again.
@@ -204,10 +69,11 @@ class Definition {
     if (options_.names.size() == 1) options_.name = options_.names.front();
     if (*verb_ == Verb::kDescribe && options_.name.empty()) {
       options_.name = plain(std::exchange(kind_, ""));
+      if (is_kind(options_.name)) throw mistake("describe " + options_.name + ": expected a NAME as well");
       options_.every_kind = true;
     }
     if (*verb_ == Verb::kList && kind_.empty()) options_.every_kind = true;
-    if (!kind_.empty()) options_.kind = parse_kind(plain(kind_), true);
+    if (!kind_.empty()) options_.kind = parse_kind(plain(kind_), *verb_ == Verb::kList);
     if (!interval_.empty()) options_.interval = parse_time("--interval", plain(interval_));
     if (*verb_ == Verb::kCompletion) options_.shell = parse_shell(plain(shell_));
     options_.signal = parse_signal_or_throw(plain(signal_));
@@ -518,50 +384,7 @@ Parsed misuse(const std::string& message) {
 
 }  // namespace
 
-std::string_view plural(Kind kind) { return kKinds[static_cast<std::size_t>(kind)].many; }
-std::string_view singular(Kind kind) { return kKinds[static_cast<std::size_t>(kind)].one; }
-
 std::vector<Command> all_commands() { return Definition().commands(); }
-
-bool changes_something(Verb verb) {
-  switch (verb) {
-    case Verb::kStart:
-    case Verb::kStop:
-    case Verb::kRestart:
-    case Verb::kKill:
-    case Verb::kShutdown:
-    case Verb::kUpgrade:
-    case Verb::kResetFailed:
-    case Verb::kLettersReplay:
-    case Verb::kLettersPurge:
-    case Verb::kCachePin:
-    case Verb::kCacheUnpin:
-    case Verb::kCacheRemove:
-    case Verb::kCheckpoint:
-    case Verb::kRestore: return true;
-    default: return verb >= Verb::kDrain;
-  }
-}
-
-std::vector<Kind> kinds_of(Verb verb) {
-  switch (verb) {
-    case Verb::kKill: return {Kind::kWorker};
-    case Verb::kScale: return {Kind::kPool};
-    case Verb::kCheckpoint: return {Kind::kPool, Kind::kActor};
-    case Verb::kStart:
-    case Verb::kStop:
-    case Verb::kRestart:
-    case Verb::kResetFailed:
-    case Verb::kWait:
-    case Verb::kHealth: return {Kind::kWorker, Kind::kPool, Kind::kActor, Kind::kGroup};
-    case Verb::kDrain:
-    case Verb::kUndrain:
-    case Verb::kRoll:
-    case Verb::kSuspend:
-    case Verb::kResume: return {Kind::kWorker, Kind::kPool, Kind::kActor};
-    default: return {};
-  }
-}
 
 Parsed parse_command_line(int argc, const char* const* argv) {
   Definition definition;

@@ -100,6 +100,9 @@ struct Options {
 
 // Whether it sends an order, which --dry-run holds back.
 bool changes_something(Verb verb);
+bool is_list(Verb verb);    // what -o name and the selector of a list go with
+bool looks(Verb verb);      // what --watch may look at again and again
+bool may_wait(Verb verb);   // what --wait goes with
 // The kinds of things whose names it takes; several in this order, the first that has the name. Empty: it takes none that -l could give.
 std::vector<Kind> kinds_of(Verb verb);
 

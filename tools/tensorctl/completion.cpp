@@ -1,5 +1,6 @@
-// tensorctl completion: scripts for shells, from the definitions of the command line. The shells differ in how they are told; what may stand where is
-// the same for all. Names are asked of the daemon while one types (lists with -o name), for a second at most, and a daemon that is not there gives none.
+// tensorctl completion: scripts for shells, from the definitions of the command line. The shells differ in how they are told; what may
+// stand where is the same for all. Names are asked of the daemon while one types (lists with -o name), for a second at most, and a daemon
+// that is not there gives none.
 #include <algorithm>
 
 #include "tools/tensorctl/cli.h"
@@ -26,28 +27,44 @@ Candidates candidates_of(const Command& command) {
   if (!command.verb) return out;
   for (Kind kind : kinds_of(*command.verb)) out.asks.push_back("list " + std::string(plural(kind)));
   switch (*command.verb) {
-    case Verb::kCall: out.asks = {"list actors", "list pools"}; break;
+    case Verb::kCall:
+      out.asks = {"list actors", "list pools"};
+      break;
     case Verb::kRestore:
     case Verb::kCheckpointsList:
-    case Verb::kCheckpointsVerify: out.asks = {"list actors"}; break;
-    case Verb::kArenaWho: out.asks = {"list objects --named"}; break;
+    case Verb::kCheckpointsVerify:
+      out.asks = {"list actors"};
+      break;
+    case Verb::kArenaWho:
+      out.asks = {"list objects --named"};
+      break;
     case Verb::kCachePin:
     case Verb::kCacheUnpin:
-    case Verb::kCacheRemove: out.asks = {"cache list"}; break;
+    case Verb::kCacheRemove:
+      out.asks = {"cache list"};
+      break;
     case Verb::kLettersShow:
     case Verb::kLettersReplay:
-    case Verb::kLettersPurge: out.asks = {"dead-letters list"}; break;
+    case Verb::kLettersPurge:
+      out.asks = {"dead-letters list"};
+      break;
     case Verb::kList:
       if (!command.arguments.empty()) out.words = kinds(true);
       break;
     case Verb::kDescribe:
-      for (Kind kind : {Kind::kWorker, Kind::kActor, Kind::kPool, Kind::kGroup, Kind::kParticipant, Kind::kObject}) out.words.emplace_back(singular(kind));
+      for (Kind kind : {Kind::kWorker, Kind::kActor, Kind::kPool, Kind::kGroup, Kind::kParticipant, Kind::kObject})
+        out.words.emplace_back(singular(kind));
       for (const auto& kind : kinds(false)) out.asks.push_back("list " + kind);
       out.asks.push_back("list objects --named");
       break;
-    case Verb::kCompletion: out.words = {"bash", "zsh", "fish"}; break;
-    case Verb::kUpgrade: out.files = true; break;
-    default: break;
+    case Verb::kCompletion:
+      out.words = {"bash", "zsh", "fish"};
+      break;
+    case Verb::kUpgrade:
+      out.files = true;
+      break;
+    default:
+      break;
   }
   return out;
 }
@@ -128,12 +145,14 @@ std::string find_verb(const std::vector<Command>& commands) {
       continue
     fi
     case "$word" in
-      )sh" + names_with_words(commands, "|") + R"sh() skip=$word; continue ;;
+      )sh" +
+         names_with_words(commands, "|") + R"sh() skip=$word; continue ;;
       --runtime-dir=*) where=("$word"); continue ;;
       -*) continue ;;
     esac
     case "${verb:+$verb }$word" in
-      )sh" + paths(commands) + R"sh() verb="${verb:+$verb }$word" ;;
+      )sh" +
+         paths(commands) + R"sh() verb="${verb:+$verb }$word" ;;
     esac
   done
 )sh";
@@ -148,7 +167,8 @@ _tensorctl() {
 )sh" + find_verb(commands) +
          cases(commands) + R"sh(  COMPREPLY=()
   if [[ $current == -* && ! $value ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$options )sh" + joined(names_of(commands.front())) + R"sh(" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "$options )sh" +
+         joined(names_of(commands.front())) + R"sh(" -- "$current")
     return
   fi
   local IFS=';'
@@ -175,7 +195,8 @@ _tensorctl() {
   before=("${(@)words[2,CURRENT-1]}")
 )sh" + find_verb(commands) +
          cases(commands) + R"sh(  if [[ $current == -* && ! $value ]]; then
-    compadd -- ${=options} )sh" + joined(names_of(commands.front())) + R"sh(
+    compadd -- ${=options} )sh" +
+         joined(names_of(commands.front())) + R"sh(
     return
   fi
   for ask in ${(s:;:)asks}; do
@@ -202,7 +223,8 @@ function __tensorctl_verb
     for word in (commandline -opc)[2..-1]
         if test $skip = 1
             set skip 0
-        else if contains -- $word )sh" + names_with_words(commands, " ") + R"sh(
+        else if contains -- $word )sh" +
+                    names_with_words(commands, " ") + R"sh(
             set skip 1
         else if not string match -q -- '-*' $word
             contains -- "$(string trim -- "$verb $word")" )sh";

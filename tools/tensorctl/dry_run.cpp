@@ -53,8 +53,10 @@ std::string action_of(const Options& options, const Thing& target, const Thing& 
       if (itself && thing.kind == Kind::kPool) return "";
       if (itself || target.kind == Kind::kPool) return is_down(thing) ? "start" : "leave alone";
       return is_down(target) ? "start" : "";
-    case Verb::kStop: return itself && thing.kind == Kind::kPool ? "" : "stop";
-    case Verb::kRestart: return itself && thing.kind == Kind::kPool ? "" : "restart";
+    case Verb::kStop:
+      return itself && thing.kind == Kind::kPool ? "" : "stop";
+    case Verb::kRestart:
+      return itself && thing.kind == Kind::kPool ? "" : "restart";
     case Verb::kRoll:
       if (in_worker(target) != itself) return in_worker(target) ? "restart" : thing.kind == Kind::kActor ? "restart in turn" : "";
       return itself && thing.kind != Kind::kPool ? "restart in turn" : "";
@@ -62,11 +64,16 @@ std::string action_of(const Options& options, const Thing& target, const Thing& 
       if (itself && thing.kind == Kind::kPool) return "";
       if (itself || target.kind == Kind::kPool) return thing.state() == "failed" ? "start" : "forgive";
       return target.state() == "failed" ? "start" : "";
-    case Verb::kResume: return thing.kind != Kind::kActor ? "" : thing.state() == "suspended" ? "resume" : "leave alone";
-    case Verb::kDrain: return thing.kind == Kind::kActor ? "drain" : "";
-    case Verb::kUndrain: return thing.kind == Kind::kActor ? "undrain" : "";
-    case Verb::kSuspend: return thing.kind == Kind::kActor ? "suspend" : "";
-    default: break;
+    case Verb::kResume:
+      return thing.kind != Kind::kActor ? "" : thing.state() == "suspended" ? "resume" : "leave alone";
+    case Verb::kDrain:
+      return thing.kind == Kind::kActor ? "drain" : "";
+    case Verb::kUndrain:
+      return thing.kind == Kind::kActor ? "undrain" : "";
+    case Verb::kSuspend:
+      return thing.kind == Kind::kActor ? "suspend" : "";
+    default:
+      break;
   }
   // checkpoint: what does not go to disk is not written.
   return thing.kind != Kind::kActor ? "" : thing.tree.value("checkpoints_written", Json()).is_null() ? "leave alone" : "commit to disk";
@@ -121,12 +128,20 @@ Result<void> add_letters(ipc::AdminClient& client, Deadline deadline, const Opti
 Result<void> add_steps(ipc::AdminClient& client, Deadline deadline, const House& house, const Options& options, std::vector<Step>& steps) {
   switch (options.verb) {
     case Verb::kLettersReplay:
-    case Verb::kLettersPurge: return add_letters(client, deadline, options, steps);
-    case Verb::kCachePin: steps.push_back({"pin", "name", options.name, "", ""}); return {};
-    case Verb::kCacheUnpin: steps.push_back({"unpin", "name", options.name, "", ""}); return {};
-    case Verb::kCacheRemove: steps.push_back({"remove", "name", options.name, "", ""}); return {};
+    case Verb::kLettersPurge:
+      return add_letters(client, deadline, options, steps);
+    case Verb::kCachePin:
+      steps.push_back({"pin", "name", options.name, "", ""});
+      return {};
+    case Verb::kCacheUnpin:
+      steps.push_back({"unpin", "name", options.name, "", ""});
+      return {};
+    case Verb::kCacheRemove:
+      steps.push_back({"remove", "name", options.name, "", ""});
+      return {};
     case Verb::kUpgrade:
-      steps.push_back({"replace by " + (options.name.empty() ? "the program that lies there" : options.name), "daemon", "tensorvisord", "", ""});
+      steps.push_back(
+          {"replace by " + (options.name.empty() ? "the program that lies there" : options.name), "daemon", "tensorvisord", "", ""});
       for (const auto& thing : house.things())
         if (options.roll && thing.kind == Kind::kWorker) steps.push_back(step_of("restart in turn", thing));
       return {};
@@ -134,7 +149,8 @@ Result<void> add_steps(ipc::AdminClient& client, Deadline deadline, const House&
       for (const auto& thing : house.things())
         if (thing.kind == Kind::kWorker || thing.kind == Kind::kActor) steps.push_back(step_of("stop", thing));
       return {};
-    default: break;
+    default:
+      break;
   }
   bool all = options.names.empty() && options.name.empty();  // --all
   for (const auto& thing : house.things())
@@ -157,9 +173,10 @@ Outcome run_dry(const Options& options, const View& view) {
   if (auto added = add_steps(*client, deadline, *house, options, steps); !added) return failed(added.error());
   // The same is touched by two names that were given.
   for (std::size_t i = 0; i < steps.size(); ++i)
-    steps.erase(std::remove_if(steps.begin() + static_cast<std::ptrdiff_t>(i) + 1, steps.end(),
-                               [&](const Step& s) { return s.kind == steps[i].kind && s.name == steps[i].name && s.action == steps[i].action; }),
-                steps.end());
+    steps.erase(
+        std::remove_if(steps.begin() + static_cast<std::ptrdiff_t>(i) + 1, steps.end(),
+                       [&](const Step& s) { return s.kind == steps[i].kind && s.name == steps[i].name && s.action == steps[i].action; }),
+        steps.end());
   return {kDone, rendered(steps, view), ""};
 }
 

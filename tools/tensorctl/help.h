@@ -108,7 +108,7 @@ inline constexpr std::string_view kStart = R"(Examples:
 What runs goes on as it is: restart is for that. A suspended actor needs resume.)";
 
 inline constexpr std::string_view kCompletion = R"(Examples:
-  source <(tensorctl completion bash)             in ~/.bashrc
+  source <(tensorctl completion bash)             the package has it in place; else in ~/.bashrc
   tensorctl completion zsh >"${fpath[1]}/_tensorctl"
   tensorctl completion fish >~/.config/fish/completions/tensorctl.fish
 

@@ -13,12 +13,13 @@ namespace {
 using Which = wire::AdminReply::Which;
 
 template <class Get>
-Result<void> take(ipc::AdminClient& client, Deadline deadline, const Now& now, Which expected, void (*fill)(wire::AdminRequest::Builder), Kind kind,
-                  Get get, std::vector<Thing>& out) {
+Result<void> take(ipc::AdminClient& client, Deadline deadline, const Now& now, Which expected, void (*fill)(wire::AdminRequest::Builder),
+                  Kind kind, Get get, std::vector<Thing>& out) {
   auto message = TV_TRY(client.request(fill, deadline.left()));
   return ipc::guard([&]() -> Result<void> {
     auto reply = message.root<wire::AdminReply>();
-    if (reply.which() != expected) return Error{Errc::kProtocol, "the daemon answered another question than was asked; is it of another version?"};
+    if (reply.which() != expected)
+      return Error{Errc::kProtocol, "the daemon answered another question than was asked; is it of another version?"};
     for (auto item : get(reply)) out.push_back({kind, tree_of(item, now)});
     return {};
   });
@@ -38,7 +39,9 @@ std::string Thing::text(const char* key) const {
 
 std::string Thing::state() const {
   if (kind != Kind::kPool) return text("state");
-  return tree.value("ready", 0) == tree.value("size", 0) ? "ready" : std::to_string(tree.value("ready", 0)) + " of " + std::to_string(tree.value("size", 0)) + " ready";
+  return tree.value("ready", 0) == tree.value("size", 0)
+             ? "ready"
+             : std::to_string(tree.value("ready", 0)) + " of " + std::to_string(tree.value("size", 0)) + " ready";
 }
 
 Result<House> House::look(ipc::AdminClient& client, Deadline deadline, const Now& now) {
@@ -46,10 +49,17 @@ Result<House> House::look(ipc::AdminClient& client, Deadline deadline, const Now
   auto& all = house.things_;
   using Request = wire::AdminRequest::Builder;
   using Reply = wire::AdminReply::Reader;
-  TV_TRY(take(client, deadline, now, Which::WORKERS, [](Request r) { r.setListWorkers(); }, Kind::kWorker, [](Reply r) { return r.getWorkers(); }, all));
-  TV_TRY(take(client, deadline, now, Which::POOLS, [](Request r) { r.setListPools(); }, Kind::kPool, [](Reply r) { return r.getPools(); }, all));
-  TV_TRY(take(client, deadline, now, Which::ACTORS, [](Request r) { r.setListActors(); }, Kind::kActor, [](Reply r) { return r.getActors(); }, all));
-  TV_TRY(take(client, deadline, now, Which::GROUPS, [](Request r) { r.setListGroups(); }, Kind::kGroup, [](Reply r) { return r.getGroups(); }, all));
+  TV_TRY(take(
+      client, deadline, now, Which::WORKERS, [](Request r) { r.setListWorkers(); }, Kind::kWorker, [](Reply r) { return r.getWorkers(); },
+      all));
+  TV_TRY(take(
+      client, deadline, now, Which::POOLS, [](Request r) { r.setListPools(); }, Kind::kPool, [](Reply r) { return r.getPools(); }, all));
+  TV_TRY(take(
+      client, deadline, now, Which::ACTORS, [](Request r) { r.setListActors(); }, Kind::kActor, [](Reply r) { return r.getActors(); },
+      all));
+  TV_TRY(take(
+      client, deadline, now, Which::GROUPS, [](Request r) { r.setListGroups(); }, Kind::kGroup, [](Reply r) { return r.getGroups(); },
+      all));
   return house;
 }
 
@@ -81,7 +91,8 @@ Result<std::vector<const Thing*>> House::named(const std::string& name, const st
 }
 
 void House::add_of_group(const Thing& group, std::vector<const Thing*>& out, int depth) const {
-  for (const auto& child : group.tree.value("children", Json::array())) {
+  auto children = group.tree.value("children", Json::array());
+  for (const auto& child : children) {
     auto name = child.is_string() ? child.get<std::string>() : std::string();
     if (const auto* actor = find(Kind::kActor, name)) out.push_back(actor);
     if (find(Kind::kPool, name))
@@ -114,7 +125,8 @@ Result<std::vector<std::string>> House::picked(const Selector& selector, const s
   for (Kind kind : kinds)
     for (const auto& thing : things_) {
       if (thing.kind != kind) continue;
-      for (const auto& [key, value] : thing.tree.value("labels", Json::object()).items()) add(keys, key);
+      auto labels = thing.tree.value("labels", Json::object());
+      for (const auto& [key, value] : labels.items()) add(keys, key);
       if (!selector.picks(thing.tree) || std::find(inside.begin(), inside.end(), &thing) != inside.end()) continue;
       add(names, thing.name());
       if (kind == Kind::kWorker || kind == Kind::kPool)
@@ -131,12 +143,18 @@ Result<std::vector<std::string>> House::picked(const Selector& selector, const s
 
 std::vector<std::string> keys_of(Kind kind) {
   switch (kind) {
-    case Kind::kWorker: return worker_keys();
-    case Kind::kActor: return actor_keys();
-    case Kind::kPool: return pool_keys();
-    case Kind::kGroup: return group_keys();
-    case Kind::kObject: return object_keys();
-    case Kind::kParticipant: break;
+    case Kind::kWorker:
+      return worker_keys();
+    case Kind::kActor:
+      return actor_keys();
+    case Kind::kPool:
+      return pool_keys();
+    case Kind::kGroup:
+      return group_keys();
+    case Kind::kObject:
+      return object_keys();
+    case Kind::kParticipant:
+      break;
   }
   return participant_keys();
 }

@@ -1,5 +1,5 @@
-// What the daemon has that can be named and ordered about: workers, pools, actors and groups, as their lists' JSON. For verbs that need to know
-// more than the one name that they were given: selectors, --dry-run, --wait, and the name that was nearly meant.
+// What the daemon has that can be named and ordered about: workers, pools, actors and groups, as their lists' JSON. For verbs that need to
+// know more than the one name that they were given: selectors, --dry-run, --wait, and the name that was nearly meant.
 #pragma once
 
 #include <string>

@@ -28,9 +28,15 @@ struct Awaited {
   Kind kind = Kind::kWorker;
   std::string name;
   std::string state;
-  std::uint64_t incarnation = 0;  // groups have none
+  std::uint64_t life = 0;  // groups have none
 };
-Awaited awaited(const Thing& thing) { return {thing.kind, thing.name(), thing.state(), thing.tree.value("incarnation", std::uint64_t{0})}; }
+
+// A worker's process has a number; an actor may be started again within the same process.
+std::uint64_t life_of(const Thing& thing) {
+  return thing.tree.value(thing.kind == Kind::kWorker ? "incarnation" : "starts", std::uint64_t{0});
+}
+
+Awaited awaited(const Thing& thing) { return {thing.kind, thing.name(), thing.state(), life_of(thing)}; }
 
 // The thing itself; of a pool its members; and what ran in a worker or group, which comes back with it.
 void add_awaited(const House& house, const Thing& thing, bool to_stop, std::vector<Awaited>& out) {
@@ -47,7 +53,8 @@ Result<std::vector<Awaited>> all_awaited(const House& house, const Options& opti
       if (thing.kind != Kind::kPool && thing.state() == "failed") all.push_back(awaited(thing));
     return all;
   }
-  for (const auto* thing : TV_TRY(house.named(options.name, kinds_of(options.verb)))) add_awaited(house, *thing, options.verb == Verb::kStop, all);
+  for (const auto* thing : TV_TRY(house.named(options.name, kinds_of(options.verb))))
+    add_awaited(house, *thing, options.verb == Verb::kStop, all);
   return all;
 }
 
@@ -61,7 +68,7 @@ std::optional<Lag> lag_of(const Awaited& before, const House& house, Verb verb) 
   for (const auto& thing : house.things()) {
     if (thing.kind != before.kind || thing.name() != before.name) continue;
     auto state = thing.state();
-    bool later = !again || thing.kind == Kind::kGroup || thing.tree.value("incarnation", std::uint64_t{0}) > before.incarnation;
+    bool later = !again || thing.kind == Kind::kGroup || life_of(thing) != before.life;
     bool there = verb == Verb::kStop ? is_down(state) : is_ready(state) && later;
     if (there) return std::nullopt;
     auto message = thing.text("message");
@@ -129,7 +136,8 @@ Outcome run_and_wait(const Options& options, const View& view, const One& one) {
     auto lag = first_lag(*all, *house, options.verb);
     if (!lag) break;
     if (lag->hopeless) return {kFailed, "", lag->text + "; see tensorctl describe"};
-    if (deadline.left() <= kPause) return {kFailed, "", "not done within " + config::format_duration(patience) + ": " + lag->text + "; it goes on"};
+    if (deadline.left() <= kPause)
+      return {kFailed, "", "not done within " + config::format_duration(patience) + ": " + lag->text + "; it goes on"};
     if (view.progress && lag->text != told) view.progress(told = lag->text);
     timespec pause{0, kPause.count()};
     ::nanosleep(&pause, nullptr);

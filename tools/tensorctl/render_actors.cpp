@@ -18,13 +18,14 @@ Json on_disk(A r, Value value) {
 }
 using C = wire::CheckpointInfo::Reader;
 
-const std::array<Field<A>, 35> kActorFields = {{
+const std::array<Field<A>, 36> kActorFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getName())); }},
     {"type", "TYPE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getType())); }},
     {"worker", "WORKER", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getWorker())); }},
     {"state", "STATE", Show::kAlways, Align::kLeft, [](A r, const Now&) { return Json(str(r.getState())); },
      [](A r, const Now&) { return state_cell(str(r.getState())); }},
     {"incarnation", "INCARNATION", Show::kAlways, Align::kRight, [](A r, const Now&) { return Json(r.getIncarnation()); }},
+    {"starts", "STARTS", Show::kWide, Align::kRight, [](A r, const Now&) { return Json(r.getStarts()); }},
     {"handled", "HANDLED", Show::kAlways, Align::kRight, [](A r, const Now&) { return Json(r.getHandled()); }},
     {"failed", "ERRORS", Show::kAlways, Align::kRight, [](A r, const Now&) { return Json(r.getFailed()); },
      [](A r, const Now&) {

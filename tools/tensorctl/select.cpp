@@ -24,18 +24,24 @@ bool holds(const Match& match, const Json& map) {
   auto found = map.is_object() ? map.find(match.key) : map.end();
   bool there = found != map.end();
   switch (match.how) {
-    case Match::How::kIs: return there && is(*found, match.value);
-    case Match::How::kIsNot: return !there || !is(*found, match.value);
-    case Match::How::kThere: return there && !found->is_null() && !plain(*found).empty();
+    case Match::How::kIs:
+      return there && is(*found, match.value);
+    case Match::How::kIsNot:
+      return !there || !is(*found, match.value);
+    case Match::How::kThere:
+      return there && !found->is_null() && !plain(*found).empty();
   }
   return false;
 }
 
 std::string text_of(const Match& match) {
   switch (match.how) {
-    case Match::How::kIs: return match.key + "=" + match.value;
-    case Match::How::kIsNot: return match.key + "!=" + match.value;
-    case Match::How::kThere: break;
+    case Match::How::kIs:
+      return match.key + "=" + match.value;
+    case Match::How::kIsNot:
+      return match.key + "!=" + match.value;
+    case Match::How::kThere:
+      break;
   }
   return match.key;
 }
@@ -84,7 +90,8 @@ Result<std::vector<Match>> parse_matches(const std::string& option, const std::s
 
 Result<void> check_selector(const Selector& selector, const std::vector<std::string>& keys, const std::string& things) {
   auto has = [&](const std::string& key) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };
-  if (!selector.labels.empty() && !has("labels")) return Error{Errc::kInvalidArgument, "-l: " + things + " have no labels; --field goes by their fields"};
+  if (!selector.labels.empty() && !has("labels"))
+    return Error{Errc::kInvalidArgument, "-l: " + things + " have no labels; --field goes by their fields"};
   for (const auto& match : selector.fields) {
     if (has(match.key)) continue;
     auto near = config::nearest(match.key, keys);

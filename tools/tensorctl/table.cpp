@@ -57,7 +57,7 @@ void shrink(std::vector<std::size_t>& widths, std::size_t screen_width) {
   }
 }
 
-// How many columns there is room for, once they have been shrunk; one at least. The last of them may be cut further.
+// How many columns there is room for, once they have been shrunk; one at least, and no narrower than any is cut. The last may be cut further.
 std::size_t columns_that_fit(std::vector<std::size_t>& widths, std::size_t screen_width) {
   std::size_t used = 0;
   for (std::size_t i = 0; i < widths.size(); ++i) {
@@ -67,7 +67,8 @@ std::size_t columns_that_fit(std::vector<std::size_t>& widths, std::size_t scree
       continue;
     }
     if (at + kNarrowest / 2 > screen_width && i > 0) return i;
-    widths[i] = std::max<std::size_t>(screen_width - std::min(at, screen_width - 1), 1);
+    std::size_t room = screen_width - std::min(at, screen_width);
+    widths[i] = std::min(widths[i], std::max(room, i == 0 ? kNarrowest : 1));
     return i + 1;
   }
   return widths.size();

@@ -44,7 +44,12 @@ Outcome run_watch(const Options& options, const View& view, std::size_t rows, co
       last = outcome.out;
       now.now = Now::read();
       if (!view.structured()) outcome = run(once, now);
-      if (!outcome.out.empty() && !show(rows > 0 ? drawn(outcome.out, rows) : (first ? "" : view.output == Output::kYaml ? "---\n" : "\n") + outcome.out)) return {};
+      if (!outcome.out.empty() && !show(rows > 0 ? drawn(outcome.out, rows)
+                                                 : (first                          ? ""
+                                                    : view.output == Output::kYaml ? "---\n"
+                                                                                   : "\n") +
+                                                       outcome.out))
+        return {};
     }
     if (deadline.left() <= options.interval) {
       pause(std::max(deadline.left(), Nanoseconds{0}));

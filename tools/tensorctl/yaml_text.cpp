@@ -17,7 +17,9 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 
 bool is_plain(const std::string& text) {
   if (text.empty() || !is_letter(text.front())) return false;
-  if (!std::all_of(text.begin(), text.end(), [](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '/' || c == '-'; })) return false;
+  if (!std::all_of(text.begin(), text.end(),
+                   [](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '/' || c == '-'; }))
+    return false;
   std::string lower = text;
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return std::find(kReserved.begin(), kReserved.end(), lower) == kReserved.end();
