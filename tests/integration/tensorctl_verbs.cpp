@@ -220,13 +220,13 @@ TEST_CASE("what every verb that lists or describes prints as JSON is as the sche
   list["workers"][1].erase("pid");
   CHECK(schema.faults("list_workers", list).size() == 2);
 
-  if (run({"/usr/bin/python3", "-c", "import jsonschema, yaml"}).status == 0) {
+  if (run({"/usr/bin/env", "python3", "-c", "import jsonschema, yaml"}).status == 0) {
     // Another reader of schemas and of YAML agrees.
     std::string check =
         "import json, sys, yaml, jsonschema\nd = json.load(open(sys.argv[1]))\njsonschema.Draft202012Validator.check_schema(d)\n"
         "jsonschema.validate(yaml.safe_load(sys.argv[2]), d)\nassert yaml.safe_load(sys.argv[2]) == json.loads(sys.argv[3])\n";
     auto yaml = daemon.tensorctl({"list", "pools", "-o", "yaml"});
-    auto checked = run({"/usr/bin/python3", "-c", check, TV_SOURCE_DIR "/docs/tensorctl.schema.json", yaml.out,
+    auto checked = run({"/usr/bin/env", "python3", "-c", check, TV_SOURCE_DIR "/docs/tensorctl.schema.json", yaml.out,
                         daemon.tensorctl({"list", "pools", "-o", "json"}).out});
     INFO(checked.err);
     CHECK(checked.status == 0);
