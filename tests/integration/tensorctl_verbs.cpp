@@ -86,7 +86,7 @@ TEST_CASE("labels and fields pick from lists, and orders about what they pick", 
   CHECK(daemon.stop() == 0);
 }
 
-TEST_CASE("start begins what is stopped and leaves alone what runs; --wait ends when it has come about", "[integration]") {
+TEST_CASE("start begins what is stopped and leaves alone what runs, and --wait ends when it has come about", "[integration]") {
   Daemon daemon({.config = house_config()});
   REQUIRE(daemon.tensorctl({"stop", "counter", "crowd/1", "--wait"}).status == 0);
   CHECK(daemon.actor("counter").state == "stopped");
@@ -116,7 +116,7 @@ TEST_CASE("start begins what is stopped and leaves alone what runs; --wait ends 
   CHECK(daemon.stop() == 0);
 }
 
-TEST_CASE("--dry-run says what would be done to whom, and does nothing", "[integration]") {
+TEST_CASE("a dry run says what would be done to whom, and does nothing", "[integration]") {
   Daemon daemon({.config = house_config()});
   auto would = tree(daemon, {"kill", "cpu/0", "--dry-run"})["would"];
   REQUIRE(would.size() >= 2);
@@ -237,7 +237,7 @@ TEST_CASE("what every verb that lists or describes prints as JSON is as the sche
   CHECK(daemon.stop() == 0);
 }
 
-TEST_CASE("--watch in a pipe gives a block when something has changed, and none when things have only grown older", "[integration]") {
+TEST_CASE("what is watched in a pipe gives a block when something has changed, and none when things have only grown older", "[integration]") {
   Daemon daemon({.config = house_config()});
   auto file = daemon.dir() + "/watched";
   Process watch({.arguments = {program("tensorctl"), "-r", daemon.runtime_dir(), "list", "actors", "--field", "name=counter", "--watch",
