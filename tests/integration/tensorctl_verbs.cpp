@@ -126,6 +126,10 @@ TEST_CASE("a dry run says what would be done to whom, and does nothing", "[integ
   CHECK(tree(daemon, {"scale", "crowd", "3", "--dry-run"})["would"] ==
         json::array({{{"action", "add"}, {"kind", "actor"}, {"name", "crowd/2"}, {"worker", nullptr}, {"state", nullptr}}}));
   CHECK(tree(daemon, {"scale", "crowd", "1", "--dry-run"})["would"][0]["action"] == "drain and remove");
+  auto rolled = tree(daemon, {"restart", "--rolling", "crowd", "--dry-run"})["would"];
+  REQUIRE(rolled.size() == 2);
+  CHECK(rolled[1]["action"] == "restart in turn");
+  CHECK(rolled[1]["name"] == "crowd/1");
   CHECK(has(daemon.tensorctl({"stop", "-l", "team=vision", "--dry-run"}).out, "crowd/1"));
   CHECK(has(daemon.tensorctl({"start", "counter", "--dry-run"}).out, "leave alone"));
   CHECK(has(daemon.tensorctl({"shutdown", "--dry-run"}).out, "cpu/1"));
@@ -296,3 +300,18 @@ TEST_CASE("bash completes verbs, options, kinds and the names that the daemon ha
   CHECK(completed("/nowhere", {"stat"}) == Set{"status"});
   CHECK(daemon.stop() == 0);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// The fastest of many: a machine that does other things besides says nothing of the program.
+TEST_CASE("status answers within 20 ms", "[integration]") {
+  Daemon daemon({.config = house_config()});
+  Nanoseconds fastest = 1h;
+  for (int i = 0; i < 30; ++i) {
+    auto begun = monotonic_ns();
+    REQUIRE(daemon.tensorctl({"status"}).status == 0);
+    fastest = std::min(fastest, Nanoseconds{monotonic_ns() - begun});
+  }
+  CHECK(fastest < 20ms);
+  CHECK(daemon.stop() == 0);
+}
+#endif

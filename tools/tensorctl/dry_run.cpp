@@ -40,7 +40,6 @@ Step step_of(std::string action, const Thing& thing) {
 }
 
 bool is_down(const Thing& thing) { return thing.state() == "stopped" || thing.state() == "failed"; }
-bool in_worker(const Thing& target) { return target.kind == Kind::kWorker; }
 
 // What the verb means for one of the things that the target touches. Empty: nothing that is worth a line.
 std::string action_of(const Options& options, const Thing& target, const Thing& thing) {
@@ -58,8 +57,8 @@ std::string action_of(const Options& options, const Thing& target, const Thing& 
     case Verb::kRestart:
       return itself && thing.kind == Kind::kPool ? "" : "restart";
     case Verb::kRoll:
-      if (in_worker(target) != itself) return in_worker(target) ? "restart" : thing.kind == Kind::kActor ? "restart in turn" : "";
-      return itself && thing.kind != Kind::kPool ? "restart in turn" : "";
+      if (itself) return thing.kind == Kind::kPool ? "" : "restart in turn";
+      return target.kind == Kind::kWorker ? "restart" : "restart in turn";
     case Verb::kResetFailed:
       if (itself && thing.kind == Kind::kPool) return "";
       if (itself || target.kind == Kind::kPool) return thing.state() == "failed" ? "start" : "forgive";
