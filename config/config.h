@@ -113,6 +113,9 @@ struct Device {
   bool operator==(const Device&) const = default;
 };
 
+// What people sort their things by: `tensorctl list actors -l team=vision`. Means nothing to the daemon.
+using Labels = std::map<std::string, std::string>;
+
 std::string to_string(const Device& device);                 // "cpu", "cuda:1", "mps"
 std::optional<Device> parse_device(const std::string& text);  // "cuda" is cuda:0
 
@@ -144,6 +147,7 @@ struct Worker {
   Nanoseconds watchdog = 30s;
   Nanoseconds watchdog_grace = 5s;
   Resources resources;
+  Labels labels;  // of every process of the group
 };
 
 enum class RestartType {
@@ -207,6 +211,7 @@ struct Actor {
   HealthCheck health;
   bool migrate = true;             // moves when its worker is given up, to another one that `worker` or `device` names as well
   bool required = true;            // the daemon is not ready before it is
+  Labels labels;
 };
 
 enum class Routing { kRoundRobin, kLeastLoaded, kRandom };
@@ -231,6 +236,7 @@ struct Pool {
   bool any_max_size = false;       // the file does not say: `max_size` is what the loader found room for
   bool migrate = true;             // of each member, as of an actor
   bool required = true;            // of each member, as of an actor
+  Labels labels;                   // its own, and of each member
 };
 
 enum class Strategy {

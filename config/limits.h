@@ -106,6 +106,9 @@ inline constexpr std::int64_t kMaxCpuWeight = 10'000;
 inline constexpr std::uint32_t kMaxCpus = 8192;
 inline constexpr std::uint32_t kMaxMemoryNodes = 1024;
 inline constexpr std::size_t kMaxConfigErrors = 100;
+inline constexpr std::size_t kMaxLabels = 16;       // of one worker, actor or pool: they travel with every list
+inline constexpr std::size_t kMaxLabelKey = 63;     // bytes
+inline constexpr std::size_t kMaxLabelValue = 63;
 inline constexpr std::size_t kMaxAccessEntries = 256;  // of a role; each is looked at for every request
 inline constexpr std::size_t kMaxKeyParts = 32;     // dotted parts of one key: parsers recurse over them
 // Sockets lie in the runtime directory and a socket's path has 108 bytes (sun_path): this leaves 27 for a name.

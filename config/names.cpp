@@ -26,8 +26,8 @@ bool every_part(std::string_view text, char separator, Test good) {
   }
 }
 
-std::string too_long(std::string_view text) {
-  return "has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(limits::kMaxName) + " are possible";
+std::string too_long(std::string_view text, std::size_t most = limits::kMaxName) {
+  return "has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(most) + " are possible";
 }
 
 }  // namespace
@@ -53,6 +53,20 @@ std::string fault_in_type(std::string_view type) {
     return near.empty() ? fault + "; types of plug-ins look like \"fashion.trainer\"" : fault + "; did you mean \"" + near + "\"?";
   }
   if (!every_part(type, '.', [](std::string_view part) { return !part.empty(); })) return "must have a word before and after each dot";
+  return "";
+}
+
+std::string fault_in_label_key(std::string_view key) {
+  if (key.size() > limits::kMaxLabelKey) return too_long(key, limits::kMaxLabelKey);
+  if (key.empty() || !consists_of(key, "._/-") || key.starts_with('-'))
+    return "is no key of a label: letters, digits and . _ / -, no - first";
+  return "";
+}
+
+std::string fault_in_label_value(std::string_view value) {
+  if (value.size() > limits::kMaxLabelValue) return too_long(value, limits::kMaxLabelValue);
+  if (std::any_of(value.begin(), value.end(), [](unsigned char c) { return c < ' ' || c == 0x7f || c == ','; }))
+    return "is no value of a label: one line without commas, which part labels from each other";
   return "";
 }
 

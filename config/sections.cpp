@@ -199,6 +199,23 @@ void read_numbers(const Value& value, std::uint32_t end, std::string_view what, 
   out = format_numbers(*numbers);
 }
 
+void read_labels(const Value& value, Labels& out) {
+  for (const auto& [key, member] : value.members("a table of strings, such as { team = \"vision\" }")) {
+    if (auto fault = fault_in_label_key(key); !fault.empty()) {
+      member.problem(in_quotes(key) + " " + fault);
+      continue;
+    }
+    if (out.size() == limits::kMaxLabels) return member.problem("at most " + std::to_string(limits::kMaxLabels) + " labels are possible");
+    auto* text = member.node().as_string();
+    std::optional<std::string> content = text && text->get().empty() ? std::string() : member.text("a string");
+    if (!content) continue;
+    if (auto fault = fault_in_label_value(*content); !fault.empty())
+      member.problem(in_quotes(*content) + " " + fault);
+    else
+      out.emplace(key, *content);
+  }
+}
+
 constexpr Key<WorkerGroup> kWorkerKeys[] = {
     {"name", [](const Value& value, WorkerGroup& out) { read_name(value, out.worker.name); },
      "every [[worker]] needs a name, for example name = \"cpu0\""},
@@ -207,6 +224,7 @@ constexpr Key<WorkerGroup> kWorkerKeys[] = {
     {"spares", [](const Value& value, WorkerGroup& out) { set(out.worker.spares, value.integer(0, limits::kMaxSpares)); }},
     {"count", [](const Value& value, WorkerGroup& out) { set(out.count, value.integer(1, limits::kMaxWorkers)); }},
     {"env", read_env},
+    {"labels", [](const Value& value, WorkerGroup& out) { read_labels(value, out.worker.labels); }},
     {"restart", [](const Value& value, WorkerGroup& out) { read_backoff(value, out.worker.restart); }, {}, backoff_leaves},
     {"probation", [](const Value& value, WorkerGroup& out) { read_probation(value, out.worker.probation); }},
     {"causes", [](const Value& value, WorkerGroup& out) { read_causes(value, out.worker.causes); }, {}, causes_leaves},
@@ -281,6 +299,7 @@ constexpr Key<Actor> kActorKeys[] = {
     {"delivery", [](const Value& value, Actor& out) { read_delivery(value, out.delivery); }},
     {"max_deliveries", [](const Value& value, Actor& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Actor& out) { read_args(value, out.args); }},
+    {"labels", [](const Value& value, Actor& out) { read_labels(value, out.labels); }},
     {"after", [](const Value& value, Actor& out) { read_names(value, "the name of an actor or a pool", out.after); }},
     {"health", [](const Value& value, Actor& out) { read_health(value, out.health); }, {}, health_leaves},
     {"migrate", [](const Value& value, Actor& out) { set(out.migrate, value.boolean()); }},
@@ -301,6 +320,7 @@ constexpr Key<Pool> kPoolKeys[] = {
     {"delivery", [](const Value& value, Pool& out) { read_delivery(value, out.delivery); }},
     {"max_deliveries", [](const Value& value, Pool& out) { read_max_deliveries(value, out.delivery); }},
     {"args", [](const Value& value, Pool& out) { read_args(value, out.args); }},
+    {"labels", [](const Value& value, Pool& out) { read_labels(value, out.labels); }},
     {"after", [](const Value& value, Pool& out) { read_names(value, "the name of an actor or a pool", out.after); }},
     {"health", [](const Value& value, Pool& out) { read_health(value, out.health); }, {}, health_leaves},
     {"max_size", [](const Value& value, Pool& out) { set(out.max_size, value.integer(1, limits::kMaxActors)); }},

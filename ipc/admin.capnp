@@ -47,9 +47,10 @@ struct AdminRequest {
     showChore @31 :UInt32;      # how it goes, by its id
     upgrade @32 :Text;          # this program in place of the daemon's; "": the one by whose path it was started. Answered when it has begun;
                                 # status says how it ends: by `takeovers`, or `upgradeRefused`
-    configShow @33 :Void;       # what is in force, as TOML, with every default
-    configDiff @34 :ConfigFile; # what that configuration would change
-    configReload @35 :Void;     # the daemon's own file. Answered with what changes when it has begun; status says how it ends: by `reloads`, or
+    start @33 :Text;            # worker, actor, pool or group by name: what of it is stopped or failed, as `restart` would; the rest goes on
+    configShow @34 :Void;       # what is in force, as TOML, with every default
+    configDiff @35 :ConfigFile; # what that configuration would change
+    configReload @36 :Void;     # the daemon's own file. Answered with what changes when it has begun; status says how it ends: by `reloads`, or
                                 # `reloadRefused`. An invalid file is a failure, and changes nothing
   }
 }
@@ -170,6 +171,11 @@ struct Status {
   problems @14 :List(Text);     # what does not go as it should and shows in no state: commits that fail
 }
 
+struct Label {
+  key @0 :Text;
+  value @1 :Text;
+}
+
 struct WorkerInfo {
   name @0 :Text;
   device @1 :Text;
@@ -186,6 +192,7 @@ struct WorkerInfo {
   readyNs @12 :Int64;           # CLOCK_REALTIME of the last ready; 0: not ready
   residentBytes @13 :UInt64;
   message @14 :Text;            # why it is in this state, where that needs a word
+  labels @17 :List(Label);      # as configured; by key
   usage @15 :GroupUsage;        # null: it has no cgroup
   limits @16 :List(LimitInfo);  # those of the configuration
 }
@@ -236,6 +243,10 @@ struct ActorInfo {
   healthReason @24 :Text;       # of an unhealthy one
   deadLettersKept @19 :UInt64;  # of deadLetters, those in the list: not those that were replayed, purged, dropped, or had no room
   moved @25 :Text;              # of one that does not live on its own worker: from where, and why
+  labels @26 :List(Label);      # its own, or its pool's
+  lastDeath @27 :Text;          # of the worker that it lives on; "" or the cause
+  lastDeathNs @28 :Int64;       # CLOCK_REALTIME
+  starts @29 :UInt64;           # how often it has become ready since this program took the daemon's place; incarnations are its worker's
 }
 
 struct PoolInfo {
@@ -244,6 +255,8 @@ struct PoolInfo {
   size @2 :UInt32;
   ready @3 :UInt32;
   routing @4 :Text;
+  labels @5 :List(Label);
+  maxSize @6 :UInt32;           # to which it may be scaled
 }
 
 struct GroupInfo {

@@ -35,6 +35,7 @@ inline constexpr Permission kPermissions[] = {
     {wire::AdminRequest::SHOW_CHORE, Role::kObserve},
 
     {wire::AdminRequest::RESTART, Role::kOperate},
+    {wire::AdminRequest::START, Role::kOperate},
     {wire::AdminRequest::STOP, Role::kOperate},
     {wire::AdminRequest::RESET_FAILED, Role::kOperate},
     {wire::AdminRequest::BEGIN, Role::kOperate},  // drain, undrain, rolling restart, suspend, resume, scale

@@ -161,6 +161,7 @@ void Actors::set(ActorId id, ActorState state, const std::string& message) {
     actor.healthy.reset();
     actor.health_reason.clear();
   }
+  if (state == ActorState::kReady && actor.state != ActorState::kReady) ++actor.starts;
   actor.state = state;
   actor.message = message;
   write(id);

@@ -22,6 +22,7 @@ struct Actor {
   std::optional<bool> healthy;  // says its own check; nothing: it has not been asked in this life
   std::string health_reason;    // of one that is not
   std::size_t host = 0;      // on which worker it lives: placed.worker, in whose mailbox its mail always is, until it is moved
+  std::uint64_t starts = 0;  // how often it has become ready, as far as this process knows
   std::string moved;         // from where and why, while it lives on another one
 };
 

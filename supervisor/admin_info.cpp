@@ -49,6 +49,16 @@ void write_limits(const std::vector<Enforced>& limits, capnp::List<wire::LimitIn
   }
 }
 
+template <class Out>
+void write_labels(const config::Labels& labels, Out out) {
+  auto list = out.initLabels(static_cast<unsigned>(labels.size()));
+  unsigned place = 0;
+  for (const auto& [key, value] : labels) {
+    list[place].setKey(text(key));
+    list[place++].setValue(text(value));
+  }
+}
+
 void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo::Builder out) {
   out.setName(text(worker.config->name));
   out.setDevice(text(config::to_string(worker.config->device)));
@@ -71,6 +81,7 @@ void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo
   if (auto usage = resources.usage(worker.index)) write_usage(*usage, out.initUsage());
   const auto& limits = resources.enforced(worker.index);
   write_limits(limits, out.initLimits(static_cast<unsigned>(limits.size())));
+  write_labels(worker.config->labels, out);
 }
 
 struct ShownHealth {
@@ -125,6 +136,11 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   out.setHealth(text(health.word));
   out.setHealthReason(text(health.reason));
   out.setMoved(text(actor.moved));
+  if (actor.placed.labels) write_labels(*actor.placed.labels, out);
+  out.setStarts(actor.starts);
+  const Worker& host = view.workers.all()[actor.host];
+  out.setLastDeath(text(host.last_death));
+  out.setLastDeathNs(host.last_death_ns);
 }
 
 // "actor "scorer" cannot commit its state: 34 times so far, for 12s: the arena is full ...".
@@ -216,6 +232,8 @@ void write_pools(const DaemonView& view, capnp::List<wire::PoolInfo>::Builder ou
     out[p].setSize(static_cast<std::uint32_t>(members.size()));
     out[p].setReady(static_cast<std::uint32_t>(ready));
     out[p].setRouting(text(std::string(config::to_string(pool.routing))));
+    write_labels(pool.labels, out[p]);
+    out[p].setMaxSize(pool.max_size);
   }
 }
 

@@ -161,6 +161,8 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
       return done(operations_->kill(name_of(request.getKill().getWorker()), request.getKill().getSignal()), reply);
     case wire::AdminRequest::RESTART:
       return done(operations_->restart(name_of(request.getRestart())), reply);
+    case wire::AdminRequest::START:
+      return done(operations_->start(name_of(request.getStart())), reply);
     case wire::AdminRequest::STOP:
       return done(operations_->stop(name_of(request.getStop())), reply);
     case wire::AdminRequest::LIST_GROUPS:

@@ -83,6 +83,42 @@ Result<std::string> Operations::restart(const std::string& name) {
   return several(target.actors.size(), "actor", name) + " being restarted";
 }
 
+Result<std::size_t> Operations::start_actors(const std::vector<ActorId>& actors) {
+  std::size_t started = 0;
+  for (ActorId id : actors) {
+    const Actor& actor = actors_[id];
+    if (actor.state == shm::ActorState::kSuspended)
+      return Error{Errc::kUnavailable, "actor " + in_quotes(actor.placed.name) + " is suspended; tensorctl resume " + actor.placed.name};
+    if (!actor.placed.present || (actor.state != shm::ActorState::kStopped && actor.state != shm::ActorState::kFailed)) continue;
+    TV_TRY(restart_actor(id));
+    ++started;
+  }
+  return started;
+}
+
+Result<std::string> Operations::start(const std::string& name) {
+  auto target = TV_TRY(resolve(name));
+  log::notice("start ordered", {{"name", name}});
+  std::size_t started = 0;
+  for (auto worker : target.workers) {
+    auto state = workers_.all()[worker].state;
+    if (state != WorkerState::kStopped && state != WorkerState::kFailed) continue;
+    workers_.restart(worker);
+    ++started;
+  }
+  if (!target.workers.empty() && started > 0) return several(started, "worker", name) + " being started";
+  started = TV_TRY(start_actors(target.actors));
+  if (started > 0) return several(started, "actor", name) + " being started";
+  for (auto group : target.groups) {
+    auto state = supervision_.group_state(group);
+    if (state != "stopped" && state != "failed") continue;
+    TV_TRY(check_groups_around(group, "group " + in_quotes(name)));
+    supervision_.restart(group);
+    return "group " + in_quotes(name) + " being started";
+  }
+  return in_quotes(name) + " runs already";
+}
+
 Result<std::string> Operations::stop(const std::string& name) {
   auto target = TV_TRY(resolve(name));
   log::notice("stop ordered", {{"name", name}});

@@ -32,6 +32,8 @@ class Operations {
   Result<std::string> kill(const std::string& worker, int signal);
   // A worker's name, or that of several; an actor's; a pool's; a supervision group's. Workers come first where a name is both.
   Result<std::string> restart(const std::string& name);
+  // The same for what of it is stopped or failed; the rest goes on undisturbed. kUnavailable: suspended, which resume ends.
+  Result<std::string> start(const std::string& name);
   Result<std::string> stop(const std::string& name);
   // Starts what is failed; the others' earlier deaths are forgiven. Empty: everything.
   Result<std::string> reset_failed(const std::string& name);
@@ -63,6 +65,7 @@ class Operations {
   };
   Result<Target> resolve(const std::string& name) const;
   Result<void> restart_actor(ActorId id);
+  Result<std::size_t> start_actors(const std::vector<ActorId>& actors);
   Result<void> no_checkpoints(const std::string& name) const;
   void reset_actor(ActorId id);
   Result<void> check_groups_around(NodeId node, const std::string& what) const;

@@ -40,6 +40,7 @@ bool contains(const std::vector<std::size_t>& workers, std::size_t worker) {
 // Of those that nobody has any more.
 const config::Arg::Table kNoArgs;
 const std::vector<std::string> kAfterNobody;
+const config::Labels kNoLabels;
 
 class Placer {
  public:
@@ -69,6 +70,7 @@ class Placer {
     PlacedActor placed{actor.name, actor.type, actor.plugin, homes.front(), std::nullopt, actor.restart, actor.checkpoint, &actor.args,
                        actor.delivery, &actor.after, actor.health};
     placed.required = actor.required;
+    placed.labels = &actor.labels;
     TV_TRY(put(std::move(placed), homes, actor.migrate));
     return {};
   }
@@ -90,6 +92,7 @@ class Placer {
       PlacedActor placed{pool.name + "/" + std::to_string(i), pool.type, pool.plugin, home, p, pool.restart, pool.checkpoint, &pool.args,
                          pool.delivery, &pool.after, pool.health, {}, i < pool.size, i < pool.size};
       placed.required = pool.required;
+      placed.labels = &pool.labels;
       auto id = TV_TRY(put(std::move(placed), homes, pool.migrate));
       if (id != first + i) return Error{Errc::kUnsupported, "the members of pool \"" + pool.name + "\" would not follow each other"};
     }
@@ -122,6 +125,7 @@ class Placer {
     placed.worker = was.worker;
     placed.args = &kNoArgs;
     placed.after = &kAfterNobody;
+    placed.labels = &kNoLabels;
     placed.present = false;
     placed.removed = true;
   }

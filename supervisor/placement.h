@@ -27,6 +27,7 @@ struct PlacedActor {
   bool present = true;  // else a member that its pool may get, between its size and max_size; or one that is `removed`
   bool settled = true;  // it has a worker; one that was never present has none: `worker` is only one that would do
   bool required = true;  // the daemon is not ready before it is
+  const config::Labels* labels = nullptr;  // of the configuration, as args
   bool removed = false;  // the configuration does not have it any more; its number is its name's for the daemon's life
 };
 

@@ -135,6 +135,7 @@ constexpr std::array kKinds = {
     EventKind{"spilled tensor damaged", "4d47ed47b97e557b90563759c791c0e7"},
     EventKind{"stack dump", "4c61b6a09cee54298697f565d8c3d489"},
     EventKind{"stale socket removed", "d143477773a85389911e7d25fe0345a3"},
+    EventKind{"start ordered", "ee3393fdc67844ca9cdce295b87299ee"},
     EventKind{"state committed again", "e04e10e0874058ca9de3f4a48acd88cb"},
     EventKind{"state lost at the stop", "62e7effe9ec9574d9d87071461cea14d"},
     EventKind{"state not committed", "9127367cae5b523a86c0402668607765"},

@@ -412,6 +412,23 @@ TEST_CASE("restart delays are held to each other and to their ranges") {
   check_only(worker("restart = \"always\""), 3, 11, "worker[0].restart", "expected a table such as");
 }
 
+TEST_CASE("labels are short strings without commas under names, sixteen at most, and an error says the line") {
+  check_only(worker("labels = { \"a b\" = \"x\" }"), 3, 20, "worker[0].labels.\"a b\"", "is no key of a label");
+  check_only(worker("labels = { team = 1 }"), 3, 19, "worker[0].labels.team", "expected a string, found 1");
+  check_only(worker("labels = { team = \"a,b\" }"), 3, 19, "worker[0].labels.team", "is no value of a label");
+  check_only(worker("labels = { team = \"a\\nb\" }"), 3, 19, "worker[0].labels.team", "one line");
+  check_only(worker("labels = { team = \"" + std::string(64, 'x') + "\" }"), 3, 19, "worker[0].labels.team", "has 64 bytes, at most 63");
+  auto too_long = load(worker("labels = { " + std::string(64, 'k') + " = \"x\" }"));
+  REQUIRE(too_long.problems.size() == 1);
+  CHECK(contains(too_long.problems[0].message, "has 64 bytes, at most 63"));
+  check_only(worker("labels = [\"a=1\"]"), 3, 10, "worker[0].labels", "expected a table of strings");
+  std::string many;
+  for (int i = 0; i < 17; ++i) many += "labels.l" + std::to_string(i + 10) + " = \"x\"\n";
+  auto loaded = load(worker(many));
+  REQUIRE(loaded.problems.size() == 1);
+  CHECK(contains(loaded.problems[0].message, "at most 16 labels"));
+}
+
 TEST_CASE("the environment is strings under names that a shell takes") {
   check_only(worker("env = { \"A B\" = \"x\" }"), 3, 17, "worker[0].env.\"A B\"", "is no name of an environment variable");
   check_only(worker("env = { 1A = \"x\" }"), 3, 14, "worker[0].env.1A", "no digit first");
@@ -478,7 +495,7 @@ worker = "cpuu"
 )");
   CHECK(listed(loaded) ==
         "test.toml:3:11: worker[0].threads: expected a whole number from 1 to 1024, found \"four\"\n"
-        "test.toml:4:1: worker[0].colour: unknown key; known here are name, device, threads, spares, count, env, restart, probation, causes, watchdog, watchdog_grace, memory_max, memory_high, cpu_weight, cpus, mems\n"
+        "test.toml:4:1: worker[0].colour: unknown key; known here are name, device, threads, spares, count, env, labels, restart, probation, causes, watchdog, watchdog_grace, memory_max, memory_high, cpu_weight, cpus, mems\n"
         "test.toml:7:8: worker[1].name: \"cpu\" is taken already, by worker[0].name (line 2)\n"
         "test.toml:10:8: arena.size: 1.0TiB is more than this machine's memory (8.0GiB); ask for less, or for a share such as \"25%\"\n"
         "test.toml:11:8: arena.ring: expected a size from 16.0KiB to 16.0MiB, found 3\n"

@@ -42,6 +42,7 @@ device = "cuda:1"
 threads = 4
 spares = 1
 env = { A = "1", B_2 = "" }
+labels = { tier = "fast", "rack/row" = "3 b", empty = "" }
 restart = { min = "1ms", max = "1s", factor = 3, reset = "5s", intensity = 4, period = "10s" }
 
 [[actor]]
@@ -54,6 +55,7 @@ restart = "transient"
 checkpoint = { every_messages = 100, interval = "5s" }
 delivery = "at_most_once"
 required = false
+labels = { team = "vision" }
 args = { on = true, epochs = 2, rate = 0.5, name = "x", list = [1, "two"], table = { deep = [[]] } }
 
 [[pool]]
@@ -66,6 +68,7 @@ routing = "round_robin"
 restart = "temporary"
 required = false
 max_deliveries = 255
+labels.team = "text"
 )",
                      folder.path());
   CHECK(config.supervisor.runtime_dir == "/run/mine");
@@ -80,6 +83,9 @@ max_deliveries = 255
   CHECK(worker.threads == 4);
   CHECK(worker.spares == 1);
   CHECK(worker.env == std::map<std::string, std::string>{{"A", "1"}, {"B_2", ""}});
+  CHECK(worker.labels == Labels{{"tier", "fast"}, {"rack/row", "3 b"}, {"empty", ""}});
+  CHECK(config.actors.at(0).labels == Labels{{"team", "vision"}});
+  CHECK(config.pools.at(0).labels == Labels{{"team", "text"}});
   CHECK(worker.restart == Backoff{1ms, 1s, 3.0, 5s, 4, 10s});
   const auto& actor = config.actors.at(0);
   CHECK(actor.name == "trainer");

@@ -69,6 +69,7 @@ const std::vector<Try> kTries = {
     {kOperate, {"resume", "p", "--no-wait"}},
     {kOperate, {"scale", "p", "1", "--no-wait"}},
     {kOperate, {"restart", "a"}},
+    {kOperate, {"start", "a"}},
     {kOperate, {"stop", "a"}},
     {kOperate, {"reset-failed", "a"}},
     {kAdminister, {"restore", "a", "--generation", "1"}},
@@ -77,6 +78,7 @@ const std::vector<Try> kTries = {
     {kAdminister, {"kill", "w", "-s", "CONT"}},
     {kAdminister, {"shutdown"}},
     {kNothing, {"version"}},
+    {kNothing, {"completion", "bash"}},
 };
 
 // `call` takes its options before its arguments.

@@ -69,7 +69,69 @@ TEST_CASE("upkeep has verbs of its own, which wait unless they are told not to",
   CHECK(mentions(misuse({"scale", "p", "-1"}), "expected a whole number"));
   CHECK(mentions(misuse({"scale", "p", "many"}), "expected a whole number"));
   CHECK(mentions(misuse({"restart", "p", "--no-wait"}), "--rolling"));
-  CHECK(mentions(misuse({"drain"}), "name"));
+  CHECK(mentions(misuse({"drain"}), "expected a NAME"));
+}
+
+TEST_CASE("orders take several names, or what picks them, and not both", "[cli]") {
+  CHECK(options({"restart", "a", "b"}).names == std::vector<std::string>{"a", "b"});
+  CHECK(options({"restart", "a", "b"}).name.empty());
+  auto picked = options({"drain", "-l", "team=vision,tier!=slow", "--field", "state=ready", "-l", "owner"});
+  CHECK(picked.select.text() == "-l team=vision -l tier!=slow -l owner --field state=ready");
+  CHECK(options({"scale", "-l", "team=vision", "4"}).replicas == 4);
+  CHECK(mentions(misuse({"restart"}), "expected a NAME, or -l and --field"));
+  CHECK(mentions(misuse({"kill", "a", "-l", "x"}), "not both"));
+  CHECK(mentions(misuse({"restart", "-l", "=x"}), "expected key=value"));
+  CHECK(mentions(misuse({"status", "-l", "a=b"}), "-l and --field go with lists"));
+  CHECK(mentions(misuse({"restore", "a", "--generation", "1", "--field", "a=b"}), "go with lists"));
+}
+
+TEST_CASE("what looks can be watched, what changes something can be tried, what takes time can be waited for", "[cli]") {
+  auto watched = options({"list", "actors", "-w", "--interval", "200ms", "--no-headers"});
+  CHECK(watched.watch);
+  CHECK(watched.interval == 200ms);
+  CHECK_FALSE(watched.headers);
+  CHECK(options({"stop", "a", "--dry-run"}).dry_run);
+  CHECK(options({"start", "a", "--wait"}).wait);
+  CHECK(options({"status"}).headers);
+  CHECK(mentions(misuse({"stop", "a", "--watch"}), "--watch goes with what looks"));
+  CHECK(mentions(misuse({"status", "--interval", "1s"}), "--interval goes with --watch"));
+  CHECK(mentions(misuse({"status", "--dry-run"}), "--dry-run goes with what changes"));
+  CHECK(mentions(misuse({"call", "a", "m", "--dry-run"}), "--dry-run goes with what changes"));
+  CHECK(mentions(misuse({"status", "--wait"}), "--wait goes with"));
+  CHECK(mentions(misuse({"drain", "a", "--wait", "--no-wait"}), "not both"));
+  CHECK(mentions(misuse({"status", "-o", "name"}), "-o name goes with lists"));
+  CHECK(mentions(misuse({"completion", "csh"}), "there is no script for the shell \"csh\""));
+  CHECK(options({"completion", "fish"}).shell == Shell::kFish);
+}
+
+TEST_CASE("list and describe do without a kind, and a slip in an option's name is met with the one that was meant", "[cli]") {
+  CHECK(options({"list"}).every_kind);
+  CHECK_FALSE(options({"objects"}).every_kind);
+  auto described = options({"describe", "counter"});
+  CHECK(described.every_kind);
+  CHECK(described.name == "counter");
+  CHECK(options({"describe", "participant", "supervisor"}).kind == Kind::kParticipant);
+  CHECK(mentions(misuse({"restart", "--rollin", "a"}), "did you mean \"--rolling\"?"));
+  CHECK(mentions(misuse({"status", "--outptu=json"}), "did you mean \"--output\"?"));
+  CHECK(mentions(misuse({"status", "-o", "yml"}), "did you mean \"yaml\"?"));
+  CHECK(mentions(misuse({"describe", "wroker", "x"}), "did you mean"));
+}
+
+TEST_CASE("completion knows every verb, and every option of it", "[cli]") {
+  auto commands = all_commands();
+  std::size_t options_of_scale = 0;
+  for (const auto& command : commands)
+    if (command.path == "scale") options_of_scale = command.options.size();
+  CHECK(options_of_scale == 3);  // --help, --no-wait, --replicas
+  for (auto shell : {Shell::kBash, Shell::kZsh, Shell::kFish}) {
+    auto script = completion_script(shell);
+    for (const auto& command : commands) {
+      INFO(command.path);
+      if (command.path.empty()) continue;
+      CHECK(mentions(script, "'" + command.path + "'"));
+    }
+    CHECK(mentions(script, shell == Shell::kFish ? "-l rolling" : "--rolling"));
+  }
 }
 
 TEST_CASE("dead letters have verbs of their own, and a purge says what it means", "[cli]") {
@@ -186,8 +248,7 @@ TEST_CASE("what is misspelt is answered with the nearest word", "[cli]") {
 TEST_CASE("misuse has exit code 2 and one line that says what is wrong", "[cli]") {
   CHECK(mentions(misuse({}), "no verb"));
   misuse({"arena"});
-  misuse({"list"});
-  misuse({"describe", "worker"});
+  CHECK(mentions(misuse({"describe", "worker"}), "expected a NAME as well"));
   misuse({"call", "actor"});
   misuse({"kill"});
   CHECK(mentions(misuse({"status", "now"}), "\"now\""));
@@ -205,7 +266,6 @@ TEST_CASE("misuse has exit code 2 and one line that says what is wrong", "[cli]"
   std::string longest(80, 'd'), too_long(81, 'd');
   CHECK(options({"status", "-r", longest.c_str()}).runtime_dir == longest);
   CHECK(mentions(misuse({"status", "-r", too_long.c_str()}), "--runtime-dir: the path has 81 bytes, at most 80 are possible"));
-  misuse({"describe", "participant", "3"});
 }
 
 TEST_CASE("help of the program and of every verb shows examples", "[cli]") {

@@ -59,7 +59,8 @@ void check_not_running(const test::TempDir& dir, const std::string& runtime_dir,
 const std::vector<std::vector<std::string>> kNeedADaemon = {
     {"status"},    {"list", "workers"}, {"describe", "actor", "x"}, {"call", "x", "y", "1"}, {"kill", "x"}, {"restart", "x"},
     {"stop", "x"}, {"shutdown"},        {"arena", "stats"},         {"arena", "fsck"},
-    {"drain", "x"}, {"scale", "x", "2"}};
+    {"drain", "x"}, {"scale", "x", "2"},  {"start", "x"},           {"list"},          {"describe", "x"},
+    {"restart", "-l", "team=vision"},     {"stop", "x", "--dry-run"}, {"restart", "x", "--wait"}, {"list", "workers", "--watch"}};
 
 }  // namespace
 

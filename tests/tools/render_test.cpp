@@ -121,7 +121,8 @@ TEST_CASE("a description of a worker names its actors", "[render]") {
   auto actors = other.actors(other.reply);
   auto text = describe(worker, actors, view(Output::kTable));
   CHECK(mentions(text, "message       no device\n"));
-  CHECK(mentions(text, "actor names   classifier/0\n"));
+  CHECK(mentions(text, "\n\nNAME"));
+  CHECK(mentions(text, "\nclassifier/0 "));
   auto json = parsed(describe(worker, actors, view(Output::kJson)));
   CHECK(json["name"] == "cuda0");
   CHECK(json["actor_names"] == Json::array({"classifier/0"}));

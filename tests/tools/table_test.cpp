@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <sstream>
+
 #include "config/fd.h"
 #include "tests/support/catch.h"
 #include "tools/tensorctl/times.h"
@@ -84,4 +86,25 @@ TEST_CASE("times are ISO 8601 for programs and short for people", "[times]") {
   CHECK(ago_text(59'000'000'000, now) == "41s ago");
   CHECK(ago_text(0, now) == "-");
   CHECK(now.realtime_of(4'000'000'000) == 99'000'000'000);
+}
+
+TEST_CASE("no line of a table is longer than the screen is wide, whatever there is to show", "[table]") {
+  for (std::size_t width = 8; width <= 60; ++width) {
+    Table table({{"NAME"}, {"PID", Align::kRight}, {"STATE"}, {"LAST-DEATH"}});
+    table.add({{"classifier/12"}, {"4194304"}, {"ready"}, {"killed by SIGSEGV (segmentation fault), 3min ago"}});
+    auto text = table.render({.width = width});
+    std::istringstream lines(text);
+    int count = 0;
+    for (std::string line; std::getline(lines, line); ++count) CHECK(display_width(line) <= width);
+    CHECK(count == 2);
+  }
+}
+
+TEST_CASE("a table without headers is its rows", "[table]") { CHECK(sample().render({}, false).find("NAME") == std::string::npos); }
+
+TEST_CASE("a long value of a description goes on below itself on a screen, and is one line elsewhere", "[table]") {
+  std::vector<Line> lines = {{"state", {"failed"}}, {"message", {"the first device of the machine has gone away"}}};
+  CHECK(render_lines(lines, {.width = 32}) ==
+        "state    failed\nmessage  the first device of the\n         machine has gone away\n");
+  CHECK(render_lines(lines, {}) == "state    failed\nmessage  the first device of the machine has gone away\n");
 }

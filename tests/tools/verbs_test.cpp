@@ -150,6 +150,8 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
       return order(request.getKill().getWorker(), request.getKill().getSignal() == 15 ? "sent SIGTERM" : "sent another signal");
     case Which::RESTART:
       return order(request.getRestart(), "restarting");
+    case Which::START:
+      return order(request.getStart(), "starting");
     case Which::STOP:
       return order(request.getStop(), "stopping");
     case Which::SHUTDOWN:
@@ -243,6 +245,16 @@ TEST_CASE("every verb prints what the supervisor answers", "[verbs]") {
   prints({"kill", "cpu/0", "--signal", "TERM"}, "sent SIGTERM");
   prints({"restart", "counter"}, "restarting");
   prints({"stop", "cpu/0"}, "stopping");
+  prints({"start", "cpu/0"}, "starting");
+  prints({"list", "workers", "-o", "yaml"}, "workers:\n- name: cpu/0\n");
+  prints({"list", "workers", "-o", "name"}, "cpu/0\n");
+  prints({"list"}, "crowd");
+  prints({"list", "-o", "json"}, "\"groups\": []");
+  prints({"describe", "crowd"}, "crowd");
+  prints({"describe", "supervisor"}, "supervisor");
+  prints({"describe", "weights"}, "17.3");
+  prints({"completion", "zsh"}, "#compdef tensorctl");
+  prints({"completion", "fish"}, "complete -c tensorctl");
   prints({"shutdown"}, "shutting down");
 }
 
@@ -385,6 +397,10 @@ TEST_CASE("wait looks until all are ready, and says at once when a name is nobod
 TEST_CASE("groups are listed and described with their state, and reset-failed says whom it means", "[verbs]") {
   PaperSupervisor supervisor([&](wire::AdminRequest::Reader request, wire::AdminReply::Builder reply) {
     if (request.which() == wire::AdminRequest::Which::RESET_FAILED) return reply.setDone(request.getResetFailed().size() == 0 ? "all" : "one");
+    if (request.which() == wire::AdminRequest::Which::LIST_ACTORS) {
+      reply.initActors(1)[0].setName("trainer");
+      return;
+    }
     auto group = reply.initGroups(1)[0];
     group.setName("pipeline");
     group.setStrategy("rest_for_one");
@@ -396,6 +412,7 @@ TEST_CASE("groups are listed and described with their state, and reset-failed sa
   CHECK(supervisor.run({"list", "groups"}).out.find("rest_for_one") != std::string::npos);
   CHECK(supervisor.run({"list", "groups", "-o", "json"}).out.find("\"trainer\"") != std::string::npos);
   CHECK(supervisor.run({"describe", "group", "pipeline"}).out.find("3 deaths within 5s") != std::string::npos);
+  CHECK(Json::parse(supervisor.run({"describe", "group", "pipeline", "-o", "json"}).out)["members"][0]["name"] == "trainer");
   CHECK(supervisor.run({"describe", "group", "pipelin"}).exit_code == kNoSuchThing);
   CHECK(supervisor.run({"reset-failed", "pipeline"}).out.find("one") != std::string::npos);
   CHECK(supervisor.run({"reset-failed", "--all"}).out.find("all") != std::string::npos);

@@ -87,7 +87,7 @@ Outcome run_call(const Options& options) {
 
   auto result = call_and_wait(**client, options, *arguments, deadline);
   if (!result) return failed(result.error());
-  auto text = json_text(result->json);
+  auto text = options.output == Output::kYaml ? yaml_text(result->json) : json_text(result->json);
   if (options.save.empty()) return {kDone, std::move(text), ""};
   auto saved = save(options.save, result->tensors);
   if (!saved) return failed(saved.error(), std::move(text));  // the call is done and its answer still worth seeing

@@ -80,9 +80,10 @@ std::string rendered(const std::string& root, const std::vector<Generation>& gen
   std::span<const Field<G>> fields = kFields;
   std::vector<G> list;
   for (const auto& generation : generations) list.push_back(&generation);
-  if (view.output == Output::kJson)
-    return json_text({{"directory", root}, {"generations", json_list(fields, list, view.now)}});
+  if (view.structured())
+    return structured_text(view, {{"directory", root}, {"generations", json_list(fields, list, view)}});
   std::string text = table_of(fields, list, view);
+  if (view.output == Output::kName) return text;
   for (const auto& generation : generations)
     if (!generation.problem.empty()) text += printable(generation.problem) + "\n";
   return text;
@@ -220,7 +221,7 @@ Result<std::string> durable(const std::vector<Wanted>& wanted, bool late, capnp:
                                                                     config::format_size(info.getBytes()) + ", is on disk") + "\n";
     }
   }
-  return view.output == Output::kJson ? json_text({{"checkpoints", list}}) : text;
+  return view.structured() ? structured_text(view, {{"checkpoints", list}}) : text;
 }
 
 Outcome checkpoint(const Options& options, const View& view) {

@@ -1,106 +1,16 @@
 #include "tools/tensorctl/cli.h"
 
 #include <CLI/CLI.hpp>
-#include <array>
-#include <charconv>
-#include <limits>
+#include <map>
+#include <utility>
 
 #include "config/limits.h"
 #include "config/units.h"
 #include "tools/tensorctl/help.h"
+#include "tools/tensorctl/words.h"
 
 namespace tv::ctl {
 namespace {
-
-struct KindName {
-  Kind kind;
-  std::string_view one;
-  std::string_view many;
-};
-constexpr std::array<KindName, 6> kKinds = {{{Kind::kWorker, "worker", "workers"},
-                                             {Kind::kActor, "actor", "actors"},
-                                             {Kind::kPool, "pool", "pools"},
-                                             {Kind::kObject, "object", "objects"},
-                                             {Kind::kParticipant, "participant", "participants"},
-                                             {Kind::kGroup, "group", "groups"}}};
-
-// "; did you mean "x"?" or what there is.
-std::string hint(const std::string& word, const std::vector<std::string>& known) {
-  auto near = config::nearest(word, known);
-  if (!near.empty()) return "; did you mean \"" + near + "\"?";
-  std::string all;
-  for (const auto& name : known) all += (all.empty() ? "" : ", ") + name;
-  return "; there are " + all;
-}
-
-// A mistake that CLI11 would not find, in our words. Thrown and caught in this file only.
-struct Mistake {
-  std::string text;
-};
-Mistake mistake(std::string text) { return {std::move(text)}; }
-
-// Both forms are taken everywhere: nobody should need to remember where the plural stands.
-Kind parse_kind(const std::string& text, bool with_participants) {
-  std::vector<std::string> known;
-  for (const auto& k : kKinds) {
-    if (k.kind == Kind::kParticipant && !with_participants) continue;
-    if (text == k.one || text == k.many) return k.kind;
-    known.emplace_back(with_participants ? k.many : k.one);
-  }
-  throw mistake("there is no kind of thing called \"" + text + "\"" + hint(text, known));
-}
-
-Output parse_output(const std::string& text) {
-  if (text == "table") return Output::kTable;
-  if (text == "wide") return Output::kWide;
-  if (text == "json") return Output::kJson;
-  throw mistake("--output: there is no form \"" + text + "\"" + hint(text, {"table", "wide", "json"}));
-}
-
-Nanoseconds parse_timeout(const std::string& text) {
-  auto timeout = config::parse_duration(text);
-  if (!timeout) throw mistake("--timeout: " + timeout.error().message);
-  if (timeout->count() <= 0) throw mistake("--timeout: expected more than 0, found \"" + text + "\"");
-  return *timeout;
-}
-
-Nanoseconds parse_age(const std::string& text) {
-  auto age = config::parse_duration(text);
-  if (!age) throw mistake("--older-than: " + age.error().message);
-  if (age->count() <= 0) throw mistake("--older-than: expected more than 0, found \"" + text + "\"");
-  return *age;
-}
-
-template <class Number>
-Number parse_positive(const std::string& what, const std::string& text) {
-  Number number = 0;
-  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failed != std::errc() || end != text.data() + text.size() || number == 0)
-    throw mistake(what + ": expected a whole number from 1 to " + std::to_string(std::numeric_limits<Number>::max()) + ", found \"" + text +
-                  "\"");
-  return number;
-}
-
-std::uint32_t parse_count(const std::string& what, const std::string& text) {
-  return text == "0" ? 0 : parse_positive<std::uint32_t>(what, text);
-}
-
-// Sockets lie in it, whose paths have little room: no daemon can be there.
-void check_runtime_dir(const std::string& path) {
-  if (path.size() > limits::kMaxRuntimeDirBytes)
-    throw mistake("--runtime-dir: the path has " + std::to_string(path.size()) + " bytes, at most " +
-                  std::to_string(limits::kMaxRuntimeDirBytes) + " are possible for a directory with sockets in it");
-}
-
-int parse_signal_or_throw(const std::string& text) {
-  if (auto signal = parse_signal(text)) return *signal;
-  throw mistake("--signal: there is no signal \"" + text + "\"" + hint(text, signal_names()));
-}
-
-void check_save(const std::string& file) {
-  if (!file.ends_with(".npy") && !file.ends_with(".safetensors"))
-    throw mistake("--save: expected a file name that ends in .npy or .safetensors, found \"" + file + "\"");
-}
 
 // CLI11 takes the word "[1,2]" for two values, "{}" for none and, in some versions, "-1.5" for an option. Words that it would read so are
 // hidden from it behind a mark, which plain() takes away again.
@@ -122,8 +32,19 @@ class Definition {
     app_.fallthrough();  // global options may stand behind the verb
     app_.add_option("-r,--runtime-dir", options_.runtime_dir, "Directory of the daemon's sockets; by default this user's")
         ->type_name("DIR");
-    app_.add_option("-o,--output", output_, "table, wide or json")->type_name("FORM");
+    app_.add_option("-o,--output", output_, "table, wide, json, yaml, or name: of lists, a name a line")->type_name("FORM");
     app_.add_option("-t,--timeout", timeout_, "Give up after this long (5s; call: 30s)")->type_name("TIME");
+    app_.add_flag("--no-headers", no_headers_, "Tables without their first line");
+    app_.add_option("-l,--selector", labels_, "Only those with these labels: KEY=VALUE, KEY!=VALUE or KEY, with commas between them")
+        ->type_name("MATCH")
+        ->allow_extra_args(false);
+    app_.add_option("--field", fields_, "Only those whose fields in JSON are so, such as state=ready or worker=cpu/0")
+        ->type_name("MATCH")
+        ->allow_extra_args(false);
+    app_.add_flag("-w,--watch", options_.watch, "Look again and again; in a pipe, a new block when something has changed");
+    app_.add_option("--interval", interval_, "Of --watch (1s)")->type_name("TIME");
+    app_.add_flag("--dry-run", options_.dry_run, "Say what would be done, to whom; do nothing");
+    app_.add_flag("--wait", options_.wait, "Until it has come about: all are ready, or stopped");
     add_looking();
     add_call();
     add_letters();
@@ -139,11 +60,23 @@ class Definition {
     app_.parse(std::move(words));
     if (!verb_) throw mistake((group() ? "what about the " + group()->get_name() + "?" : "no verb is given") + hint("", verbs()));
     options_.verb = *verb_;
+    options_.headers = !no_headers_;
+    options_.select = {parse_matches_or_throw("-l", labels_), parse_matches_or_throw("--field", fields_)};
     for (auto* text : {&options_.runtime_dir, &options_.name, &options_.method, &options_.save, &options_.directory}) *text = plain(*text);
     for (auto& argument : options_.arguments) argument = plain(argument);
     options_.output = parse_output(plain(output_));
-    if (!timeout_.empty()) options_.timeout = parse_timeout(plain(timeout_));
+    if (!timeout_.empty()) options_.timeout = parse_time("--timeout", plain(timeout_));
+    for (auto& name : options_.names) name = plain(name);
+    if (options_.names.size() == 1) options_.name = options_.names.front();
+    if (*verb_ == Verb::kDescribe && options_.name.empty()) {
+      options_.name = plain(std::exchange(kind_, ""));
+      if (is_kind(options_.name)) throw mistake("describe " + options_.name + ": expected a NAME as well");
+      options_.every_kind = true;
+    }
+    if (*verb_ == Verb::kList && kind_.empty()) options_.every_kind = true;
     if (!kind_.empty()) options_.kind = parse_kind(plain(kind_), *verb_ == Verb::kList);
+    if (!interval_.empty()) options_.interval = parse_time("--interval", plain(interval_));
+    if (*verb_ == Verb::kCompletion) options_.shell = parse_shell(plain(shell_));
     options_.signal = parse_signal_or_throw(plain(signal_));
     if (!options_.save.empty()) check_save(options_.save);
     check_runtime_dir(options_.runtime_dir);
@@ -151,24 +84,21 @@ class Definition {
     if (letter_) options_.letter = parse_positive<std::uint64_t>("the ID of a dead letter", plain(*letter_));
     if (*verb_ == Verb::kLettersPurge && all_ == (options_.letter != 0))
       throw mistake("dead-letters purge: expected the ID of a letter or --all" + std::string(all_ ? ", not both" : ""));
-    if (*verb_ == Verb::kCheckpoint && all_ == !options_.name.empty())
-      throw mistake("checkpoint: expected the name of an actor or pool, or --all" + std::string(all_ ? ", not both" : ""));
-    if (*verb_ == Verb::kResetFailed && all_ == !options_.name.empty())
-      throw mistake("reset-failed: expected a NAME or --all" + std::string(all_ ? ", not both" : ""));
+    if (*verb_ == Verb::kScale && !options_.select.empty() && !replicas_ && !replicas_option_) replicas_ = std::exchange(options_.name, "");
+    check_names();
     if (*verb_ == Verb::kRestart && rolling_) options_.verb = Verb::kRoll;
+    check_general();
     if (*verb_ == Verb::kRestart && !rolling_ && options_.no_wait) throw mistake("restart: --no-wait goes with --rolling; without it restart does not wait");
     if (*verb_ == Verb::kScale && replicas_.has_value() == replicas_option_.has_value())
       throw mistake("scale: expected how many members, as in tensorctl scale " + plain(options_.name) + " 4" +
                     (replicas_ ? ", once" : ""));
     if (*verb_ == Verb::kScale) options_.replicas = parse_count("scale", plain(replicas_ ? *replicas_ : *replicas_option_));
-    for (auto& name : options_.names) name = plain(name);
     if (wait_for_ != "ready" && wait_for_ != "stopped")
       throw mistake("--for: there is no state \"" + plain(wait_for_) + "\" to wait for" + hint(plain(wait_for_), {"ready", "stopped"}));
     options_.wait_stopped = wait_for_ == "stopped";
-    if (*verb_ == Verb::kList && kind_.empty()) options_.kind = Kind::kObject;  // tensorctl objects
-    if (!older_than_.empty()) options_.older_than = parse_age(plain(older_than_));
+    if (!older_than_.empty()) options_.older_than = parse_time("--older-than", plain(older_than_));
     bool of_objects = *verb_ == Verb::kList && (options_.named || options_.holders || options_.limit != 0);
-    if (options_.kind != Kind::kObject && of_objects) throw mistake("--named, --holders and --limit go with objects only");
+    if ((options_.every_kind || options_.kind != Kind::kObject) && of_objects) throw mistake("--named, --holders and --limit go with objects only");
     return options_;
   }
 
@@ -178,23 +108,101 @@ class Definition {
   std::string unexpected() {
     auto rest = app_.remaining(true);
     const std::string word = rest.empty() ? "" : plain(rest.front());
-    if (word.starts_with('-'))
-      return "there is no option \"" + word + "\" here" + (app_.got_subcommand("call") ? "; after -- it would be an argument" : "");
+    if (word.starts_with('-')) {
+      auto near = config::nearest(word.substr(0, word.find('=')), option_names());
+      return "there is no option \"" + word + "\" here" + (near.empty() ? "" : "; did you mean \"" + near + "\"?") +
+             (app_.got_subcommand("call") ? "; after -- it would be an argument" : "");
+    }
     bool has_verb = !(group() ? *group() : app_).get_subcommands().empty();
     if (!has_verb) return "there is no verb \"" + word + "\"" + hint(word, verbs());
     return "\"" + word + "\" is too much";
   }
 
+  // Everything that may be written, for completion.
+  std::vector<Command> commands() {
+    std::vector<Command> all;
+    add_commands(app_, "", all);
+    return all;
+  }
+
  private:
+  static Command command_of(CLI::App& app, const std::string& path) {
+    Command command{path, app.get_description(), {}, {}, {}};
+    for (const auto* option : app.get_options()) {
+      if (option->get_positional()) {
+        command.arguments.push_back(option->get_type_name());
+        continue;
+      }
+      Command::Option words{{}, option->get_items_expected_max() > 0 ? option->get_type_name() : "", option->get_description()};
+      for (const auto& name : option->get_snames()) words.names.push_back("-" + name);
+      for (const auto& name : option->get_lnames()) words.names.push_back("--" + name);
+      command.options.push_back(std::move(words));
+    }
+    return command;
+  }
+
+  void add_commands(CLI::App& app, const std::string& path, std::vector<Command>& all) {
+    all.push_back(command_of(app, path));
+    if (auto verb = verb_of_.find(&app); verb != verb_of_.end()) all.back().verb = verb->second;
+    auto place = all.size() - 1;
+    for (auto* sub : app.get_subcommands([](CLI::App*) { return true; })) {
+      all[place].words.push_back(sub->get_name());
+      add_commands(*sub, path + (path.empty() ? "" : " ") + sub->get_name(), all);
+    }
+  }
+
+  std::vector<std::string> option_names() {
+    std::vector<std::string> names;
+    auto add = [&names](const CLI::App& app) {
+      for (const auto& option : command_of(const_cast<CLI::App&>(app), "").options) names.insert(names.end(), option.names.begin(), option.names.end());
+    };
+    add(app_);
+    for (auto* verb : app_.get_subcommands()) {
+      add(*verb);
+      for (auto* below : verb->get_subcommands()) add(*below);
+    }
+    return names;
+  }
+
+  // Names, or what picks them; never both.
+  void check_names() {
+    std::string verb = app_.get_subcommands().front()->get_name();
+    if (kinds_of(*verb_).empty()) return;
+    bool names = !options_.names.empty() || !options_.name.empty(), picks = !options_.select.empty();
+    bool takes_all = *verb_ == Verb::kCheckpoint || *verb_ == Verb::kResetFailed;
+    std::string expected = verb + ": expected a NAME" + (takes_all ? " or --all" : "");
+    if (names + picks + all_ > 1) throw mistake(expected + (takes_all && all_ ? ", not both" : ", or -l and --field to pick some, not both"));
+    if (!names && !picks && !all_ && *verb_ != Verb::kHealth) throw mistake(expected + ", or -l and --field to pick some");
+  }
+
+  void check_general() {
+    std::string verb = app_.get_subcommands().front()->get_name();
+    if (options_.watch && !looks(*verb_)) throw mistake("--watch goes with what looks, and " + verb + " does not");
+    if (!interval_.empty() && !options_.watch) throw mistake("--interval goes with --watch");
+    if (options_.dry_run && !changes_something(*verb_)) throw mistake("--dry-run goes with what changes something, and " + verb + " does not");
+    if (options_.wait && !may_wait(*verb_)) throw mistake("--wait goes with what is begun and comes about later, and " + verb + " does not");
+    if (options_.wait && options_.no_wait) throw mistake("expected --wait or --no-wait, not both");
+    if (options_.output == Output::kName && !is_list(*verb_)) throw mistake("-o name goes with lists, and " + verb + " is none");
+    bool picks = kinds_of(*verb_).empty() ? is_list(*verb_) && *verb_ != Verb::kCheckpointsList : true;
+    if (!options_.select.empty() && !picks) throw mistake("-l and --field go with lists and with verbs that take names; " + verb + " is neither");
+  }
+
   CLI::App* verb(CLI::App& parent, const char* name, const char* description, std::string_view footer, Verb verb) {
     auto* sub = parent.add_subcommand(name, description);
     sub->footer(std::string(footer));
+    verb_of_[sub] = verb;
     sub->callback([this, verb] { verb_ = verb; });
     return sub;
   }
   CLI::App* named_verb(const char* name, const char* description, std::string_view footer, Verb v, const char* what) {
     auto* sub = verb(app_, name, description, footer, v);
     sub->add_option("name", options_.name, what)->required()->type_name("NAME");
+    return sub;
+  }
+
+  CLI::App* names_verb(const char* name, const char* description, std::string_view footer, Verb v, const char* what) {
+    auto* sub = verb(app_, name, description, footer, v);
+    sub->add_option("names", options_.names, what)->type_name("NAME");
     return sub;
   }
 
@@ -207,13 +215,17 @@ class Definition {
   void add_looking() {
     verb(app_, "status", "How the daemon is", help::kStatus, Verb::kStatus);
     auto* list = verb(app_, "list", "Workers, actors, pools, groups, objects or participants", help::kList, Verb::kList);
-    list->add_option("kind", kind_, "workers, actors, pools, groups, objects or participants")->required()->type_name("KIND");
+    list->add_option("kind", kind_, "workers, actors, pools, groups, objects or participants; none: the first four")->type_name("KIND");
     add_object_options(list, "Objects: at most so many (1000)", "Objects: only those with a name", "Objects: who holds and who made them");
     auto* objects = verb(app_, "objects", "Tensors and other objects: the same as list objects", help::kObjects, Verb::kList);
+    objects->callback([this] {
+      verb_ = Verb::kList;
+      kind_ = "objects";
+    });
     add_object_options(objects, "At most so many (1000)", "Only those with a name", "Who holds and who made them");
     auto* describe = verb(app_, "describe", "Everything about one of them", help::kDescribe, Verb::kDescribe);
-    describe->add_option("kind", kind_, "worker, actor, pool, group or object")->required()->type_name("KIND");
-    describe->add_option("name", options_.name, "Its name; of an object, the name or the handle")->required()->type_name("NAME");
+    describe->add_option("kind", kind_, "worker, actor, pool, group, participant or object; or the name alone")->required()->type_name("KIND|NAME");
+    describe->add_option("name", options_.name, "Its name; of an object, the name or the handle")->type_name("NAME");
     arena_ = app_.add_subcommand("arena", "The shared memory");
     arena_->footer(std::string(help::kArena));
     arena_->require_subcommand(0, 1);
@@ -226,6 +238,8 @@ class Definition {
     auto* top = verb(*arena_, "top", "Who has the most, and the largest objects", help::kArena, Verb::kArenaTop);
     top->add_option("--limit", limit_, "So many objects (10)")->type_name("N");
     verb(app_, "version", "Of tensorctl; needs no daemon", help::kVersion, Verb::kVersion);
+    auto* completion = verb(app_, "completion", "A script that completes verbs, options and names in a shell", help::kCompletion, Verb::kCompletion);
+    completion->add_option("shell", shell_, "bash, zsh or fish")->required()->type_name("SHELL");
   }
 
   void add_call() {
@@ -269,19 +283,21 @@ class Definition {
   }
 
   void add_steering() {
-    auto* kill = named_verb("kill", "Send a signal to a worker's process", help::kKill, Verb::kKill, "Of the worker");
+    auto* kill = names_verb("kill", "Send a signal to a worker's process", help::kKill, Verb::kKill, "Of workers");
     kill->add_option("-s,--signal", signal_, "Name or number (KILL)")->type_name("SIGNAL");
-    auto* restart = named_verb("restart", "Restart a worker, actor, pool or group; a failed or stopped one gets another chance", help::kRestart,
-                               Verb::kRestart, "Of the worker, actor, pool or group");
+    auto* restart = names_verb("restart", "Restart a worker, actor, pool or group; a failed or stopped one gets another chance", help::kRestart,
+                               Verb::kRestart, "Of workers, actors, pools or groups");
     restart->add_flag("--rolling", rolling_, "One member or process after the other, each when it has finished what it had; waits until all are ready");
     restart->add_flag("--no-wait", options_.no_wait, "With --rolling: do not wait until it is done");
-    named_verb("stop", "Stop a worker, actor, pool or group in an orderly way, until it is restarted", help::kStop, Verb::kStop,
-               "Of the worker, actor, pool or group");
+    names_verb("start", "Start what is stopped or has failed of a worker, actor, pool or group; what runs is left alone", help::kStart, Verb::kStart,
+               "Of workers, actors, pools or groups");
+    names_verb("stop", "Stop a worker, actor, pool or group in an orderly way, until it is started", help::kStop, Verb::kStop,
+               "Of workers, actors, pools or groups");
     auto* reset = verb(app_, "reset-failed", "Start what has been given up, and forgive the deaths before", help::kResetFailed, Verb::kResetFailed);
-    reset->add_option("name", options_.name, "Of the worker, actor, pool or group")->type_name("NAME");
+    reset->add_option("names", options_.names, "Of workers, actors, pools or groups")->type_name("NAME");
     reset->add_flag("--all", all_, "All of them");
     auto* wait = verb(app_, "wait", "Until all of them are ready, or stopped; exit code 1 if not in time", help::kWait, Verb::kWait);
-    wait->add_option("names", options_.names, "Of workers, actors, pools or groups")->required()->type_name("NAME");
+    wait->add_option("names", options_.names, "Of workers, actors, pools or groups")->type_name("NAME");
     wait->add_option("--for", wait_for_, "ready or stopped (ready)")->type_name("STATE");
     auto* health = verb(app_, "health", "Are all of them ready and well? Exit code 1 if not", help::kHealth, Verb::kHealth);
     health->add_option("names", options_.names, "Of workers, actors, pools or groups; none: the whole daemon")->type_name("NAME");
@@ -293,25 +309,27 @@ class Definition {
   }
 
   CLI::App* upkeep_verb(const char* name, const char* description, std::string_view footer, Verb v, const char* what) {
-    auto* sub = named_verb(name, description, footer, v, what);
+    auto* sub = names_verb(name, description, footer, v, what);
     sub->add_flag("--no-wait", options_.no_wait, "Do not wait until it is done");
     return sub;
   }
 
   void add_upkeep() {
-    constexpr const char* kWhat = "Of the worker, actor or pool";
+    constexpr const char* kWhat = "Of workers, actors or pools";
     upkeep_verb("drain", "Send nothing new there, and wait until what is there has been dealt with", help::kDrain, Verb::kDrain, kWhat);
-    named_verb("undrain", "Send messages there again", help::kDrain, Verb::kUndrain, kWhat);
+    names_verb("undrain", "Send messages there again", help::kDrain, Verb::kUndrain, kWhat);
     upkeep_verb("suspend", "Stop it with its state committed; its mail waits in the mailbox", help::kSuspend, Verb::kSuspend, kWhat);
     upkeep_verb("resume", "Go on where suspend has stopped it", help::kSuspend, Verb::kResume, kWhat);
-    auto* scale = upkeep_verb("scale", "Give a pool more or fewer members", help::kScale, Verb::kScale, "Of the pool");
+    auto* scale = verb(app_, "scale", "Give a pool more or fewer members", help::kScale, Verb::kScale);
+    scale->add_option("name", options_.name, "Of the pool")->type_name("NAME");
+    scale->add_flag("--no-wait", options_.no_wait, "Do not wait until it is done");
     scale->add_option("count", replicas_, "How many members, 0 or more")->type_name("N");
     scale->add_option("--replicas", replicas_option_, "The same")->type_name("N");
   }
 
   void add_checkpoints() {
     auto* now = verb(app_, "checkpoint", "Commit an actor now, and wait until the commit is on disk", help::kCheckpoint, Verb::kCheckpoint);
-    now->add_option("name", options_.name, "Of the actor or pool")->type_name("NAME");
+    now->add_option("names", options_.names, "Of actors or pools")->type_name("NAME");
     now->add_flag("--all", all_, "Of all actors whose commits go to disk");
     checkpoints_ = app_.add_subcommand("checkpoints", "Actors' commits on disk");
     checkpoints_->footer(std::string(help::kCheckpoints));
@@ -359,7 +377,9 @@ class Definition {
   CLI::App app_;
   Options options_;
   std::optional<Verb> verb_;
-  std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL", wait_for_ = "ready";
+  std::string output_ = "table", timeout_, kind_, older_than_, signal_ = "KILL", wait_for_ = "ready", interval_, shell_;
+  std::vector<std::string> labels_, fields_;
+  std::map<const CLI::App*, Verb> verb_of_;
   std::optional<std::string> limit_, letter_, replicas_, replicas_option_;
   CLI::App* arena_ = nullptr;
   CLI::App* letters_ = nullptr;
@@ -368,6 +388,7 @@ class Definition {
   CLI::App* config_ = nullptr;
   bool all_ = false;
   bool rolling_ = false;
+  bool no_headers_ = false;
 };
 
 Parsed misuse(const std::string& message) {
@@ -376,7 +397,7 @@ Parsed misuse(const std::string& message) {
 
 }  // namespace
 
-std::string_view plural(Kind kind) { return kKinds[static_cast<std::size_t>(kind)].many; }
+std::vector<Command> all_commands() { return Definition().commands(); }
 
 Parsed parse_command_line(int argc, const char* const* argv) {
   Definition definition;

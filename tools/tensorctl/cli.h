@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/clock.h"
+#include "tools/tensorctl/select.h"
 
 namespace tv::ctl {
 
@@ -26,6 +27,7 @@ enum class Verb {
   kKill,
   kRestart,
   kStop,
+  kStart,
   kShutdown,
   kArenaStats,
   kArenaFsck,
@@ -41,6 +43,7 @@ enum class Verb {
   kCacheUnpin,
   kCacheRemove,
   kVersion,
+  kCompletion,
   kUpgrade,
   kConfigCheck,
   kConfigDiff,
@@ -60,7 +63,8 @@ enum class Verb {
   kResume,
   kScale
 };
-enum class Output { kTable, kWide, kJson };
+enum class Output { kTable, kWide, kJson, kYaml, kName };  // kName: of lists, a name a line
+enum class Shell { kBash, kZsh, kFish };
 enum class Kind { kWorker, kActor, kPool, kObject, kParticipant, kGroup };
 
 struct Options {
@@ -82,12 +86,29 @@ struct Options {
   std::string save;  // call: file for the tensors of the result
   std::string directory;         // checkpoints list and verify: without a daemon
   std::uint64_t generation = 0;  // restore
-  std::vector<std::string> names;  // wait
+  std::vector<std::string> names;  // what takes several names; `name` is the only one where there is one
   bool wait_stopped = false;       // wait: for stopped instead of ready
   bool no_wait = false;            // drain, restart --rolling, suspend, resume, scale: answer when it has begun
   std::uint32_t replicas = 0;      // scale
   bool roll = false;               // upgrade: then the workers, one by one
+
+  bool every_kind = false;  // list: workers, actors, pools and groups; describe: whatever `name` is
+  bool headers = true;      // of tables
+  bool watch = false;       // looks again and again
+  Nanoseconds interval = 1s;  // of watch
+  bool dry_run = false;     // what changes something: says what it would do
+  bool wait = false;        // start, stop, restart, kill, reset-failed: until it has come about
+  Selector select;          // lists; verbs that take names: instead of them
+  Shell shell = Shell::kBash;  // completion
 };
+
+// Whether it sends an order, which --dry-run holds back.
+bool changes_something(Verb verb);
+bool is_list(Verb verb);    // what -o name and the selector of a list go with
+bool looks(Verb verb);      // what --watch may look at again and again
+bool may_wait(Verb verb);   // what --wait goes with
+// The kinds of things whose names it takes; several in this order, the first that has the name. Empty: it takes none that -l could give.
+std::vector<Kind> kinds_of(Verb verb);
 
 // Either `options`, or what to print and the exit code: help and mistakes end here.
 struct Parsed {
@@ -98,10 +119,31 @@ struct Parsed {
 };
 Parsed parse_command_line(int argc, const char* const* argv);
 
-std::string_view plural(Kind kind);  // "workers"
+std::string_view plural(Kind kind);    // "workers"
+std::string_view singular(Kind kind);  // "worker"
+
+// A script that completes verbs, options, kinds and, from the running daemon, names: made from the same definitions as --help.
+std::string completion_script(Shell shell);
+
+// One of the words that may stand first, or behind another ("arena stats"); the first one, with an empty path, is tensorctl itself.
+struct Command {
+  struct Option {
+    std::vector<std::string> names;  // "-o", "--output"
+    std::string takes;               // "FORM"; empty: nothing
+    std::string about;
+  };
+  std::string path;
+  std::string about;
+  std::vector<Option> options;         // its own
+  std::vector<std::string> arguments;  // what they are: "NAME", "KIND"
+  std::vector<std::string> words;      // that may follow
+  std::optional<Verb> verb = {};
+};
+std::vector<Command> all_commands();
 
 // "KILL", "SIGKILL", "9"; nothing when there is no such signal.
 std::optional<int> parse_signal(const std::string& text);
 std::vector<std::string> signal_names();  // without SIG
+std::string signal_text(int signal);      // "SIGKILL"
 
 }  // namespace tv::ctl

@@ -60,7 +60,7 @@ std::string line_of(wire::ConfigChange::Reader change) {
 }
 
 std::string text_of(wire::ConfigChanges::Reader changes, const View& view) {
-  if (view.output == Output::kJson) {
+  if (view.structured()) {
     Json list = Json::array();
     for (auto change : changes.getChanges())
       list.push_back({{"what", str(change.getWhat())},
@@ -69,7 +69,7 @@ std::string text_of(wire::ConfigChanges::Reader changes, const View& view) {
                       {"after", str(change.getAfter())},
                       {"means", str(change.getMeans())},
                       {"note", str(change.getNote())}});
-    return json_text({{"needs_restart", changes.getNeedsRestart()}, {"changes", list}});
+    return structured_text(view, {{"needs_restart", changes.getNeedsRestart()}, {"changes", list}});
   }
   std::string text;
   for (auto change : changes.getChanges()) text += line_of(change);
@@ -128,7 +128,7 @@ Outcome show(const Options& options, const View& view) {
   if (!message) return failed(message.error());
   auto toml = ipc::guard([&] { return str(message->root<wire::AdminReply>().getConfigText()); });
   if (!toml) return failed(toml.error());
-  return {kDone, view.output == Output::kJson ? json_text({{"toml", *toml}}) : *toml, ""};
+  return {kDone, view.structured() ? structured_text(view, {{"toml", *toml}}) : *toml, ""};
 }
 
 Outcome reload(const Options& options, const View& view) {
@@ -180,6 +180,7 @@ Outcome run_config(const Options& options, const View& view) {
     case Verb::kConfigShow:
       return show(options, view);
     default:
+      if (options.dry_run) return diff(options, view);
       return reload(options, view);
   }
 }

@@ -21,6 +21,13 @@ Cell state_cell(const std::string& state) {
   return {state, state == "stopped" ? Tone::kPlain : Tone::kWarning};
 }
 
+Cell death_cell(const std::string& cause, std::int64_t realtime_ns, const Now& now) {
+  if (cause.empty()) return {"-"};
+  return {cause + (realtime_ns ? ", " + ago_text(realtime_ns, now) : "")};
+}
+
+std::string structured_text(const View& view, const Json& tree) { return view.output == Output::kYaml ? yaml_text(tree) : json_text(tree); }
+
 Cell size_cell(std::uint64_t bytes) { return {bytes == 0 ? "-" : config::format_size(bytes)}; }
 
 }  // namespace tv::ctl

@@ -10,6 +10,7 @@
 
 #include "tools/tensorctl/cli.h"
 #include "tools/tensorctl/json_text.h"
+#include "tools/tensorctl/select.h"
 #include "tools/tensorctl/table.h"
 #include "tools/tensorctl/times.h"
 
@@ -22,7 +23,14 @@ struct View {
   Now now;
   bool holders = false;  // objects: who holds and who made them rather than their names
   std::function<void(const std::string&)> progress = {};  // a line for those who wait; nothing: nobody wants to know
+  bool headers = true;   // of tables
+  Selector select = {};  // lists: only what it picks
+
+  bool structured() const { return output == Output::kJson || output == Output::kYaml; }
 };
+
+// As JSON or YAML: the same tree.
+std::string structured_text(const View& view, const Json& tree);
 
 enum class Show {
   kAlways,
@@ -62,8 +70,47 @@ Json json_list(std::span<const Field<Reader>> fields, List list, const Now& now)
   return array;
 }
 
+// Whether the list's selector picks it, by the fields that its kind has.
+template <class Reader>
+bool picked(std::span<const Field<Reader>> fields, Reader item, const View& view) {
+  return view.select.empty() || view.select.picks(json_of(fields, item, view.now));
+}
+
 template <class List, class Reader>
-std::string table_of(std::span<const Field<Reader>> fields, List list, const View& view) {
+Json json_list(std::span<const Field<Reader>> fields, List list, const View& view) {
+  Json array = Json::array();
+  for (Reader item : list)
+    if (picked(fields, item, view)) array.push_back(json_of(fields, item, view.now));
+  return array;
+}
+
+template <class Reader>
+std::vector<std::string> keys_of(std::span<const Field<Reader>> fields) {
+  std::vector<std::string> keys;
+  for (const auto& field : fields) keys.emplace_back(field.key);
+  return keys;
+}
+
+// What a verb takes for it: its name, or what stands first where it has none.
+template <class Reader>
+std::string name_in(std::span<const Field<Reader>> fields, Reader item, const Now& now) {
+  for (const auto& field : fields) {
+    if (std::string_view(field.key) != "name") continue;
+    if (auto name = field.value(item, now); name.is_string()) return name.template get<std::string>();
+  }
+  return plain_cell(fields.front().value(item, now)).text;
+}
+
+// `all`: the fields by which a selector picks, where the table shows others.
+template <class List, class Reader>
+std::string table_of(std::span<const Field<Reader>> fields, List list, const View& view, std::span<const Field<Reader>> all = {}) {
+  if (all.empty()) all = fields;
+  if (view.output == Output::kName) {
+    std::string names;
+    for (Reader item : list)
+      if (picked(all, item, view)) names += printable(name_in(all, item, view.now)) + '\n';
+    return names;
+  }
   auto shown = [&](const Field<Reader>& field) {
     return field.show == Show::kAlways || (field.show == Show::kWide && view.output == Output::kWide);
   };
@@ -72,12 +119,13 @@ std::string table_of(std::span<const Field<Reader>> fields, List list, const Vie
     if (shown(field)) columns.push_back({field.header, field.align});
   Table table(std::move(columns));
   for (Reader item : list) {
+    if (!picked(all, item, view)) continue;
     std::vector<Cell> row;
     for (const auto& field : fields)
       if (shown(field)) row.push_back(cell_of(field, item, view.now));
     table.add(std::move(row));
   }
-  return table.render(view.screen);
+  return table.render(view.screen, view.headers);
 }
 
 template <class Reader>
@@ -99,6 +147,20 @@ std::string str(Text text) {
 }
 inline Json number_or_null(std::int64_t value) { return value == 0 ? Json() : Json(value); }
 inline Json time_or_null(std::int64_t realtime_ns) { return realtime_ns == 0 ? Json() : Json(iso8601(realtime_ns)); }
+// Of capnp's list of labels: a map in JSON, "team=vision,tier=fast" in tables.
+template <class List>
+Json labels_json(List labels) {
+  Json map = Json::object();
+  for (auto label : labels) map[str(label.getKey())] = str(label.getValue());
+  return map;
+}
+template <class List>
+Cell labels_cell(List labels) {
+  std::string text;
+  for (auto label : labels) text += (text.empty() ? "" : ",") + str(label.getKey()) + "=" + str(label.getValue());
+  return {text.empty() ? "-" : text};
+}
+Cell death_cell(const std::string& cause, std::int64_t realtime_ns, const Now& now);  // "killed by SIGKILL, 3min ago"
 Cell state_cell(const std::string& state);
 Cell size_cell(std::uint64_t bytes);
 

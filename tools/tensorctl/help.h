@@ -9,11 +9,13 @@ inline constexpr std::string_view kProgram = R"(Examples:
   tensorctl status                                how is it?
   tensorctl health                                the same for scripts: exit code 0 if ok
   tensorctl list workers -o wide                  with participants, threads and memory
-  tensorctl list objects --named -o json          for programs
-  tensorctl describe actor counter                everything about one actor
+  tensorctl list actors -l team=vision --watch    those with a label, again and again
+  tensorctl list objects --named -o json          for programs; also yaml
+  tensorctl describe counter                      everything about one actor, worker, pool, group or object
   tensorctl call counter add 5                    call a method; prints its result as JSON
   tensorctl call classifier classify @images.npy --save scores.npy
   tensorctl kill cpu/0                            SIGKILL; the worker comes back with its actors
+  tensorctl restart trainer --dry-run             what would be done to whom
   tensorctl restart --rolling classifier          without losing a call; also drain, suspend, scale
   tensorctl dead-letters list                     messages that killed their workers too often
   tensorctl cache list                            named tensors: where they are, and when they were used
@@ -32,17 +34,25 @@ inline constexpr std::string_view kStatus = R"(Examples:
   tensorctl -r /tmp/try status                    another daemon than this user's default)";
 
 inline constexpr std::string_view kList = R"(Examples:
+  tensorctl list                                  workers, pools, actors and groups
   tensorctl list workers                          states, pids, restarts, last deaths
-  tensorctl list actors -o wide                   with commits and sizes of state
+  tensorctl list actors -o wide                   with commits, sizes of state and labels
+  tensorctl list actors -l 'team=vision,tier!=slow'
+  tensorctl list actors --field worker=cpu/0 --field state=ready
+  tensorctl list workers --field last_death -w    those that have died, again and again
+  tensorctl list pools -o name                    for scripts: a name a line
   tensorctl list objects --named                  what has been published
   tensorctl list objects --limit 20
-  tensorctl list participants -o json)";
+  tensorctl list participants -o json
+
+--field goes by the keys of the JSON: KEY=VALUE, KEY!=VALUE, or KEY for any value. -l goes by labels in the configuration.)";
 
 inline constexpr std::string_view kObjects = R"(Examples:
   tensorctl objects --holders                     who holds each, and which actor's method made it
   tensorctl objects --named -o json)";
 
 inline constexpr std::string_view kDescribe = R"(Examples:
+  tensorctl describe trainer                      whatever is called so
   tensorctl describe worker cpu/0                 and the actors in it
   tensorctl describe actor trainer
   tensorctl describe pool classifier              and its members
@@ -74,6 +84,8 @@ inline constexpr std::string_view kRestart = R"(Examples:
   tensorctl restart cpu/0                         a worker and all its actors
   tensorctl restart trainer                       one actor; also after stop or when it has failed
   tensorctl restart classifier                    every member of a pool
+  tensorctl restart -l team=vision --wait         all with a label; until they are ready
+  tensorctl restart cpu --dry-run                 what would be done to whom
   tensorctl restart --rolling classifier          one member after the other; the others take the calls meanwhile
   tensorctl restart --rolling cpu --timeout 10min one process of a worker after the other
 
@@ -101,9 +113,23 @@ inline constexpr std::string_view kScale = R"(Examples:
 max_size in the pool's section is the most. A member that comes again goes on from its last commit. The daemon's next start goes by
 `size` in the file.)";
 
+inline constexpr std::string_view kStart = R"(Examples:
+  tensorctl start trainer                         after stop, or when it has failed
+  tensorctl start cpu --wait                      those processes of a worker that are stopped; until they are ready
+  tensorctl start -l team=vision
+
+What runs goes on as it is: restart is for that. A suspended actor needs resume.)";
+
+inline constexpr std::string_view kCompletion = R"(Examples:
+  source <(tensorctl completion bash)             the package has it in place; else in ~/.bashrc
+  tensorctl completion zsh >"${fpath[1]}/_tensorctl"
+  tensorctl completion fish >~/.config/fish/completions/tensorctl.fish
+
+Names are asked of the daemon that runs while one types; without one there are none.)";
+
 inline constexpr std::string_view kStop = R"(Examples:
-  tensorctl stop trainer                          finishes its message, commits; mail waits for restart
-  tensorctl stop cpu/0)";
+  tensorctl stop trainer                          finishes its message, commits; mail waits until start
+  tensorctl stop cpu/0 --wait)";
 
 inline constexpr std::string_view kResetFailed = R"(Examples:
   tensorctl reset-failed trainer                  an actor, pool, worker or group that has been given up is started again

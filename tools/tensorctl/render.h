@@ -15,6 +15,7 @@ using Workers = capnp::List<wire::WorkerInfo>::Reader;
 using Actors = capnp::List<wire::ActorInfo>::Reader;
 using Pools = capnp::List<wire::PoolInfo>::Reader;
 using Groups = capnp::List<wire::GroupInfo>::Reader;
+using Letters = capnp::List<wire::DeadLetterInfo>::Reader;
 using Participants = capnp::List<wire::ParticipantInfo>::Reader;
 
 std::string render(wire::Status::Reader status, const View& view);
@@ -35,11 +36,31 @@ Json objects_json(Objects objects, const View& view);
 std::string objects_table(Objects objects, const View& view);
 std::string render_done(const std::string& text, const View& view);
 
-// `actors`: all; those in the worker or pool are picked.
+std::string actors_table(const std::vector<wire::ActorInfo::Reader>& actors, const View& view);
+Json actors_json(const std::vector<wire::ActorInfo::Reader>& actors, const View& view);
+std::string letters_table(const std::vector<wire::DeadLetterInfo::Reader>& letters, const View& view);
+Json letters_json(const std::vector<wire::DeadLetterInfo::Reader>& letters, const View& view);
+
+// One thing as in its list's JSON, and the keys of that.
+Json tree_of(wire::WorkerInfo::Reader worker, const Now& now);
+Json tree_of(wire::ActorInfo::Reader actor, const Now& now);
+Json tree_of(wire::PoolInfo::Reader pool, const Now& now);
+Json tree_of(wire::GroupInfo::Reader group, const Now& now);
+std::vector<std::string> worker_keys();
+std::vector<std::string> actor_keys();
+std::vector<std::string> pool_keys();
+std::vector<std::string> group_keys();
+std::vector<std::string> object_keys();
+std::vector<std::string> participant_keys();
+std::vector<std::string> letter_keys();
+std::vector<std::string> cached_name_keys();
+
+// `actors`, `groups`, `letters`, `objects`: all; those that have to do with it are picked.
 std::string describe(wire::WorkerInfo::Reader worker, Actors actors, const View& view);
 std::string describe(wire::PoolInfo::Reader pool, Actors actors, const View& view);
-std::string describe(wire::GroupInfo::Reader group, const View& view);
-std::string describe(wire::ActorInfo::Reader actor, const View& view);
+std::string describe(wire::GroupInfo::Reader group, Groups groups, Actors actors, const View& view);
+std::string describe(wire::ActorInfo::Reader actor, const View& view, Letters letters = {});
+std::string describe(wire::ParticipantInfo::Reader participant, Objects objects, const View& view);
 std::string describe(wire::ObjectInfo::Reader object, const View& view);
 std::string describe(wire::DeadLetterInfo::Reader letter, const View& view);
 

@@ -44,8 +44,8 @@ std::span<const Field<G>> leak_fields() { return kLeakFields; }
 
 std::string render(wire::LeakReport::Reader leaks, const View& view) {
   auto groups = leaks.getGroups();
-  if (view.output == Output::kJson)
-    return json_text({{"groups", json_list(leak_fields(), groups, view.now)},
+  if (view.structured())
+    return structured_text(view, {{"groups", json_list(leak_fields(), groups, view)},
                       {"objects", leaks.getObjects()},
                       {"bytes", leaks.getBytes()},
                       {"older_than_ns", leaks.getOlderThanNs()}});
@@ -58,9 +58,11 @@ std::string render(wire::LeakReport::Reader leaks, const View& view) {
 std::string render(wire::ArenaTop::Reader top, const View& view) {
   View holders = view;
   holders.holders = true;
-  if (view.output == Output::kJson)
-    return json_text({{"arena", Json::parse(render(top.getArena(), view))},
-                      {"participants", Json::parse(render(top.getParticipants(), view))["participants"]},
+  View tree = view;
+  tree.output = Output::kJson;
+  if (view.structured())
+    return structured_text(view, {{"arena", Json::parse(render(top.getArena(), tree))},
+                      {"participants", Json::parse(render(top.getParticipants(), tree))["participants"]},
                       {"largest", objects_json(top.getLargest(), view)}});
   return render(top.getArena(), view) + "\n" + render(top.getParticipants(), view) + "\n" + objects_table(top.getLargest(), holders);
 }

@@ -53,8 +53,8 @@ std::string totals(wire::CacheInfo::Reader r) {
 
 std::string render(wire::CacheInfo::Reader cache, const View& view) {
   auto names = cache.getNames();
-  if (view.output == Output::kJson)
-    return json_text({{"names", json_list(name_fields(), names, view.now)},
+  if (view.structured())
+    return structured_text(view, {{"names", json_list(name_fields(), names, view)},
                       {"total", cache.getTotal()},
                       {"bytes", cache.getBytes()},
                       {"limit_bytes", cache.getLimitBytes()},
@@ -66,9 +66,12 @@ std::string render(wire::CacheInfo::Reader cache, const View& view) {
                       {"restored", cache.getRestored()},
                       {"damaged", cache.getDamaged()}});
   auto text = table_of(name_fields(), names, view);
+  if (view.output == Output::kName) return text;
   if (names.size() < cache.getTotal())
     text += std::to_string(names.size()) + " of " + std::to_string(cache.getTotal()) + " names; --limit shows more\n";
   return text + totals(cache);
 }
+
+std::vector<std::string> cached_name_keys() { return keys_of(name_fields()); }
 
 }  // namespace tv::ctl

@@ -78,7 +78,7 @@ Json status_json(wire::Status::Reader r) {
 }  // namespace
 
 std::string render(wire::Status::Reader r, const View& view) {
-  if (view.output == Output::kJson) return json_text(status_json(r));
+  if (view.structured()) return structured_text(view, status_json(r));
   std::string config = str(r.getConfigPath());
   std::vector<Line> lines = {
       {"health", state_cell(str(r.getHealth()))},
@@ -106,7 +106,7 @@ std::string render(wire::Status::Reader r, const View& view) {
 }
 
 std::string render(wire::ArenaInfo::Reader r, const View& view) {
-  if (view.output == Output::kJson) return json_text(arena_json(r));
+  if (view.structured()) return structured_text(view, arena_json(r));
   return render_lines(
       {{"size", {config::format_size(r.getSizeBytes())}},
        {"blocks",
@@ -123,8 +123,8 @@ std::string render(wire::ArenaInfo::Reader r, const View& view) {
 
 std::string render(wire::FsckInfo::Reader r, const View& view) {
   auto problems = r.getProblems();
-  if (view.output == Output::kJson) {
-    return json_text({{"ok", problems.size() == 0},
+  if (view.structured()) {
+    return structured_text(view, {{"ok", problems.size() == 0},
                       {"objects", r.getObjects()},
                       {"blocks", r.getBlocks()},
                       {"rings", r.getRings()},
@@ -140,7 +140,7 @@ std::string render(wire::FsckInfo::Reader r, const View& view) {
 }
 
 std::string render_done(const std::string& text, const View& view) {
-  if (view.output == Output::kJson) return json_text({{"done", text}});
+  if (view.structured()) return structured_text(view, {{"done", text}});
   return printable(text) + "\n";
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "tools/tensorctl/render.h"
@@ -39,16 +40,41 @@ const std::array<Field<R>, 10> kFields = {{
 
 std::span<const Field<R>> fields() { return kFields; }
 
+// All that is in the group, in groups within it, too. A name is added once, so that this ends whatever the daemon says.
+void add_children(const std::string& name, Groups groups, std::vector<std::string>& inside) {
+  for (auto group : groups) {
+    if (str(group.getName()) != name) continue;
+    for (auto child : group.getChildren()) {
+      if (std::find(inside.begin(), inside.end(), str(child)) != inside.end()) continue;
+      inside.push_back(str(child));
+      add_children(str(child), groups, inside);
+    }
+  }
+}
+
 }  // namespace
 
 std::string render(Groups groups, const View& view) {
-  if (view.output == Output::kJson) return json_text({{"groups", json_list(fields(), groups, view.now)}});
+  if (view.structured()) return structured_text(view, {{"groups", json_list(fields(), groups, view)}});
   return table_of(fields(), groups, view);
 }
 
-std::string describe(wire::GroupInfo::Reader group, const View& view) {
-  if (view.output == Output::kJson) return json_text(json_of(fields(), group, view.now));
-  return render_lines(lines_of(fields(), group, view.now), view.screen);
+std::string describe(wire::GroupInfo::Reader group, Groups groups, Actors actors, const View& view) {
+  std::vector<std::string> inside{str(group.getName())};
+  add_children(str(group.getName()), groups, inside);
+  std::vector<wire::ActorInfo::Reader> members;
+  auto has = [&](capnp::Text::Reader name) { return name.size() > 0 && std::find(inside.begin(), inside.end(), str(name)) != inside.end(); };
+  for (auto actor : actors)
+    if (has(actor.getName()) || has(actor.getPool())) members.push_back(actor);
+  if (view.structured()) {
+    auto json = json_of(fields(), group, view.now);
+    json["members"] = actors_json(members, view);
+    return structured_text(view, json);
+  }
+  return render_lines(lines_of(fields(), group, view.now), view.screen) + "\n" + actors_table(members, view);
 }
+
+Json tree_of(wire::GroupInfo::Reader group, const Now& now) { return json_of(fields(), group, now); }
+std::vector<std::string> group_keys() { return keys_of(fields()); }
 
 }  // namespace tv::ctl

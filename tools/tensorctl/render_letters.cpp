@@ -47,21 +47,25 @@ Json arguments_json(L letter) {
 
 std::string render(wire::DeadLetterList::Reader letters, const View& view) {
   auto list = letters.getLetters();
-  if (view.output == Output::kJson)
-    return json_text({{"dead_letters", json_list(letter_fields(), list, view.now)}, {"dropped", letters.getDropped()}});
+  if (view.structured())
+    return structured_text(view, {{"dead_letters", json_list(letter_fields(), list, view)}, {"dropped", letters.getDropped()}});
   auto text = table_of(letter_fields(), list, view);
-  if (letters.getDropped() > 0) text += std::to_string(letters.getDropped()) + " older ones had to make room\n";
+  if (letters.getDropped() > 0 && view.output != Output::kName) text += std::to_string(letters.getDropped()) + " older ones had to make room\n";
   return text;
 }
 
 std::string describe(wire::DeadLetterInfo::Reader letter, const View& view) {
   auto arguments = arguments_json(letter);
-  if (view.output == Output::kJson) {
+  if (view.structured()) {
     auto json = json_of(letter_fields(), letter, view.now);
     json["arguments"] = std::move(arguments);
-    return json_text(json);
+    return structured_text(view, json);
   }
   return render_lines(lines_of(letter_fields(), letter, view.now), view.screen) + "arguments\n" + json_text(arguments);
 }
+
+std::string letters_table(const std::vector<L>& letters, const View& view) { return table_of(letter_fields(), letters, view); }
+Json letters_json(const std::vector<L>& letters, const View& view) { return json_list(letter_fields(), letters, view); }
+std::vector<std::string> letter_keys() { return keys_of(letter_fields()); }
 
 }  // namespace tv::ctl

@@ -103,29 +103,46 @@ std::span<const Field<P>> participant_fields() { return kParticipantFields; }
 
 }  // namespace
 
-Json objects_json(Objects objects, const View& view) { return json_list(object_fields(), objects, view.now); }
+Json objects_json(Objects objects, const View& view) { return json_list(object_fields(), objects, view); }
 
 std::string objects_table(Objects objects, const View& view) {
-  return table_of(view.holders ? holder_fields() : object_fields(), objects, view);
+  return table_of(view.holders ? holder_fields() : object_fields(), objects, view, object_fields());
 }
 
 std::string render(wire::ObjectList::Reader objects, const View& view) {
   auto list = objects.getObjects();
-  if (view.output == Output::kJson) return json_text({{"objects", objects_json(list, view)}, {"total", objects.getTotal()}});
+  if (view.structured()) return structured_text(view, {{"objects", objects_json(list, view)}, {"total", objects.getTotal()}});
   auto text = objects_table(list, view);
-  if (list.size() < objects.getTotal())
+  if (list.size() < objects.getTotal() && view.output != Output::kName)
     text += std::to_string(list.size()) + " of " + std::to_string(objects.getTotal()) + " objects; --limit shows more\n";
   return text;
 }
 
 std::string render(Participants participants, const View& view) {
-  if (view.output == Output::kJson) return json_text({{"participants", json_list(participant_fields(), participants, view.now)}});
+  if (view.structured()) return structured_text(view, {{"participants", json_list(participant_fields(), participants, view)}});
   return table_of(participant_fields(), participants, view);
 }
 
 std::string describe(wire::ObjectInfo::Reader object, const View& view) {
-  if (view.output == Output::kJson) return json_text(json_of(object_fields(), object, view.now));
+  if (view.structured()) return structured_text(view, json_of(object_fields(), object, view.now));
   return render_lines(lines_of(object_fields(), object, view.now), view.screen);
 }
+
+std::string describe(wire::ParticipantInfo::Reader participant, Objects objects, const View& view) {
+  std::vector<O> held;
+  for (auto object : objects)
+    for (auto holder : object.getHolders())
+      if (holder == participant.getName()) held.push_back(object);
+  if (view.structured()) {
+    auto json = json_of(participant_fields(), participant, view.now);
+    json["objects"] = json_list(object_fields(), held, view);
+    return structured_text(view, json);
+  }
+  std::string page = render_lines(lines_of(participant_fields(), participant, view.now), view.screen);
+  return held.empty() ? page : page + "\n" + table_of(object_fields(), held, view);
+}
+
+std::vector<std::string> object_keys() { return keys_of(object_fields()); }
+std::vector<std::string> participant_keys() { return keys_of(participant_fields()); }
 
 }  // namespace tv::ctl

@@ -8,11 +8,7 @@ namespace {
 
 using R = wire::WorkerInfo::Reader;
 
-// How a worker died and when: "killed by SIGKILL, 3min ago".
-Cell last_death(R r, const Now& now) {
-  if (r.getLastDeath().size() == 0) return {"-"};
-  return {str(r.getLastDeath()) + (r.getLastDeathNs() ? ", " + ago_text(r.getLastDeathNs(), now) : "")};
-}
+Cell last_death(R r, const Now& now) { return death_cell(str(r.getLastDeath()), r.getLastDeathNs(), now); }
 Cell up(R r, const Now& now) { return {r.getReadyNs() ? span_text(now.realtime_ns - r.getReadyNs()) : "-"}; }
 Cell restart_time(R r, const Now&) { return {r.getLastRestartNs() ? config::format_duration(Nanoseconds{r.getLastRestartNs()}) : "-"}; }
 Json restart_ms(R r, const Now&) { return r.getLastRestartNs() ? Json(static_cast<double>(r.getLastRestartNs()) / 1e6) : Json(); }
@@ -62,7 +58,7 @@ Cell limits_cell(R r, const Now&) {
   return {text.empty() ? "-" : text};
 }
 
-const std::array<Field<R>, 18> kFields = {{
+const std::array<Field<R>, 19> kFields = {{
     {"name", "NAME", Show::kAlways, Align::kLeft, [](R r, const Now&) { return Json(str(r.getName())); }},
     {"device", "DEVICE", Show::kAlways, Align::kLeft, [](R r, const Now&) { return Json(str(r.getDevice())); }},
     {"state", "STATE", Show::kAlways, Align::kLeft, [](R r, const Now&) { return Json(str(r.getState())); },
@@ -80,6 +76,8 @@ const std::array<Field<R>, 18> kFields = {{
     {"memory_bytes", "MEMORY", Show::kWide, Align::kRight, [](R r, const Now&) { return Json(r.getResidentBytes()); },
      [](R r, const Now&) { return size_cell(r.getResidentBytes()); }},
     {"last_restart_ms", "RESTART-TIME", Show::kWide, Align::kRight, restart_ms, restart_time},
+    {"labels", "LABELS", Show::kWide, Align::kLeft, [](R r, const Now&) { return labels_json(r.getLabels()); },
+     [](R r, const Now&) { return labels_cell(r.getLabels()); }},
     {"cgroup_memory_bytes", "CG-MEMORY", Show::kWide, Align::kRight, cgroup_memory_bytes, cgroup_memory},
     {"cgroup", "CGROUP", Show::kDetail, Align::kLeft, cgroup, cgroup_cell},
     {"limits", "LIMITS", Show::kDetail, Align::kLeft, limits, limits_cell},
@@ -88,30 +86,33 @@ const std::array<Field<R>, 18> kFields = {{
 
 std::span<const Field<R>> fields() { return kFields; }
 
-Json actors_in(wire::WorkerInfo::Reader worker, Actors actors) {
-  Json names = Json::array();
+std::vector<wire::ActorInfo::Reader> actors_in(R worker, Actors actors) {
+  std::vector<wire::ActorInfo::Reader> inside;
   for (auto actor : actors)
-    if (actor.getWorker() == worker.getName()) names.push_back(str(actor.getName()));
-  return names;
+    if (actor.getWorker() == worker.getName()) inside.push_back(actor);
+  return inside;
 }
 
 }  // namespace
 
 std::string render(Workers workers, const View& view) {
-  if (view.output == Output::kJson) return json_text({{"workers", json_list(fields(), workers, view.now)}});
+  if (view.structured()) return structured_text(view, {{"workers", json_list(fields(), workers, view)}});
   return table_of(fields(), workers, view);
 }
 
 std::string describe(wire::WorkerInfo::Reader worker, Actors actors, const View& view) {
-  auto names = actors_in(worker, actors);
-  if (view.output == Output::kJson) {
+  auto inside = actors_in(worker, actors);
+  if (view.structured()) {
     auto json = json_of(fields(), worker, view.now);
-    json["actor_names"] = names;
-    return json_text(json);
+    json["actor_names"] = Json::array();
+    for (auto actor : inside) json["actor_names"].push_back(str(actor.getName()));
+    return structured_text(view, json);
   }
-  auto lines = lines_of(fields(), worker, view.now);
-  lines.push_back({"actor names", plain_cell(names)});
-  return render_lines(lines, view.screen);
+  std::string page = render_lines(lines_of(fields(), worker, view.now), view.screen);
+  return inside.empty() ? page : page + "\n" + actors_table(inside, view);
 }
+
+Json tree_of(wire::WorkerInfo::Reader worker, const Now& now) { return json_of(fields(), worker, now); }
+std::vector<std::string> worker_keys() { return keys_of(fields()); }
 
 }  // namespace tv::ctl

@@ -19,6 +19,11 @@ std::vector<std::string> signal_names() {
   return names;
 }
 
+std::string signal_text(int signal) {
+  const char* known = ::sigabbrev_np(signal);
+  return known ? std::string("SIG") + known : "signal " + std::to_string(signal);
+}
+
 std::optional<int> parse_signal(const std::string& text) {
   int number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

@@ -57,16 +57,52 @@ void shrink(std::vector<std::size_t>& widths, std::size_t screen_width) {
   }
 }
 
+// How many columns there is room for, once they have been shrunk; one at least, and no narrower than any is cut. The last may be cut further.
+std::size_t columns_that_fit(std::vector<std::size_t>& widths, std::size_t screen_width) {
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    std::size_t at = used + (i > 0 ? kGap : 0);
+    if (at + widths[i] <= screen_width) {
+      used = at + widths[i];
+      continue;
+    }
+    if (at + kNarrowest / 2 > screen_width && i > 0) return i;
+    std::size_t room = screen_width - std::min(at, screen_width);
+    widths[i] = std::min(widths[i], std::max(room, i == 0 ? kNarrowest : 1));
+    return i + 1;
+  }
+  return widths.size();
+}
+
+// Cut at blanks, so that it fits.
+std::vector<std::string> folded(const std::string& text, std::size_t width) {
+  std::vector<std::string> lines;
+  std::string line;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    auto blank = text.find(' ', at);
+    auto word = text.substr(at, blank == std::string::npos ? blank : blank - at);
+    if (!line.empty() && display_width(line) + 1 + display_width(word) > width) {
+      lines.push_back(std::move(line));
+      line.clear();
+    }
+    line += (line.empty() ? "" : " ") + word;
+    at = blank == std::string::npos ? text.size() : blank + 1;
+  }
+  lines.push_back(std::move(line));
+  return lines;
+}
+
 std::string row_line(const std::vector<Cell>& row, const std::vector<Column>& columns, const std::vector<std::size_t>& widths,
                      const Screen& screen) {
   std::string line;
-  for (std::size_t i = 0; i < row.size(); ++i) {
+  for (std::size_t i = 0; i < widths.size(); ++i) {
     if (i > 0) line.append(kGap, ' ');
     auto text = fitted(row[i].text, widths[i]);
     auto blanks = widths[i] - std::min(widths[i], display_width(text));
     if (columns[i].align == Align::kRight) line.append(blanks, ' ');
     line += coloured(text, row[i].tone, screen);
-    if (columns[i].align == Align::kLeft && i + 1 < row.size()) line.append(blanks, ' ');
+    if (columns[i].align == Align::kLeft && i + 1 < widths.size()) line.append(blanks, ' ');
   }
   return line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
 }
@@ -75,9 +111,10 @@ std::string row_line(const std::vector<Cell>& row, const std::vector<Column>& co
 
 Screen Screen::of(int fd) {
   if (!::isatty(fd)) return {};
-  Screen screen{.width = 80};
+  Screen screen{.width = 80, .rows = 24};
   winsize size{};
   if (::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) screen.width = size.ws_col;
+  if (size.ws_row > 0) screen.rows = size.ws_row;
   const char* no_colour = std::getenv("NO_COLOR");
   const char* terminal = std::getenv("TERM");
   screen.colours = !(no_colour && *no_colour) && terminal && std::string_view(terminal) != "dumb";
@@ -104,18 +141,21 @@ void Table::add(std::vector<Cell> row) {
   rows_.push_back(std::move(row));
 }
 
-std::string Table::render(const Screen& screen) const {
+std::string Table::render(const Screen& screen, bool with_headers) const {
   std::vector<std::size_t> widths;
   std::vector<Cell> headers;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     headers.push_back({columns_[i].header});
-    std::size_t width = display_width(columns_[i].header);
+    std::size_t width = with_headers ? display_width(columns_[i].header) : 1;
     for (const auto& row : rows_) width = std::max(width, display_width(row[i].text));
     widths.push_back(width);
   }
   if (columns_.empty()) return {};
-  if (screen.width > 0) shrink(widths, screen.width);
-  std::string out = row_line(headers, columns_, widths, screen);
+  if (screen.width > 0) {
+    shrink(widths, screen.width);
+    widths.resize(columns_that_fit(widths, screen.width));
+  }
+  std::string out = with_headers ? row_line(headers, columns_, widths, screen) : std::string();
   for (const auto& row : rows_) out += row_line(row, columns_, widths, screen);
   return out;
 }
@@ -126,7 +166,13 @@ std::string render_lines(const std::vector<Line>& lines, const Screen& screen) {
   std::string out;
   for (const auto& line : lines) {
     out += line.key + std::string(width - display_width(line.key) + kGap, ' ');
-    out += coloured(printable(line.value.text), line.value.tone, screen) + '\n';
+    auto text = printable(line.value.text);
+    bool fits = screen.width <= width + kGap + kNarrowest || width + kGap + display_width(text) <= screen.width;
+    auto parts = fits ? std::vector{text} : folded(text, screen.width - width - kGap);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (i > 0) out.append(width + kGap, ' ');
+      out += coloured(parts[i], line.value.tone, screen) + '\n';
+    }
   }
   return out;
 }

@@ -11,6 +11,7 @@ namespace tv::ctl {
 // Where the text goes. Width 0: as wide as it gets (a pipe or file).
 struct Screen {
   std::size_t width = 0;
+  std::size_t rows = 0;  // 0: no terminal
   bool colours = false;  // only on a terminal that can, and not when NO_COLOR is set
 
   static Screen of(int fd);
@@ -34,8 +35,9 @@ class Table {
   // REQUIRES as many cells as columns. Control characters become '?': what others have named must not steer a terminal.
   void add(std::vector<Cell> row);
   bool empty() const { return rows_.empty(); }
-  // Header and rows, a line each. Too wide for the screen: the widest columns are cut, with an ellipsis.
-  std::string render(const Screen& screen) const;
+  // Header and rows, a line each. Too wide for the screen: the widest columns are cut, with an ellipsis, and what still has no room is left out
+  // on the right: no line is longer than the screen is wide.
+  std::string render(const Screen& screen, bool headers = true) const;
 
  private:
   std::vector<Column> columns_;
@@ -47,6 +49,7 @@ struct Line {
   std::string key;
   Cell value;
 };
+// On a screen, what is longer than a line goes on below itself.
 std::string render_lines(const std::vector<Line>& lines, const Screen& screen);
 
 // Characters, not bytes. Every character counts as one column wide.

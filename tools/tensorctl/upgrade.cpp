@@ -54,7 +54,7 @@ Outcome roll(const Options& options, const View& view) {
 }
 
 std::string text_of(const Standing& now, const View& view) {
-  if (view.output == Output::kJson) return json_text({{"version", now.version}, {"pid", now.pid}, {"takeovers", now.takeovers}});
+  if (view.structured()) return structured_text(view, {{"version", now.version}, {"pid", now.pid}, {"takeovers", now.takeovers}});
   return printable("version " + now.version + " goes on as process " + std::to_string(now.pid)) + "\n";
 }
 

@@ -23,8 +23,8 @@ struct Chore {
     std::string line = kind + " of \"" + name + "\": " + std::to_string(done) + " of " + std::to_string(of) + " done";
     return state == "going" && !at.empty() ? line + ", now " + at : line;
   }
-  std::string json() const {
-    return json_text({{"chore", id}, {"kind", kind}, {"name", name}, {"state", state}, {"done", done}, {"of", of},
+  std::string json(const View& view) const {
+    return structured_text(view, {{"chore", id}, {"kind", kind}, {"name", name}, {"state", state}, {"done", done}, {"of", of},
                       {"at", at.empty() ? Json() : Json(at)}, {"message", message.empty() ? Json() : Json(message)}});
   }
 };
@@ -59,13 +59,13 @@ Result<Chore> ask(ipc::AdminClient& client, const std::function<void(wire::Admin
 }
 
 Outcome ended(const Chore& chore, const View& view) {
-  std::string out = view.output == Output::kJson ? chore.json() : printable(chore.text()) + "\n";
+  std::string out = view.structured() ? chore.json(view) : printable(chore.text()) + "\n";
   if (chore.state == "done") return {kDone, out, ""};
-  return {kFailed, view.output == Output::kJson ? out : "", chore.text() + ", then " + chore.state + ": " + chore.message};
+  return {kFailed, view.structured() ? out : "", chore.text() + ", then " + chore.state + ": " + chore.message};
 }
 
 Outcome too_late(const Chore& chore, Nanoseconds patience, const View& view) {
-  return {kFailed, view.output == Output::kJson ? chore.json() : "",
+  return {kFailed, view.structured() ? chore.json(view) : "",
           "not done within " + config::format_duration(patience) + ": " + chore.text() + "; it goes on"};
 }
 
@@ -84,7 +84,7 @@ Outcome run_upkeep(const Options& options, const View& view) {
   }, kAnswerPatience);
   if (!chore) return failed(chore.error());
   if (chore->id == 0) return {kDone, render_done(chore->undrained, view), ""};
-  if (options.no_wait) return {kDone, view.output == Output::kJson ? chore->json() : printable(chore->text()) + "\n", ""};
+  if (options.no_wait) return {kDone, view.structured() ? chore->json(view) : printable(chore->text()) + "\n", ""};
   for (std::string told;;) {
     if (chore->state != "going") return ended(*chore, view);
     if (auto now = chore->text(); view.progress && now != told) view.progress(told = now);

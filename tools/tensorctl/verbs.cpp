@@ -6,7 +6,10 @@
 #include "config/units.h"
 #include "ipc/admin_client.h"
 #include "ipc/envelope.capnp.h"
+#include "tools/tensorctl/admin.h"
 #include "tools/tensorctl/checkpoints.h"
+#include "tools/tensorctl/house.h"
+#include "tools/tensorctl/orders.h"
 #include "tools/tensorctl/render.h"
 
 namespace tv::ctl {
@@ -14,137 +17,15 @@ namespace {
 
 constexpr Nanoseconds kAdminTimeout = 5s;
 
-using Fill = std::function<void(wire::AdminRequest::Builder)>;
-
-// Asks the supervisor. One connection and one deadline for the whole command.
-class Admin {
- public:
-  Admin(ipc::AdminClient client, Deadline deadline) : client_(std::move(client)), deadline_(deadline) {}
-
-  // `use` gets the reply; it is refused when it is not of the kind asked for.
-  template <class Use>
-  auto ask(wire::AdminReply::Which expected, const Fill& fill, Use use) -> std::invoke_result_t<Use, wire::AdminReply::Reader> {
-    auto message = client_.request(fill, deadline_.left());
-    if (!message) return message.error();
-    return ipc::guard([&]() -> std::invoke_result_t<Use, wire::AdminReply::Reader> {
-      auto reply = message->template root<wire::AdminReply>();
-      if (reply.which() != expected)
-        return Error{Errc::kProtocol, "the daemon answered another question than was asked; is it of another version? (tensorctl status)"};
-      return use(reply);
-    });
-  }
-
- private:
-  ipc::AdminClient client_;
-  Deadline deadline_;
-};
-
-using Text = Result<std::string>;
 using Which = wire::AdminReply::Which;
 using Reply = wire::AdminReply::Reader;
 using Request = wire::AdminRequest::Builder;
 
 std::string in_quotes(const std::string& text) { return std::string("\"").append(printable(text)).append("\""); }
 
-Error no_such(const char* kind, const std::string& name, const std::vector<std::string>& known) {
-  auto near = config::nearest(name, known);
-  std::string message = std::string("there is no ") + kind + " " + in_quotes(name);
-  if (!near.empty()) message += "; did you mean " + in_quotes(near) + "?";
-  if (near.empty()) message += known.empty() ? "; there is none at all" : "; tensorctl list " + std::string(kind) + "s shows them";
-  return {Errc::kNotFound, message};
-}
-
-// The item of `list` that is called `name`, through `use`.
-template <class List, class Use>
-Text with_name(const char* kind, const std::string& name, List list, Use use) {
-  std::vector<std::string> known;
-  for (auto item : list) {
-    known.push_back(str(item.getName()));
-    if (known.back() == name) return use(item);
-  }
-  return no_such(kind, name, known);
-}
-
 Text status(Admin& admin, const View& view) {
   return admin.ask(
       Which::STATUS, [](Request r) { r.setStatus(); }, [&](Reply r) -> Text { return render(r.getStatus(), view); });
-}
-
-Text list(Admin& admin, const Options& options, const View& view) {
-  switch (options.kind) {
-    case Kind::kWorker:
-      return admin.ask(
-          Which::WORKERS, [](Request r) { r.setListWorkers(); }, [&](Reply r) -> Text { return render(r.getWorkers(), view); });
-    case Kind::kActor:
-      return admin.ask(
-          Which::ACTORS, [](Request r) { r.setListActors(); }, [&](Reply r) -> Text { return render(r.getActors(), view); });
-    case Kind::kPool:
-      return admin.ask(
-          Which::POOLS, [](Request r) { r.setListPools(); }, [&](Reply r) -> Text { return render(r.getPools(), view); });
-    case Kind::kParticipant:
-      return admin.ask(
-          Which::PARTICIPANTS, [](Request r) { r.setListParticipants(); },
-          [&](Reply r) -> Text { return render(r.getParticipants(), view); });
-    case Kind::kGroup:
-      return admin.ask(
-          Which::GROUPS, [](Request r) { r.setListGroups(); }, [&](Reply r) -> Text { return render(r.getGroups(), view); });
-    case Kind::kObject:
-      break;
-  }
-  auto fill = [&](Request r) {
-    auto query = r.initListObjects();
-    query.setLimit(options.limit);
-    query.setNamed(options.named);
-  };
-  View shown = view;
-  shown.holders = options.holders;
-  return admin.ask(Which::OBJECTS, fill, [&](Reply r) -> Text { return render(r.getObjects(), shown); });
-}
-
-// Runs `use` with all actors: for descriptions of what contains them.
-template <class Use>
-Text with_actors(Admin& admin, Use use) {
-  return admin.ask(
-      Which::ACTORS, [](Request r) { r.setListActors(); }, [&](Reply r) -> Text { return use(r.getActors()); });
-}
-
-Text describe_object(Admin& admin, const Options& options, const View& view) {
-  return admin.ask(
-      Which::OBJECT, [&](Request r) { r.setArenaWho(options.name); }, [&](Reply r) -> Text { return describe(r.getObject(), view); });
-}
-
-Text describe_verb(Admin& admin, const Options& options, const View& view) {
-  switch (options.kind) {
-    case Kind::kWorker:
-      return admin.ask(
-          Which::WORKERS, [](Request r) { r.setListWorkers(); },
-          [&](Reply r) -> Text {
-            return with_name("worker", options.name, r.getWorkers(), [&](wire::WorkerInfo::Reader worker) {
-              return with_actors(admin, [&](Actors actors) -> Text { return describe(worker, actors, view); });
-            });
-          });
-    case Kind::kPool:
-      return admin.ask(
-          Which::POOLS, [](Request r) { r.setListPools(); },
-          [&](Reply r) -> Text {
-            return with_name("pool", options.name, r.getPools(), [&](wire::PoolInfo::Reader pool) {
-              return with_actors(admin, [&](Actors actors) -> Text { return describe(pool, actors, view); });
-            });
-          });
-    case Kind::kObject:
-      return describe_object(admin, options, view);
-    case Kind::kGroup:
-      return admin.ask(
-          Which::GROUPS, [](Request r) { r.setListGroups(); },
-          [&](Reply r) -> Text {
-            return with_name("group", options.name, r.getGroups(), [&](wire::GroupInfo::Reader group) -> Text { return describe(group, view); });
-          });
-    default:
-      break;
-  }
-  return with_actors(admin, [&](Actors actors) {
-    return with_name("actor", options.name, actors, [&](wire::ActorInfo::Reader actor) -> Text { return describe(actor, view); });
-  });
 }
 
 // Every name that kill, restart and stop may mean; what cannot be asked for is left out.
@@ -209,6 +90,8 @@ Text order(Admin& admin, const Options& options, const View& view) {
     switch (options.verb) {
       case Verb::kRestart:
         return r.setRestart(options.name);
+      case Verb::kStart:
+        return r.setStart(options.name);
       case Verb::kStop:
         return r.setStop(options.name);
       case Verb::kShutdown:
@@ -242,8 +125,8 @@ Outcome fsck(Admin& admin, const View& view) {
 }
 
 std::string version(const View& view) {
-  if (view.output == Output::kJson)
-    return json_text({{"version", TV_VERSION}, {"admin_protocol", wire::ADMIN_VERSION}, {"envelope_protocol", wire::ENVELOPE_VERSION}});
+  if (view.structured())
+    return structured_text(view, {{"version", TV_VERSION}, {"admin_protocol", wire::ADMIN_VERSION}, {"envelope_protocol", wire::ENVELOPE_VERSION}});
   return std::string("tensorctl ") + TV_VERSION + " (admin protocol " + std::to_string(wire::ADMIN_VERSION) + ")\n";
 }
 
@@ -297,11 +180,25 @@ Outcome not_connected(const Error& error) {
   return {kNotRunning, "", error.message};
 }
 
-Outcome run(const Options& options, const View& view) {
-  if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
-  if (options.verb == Verb::kCall) return run_call(options);
-  if (options.verb == Verb::kUpgrade) return run_upgrade(options, view);
-  if (options.verb >= Verb::kConfigCheck && options.verb <= Verb::kConfigReload) return run_config(options, view);
+namespace {
+
+// The fields that a list's things have.
+Result<void> check_list(const Options& options) {
+  if (options.select.empty()) return {};
+  switch (options.verb) {
+    case Verb::kList:
+      if (options.every_kind) return check_selector(options.select, {Kind::kWorker, Kind::kPool, Kind::kActor, Kind::kGroup});
+      return check_selector(options.select, {options.kind});
+    case Verb::kLettersList:
+      return check_selector(options.select, letter_keys(), "dead letters");
+    case Verb::kCacheList:
+      return check_selector(options.select, cached_name_keys(), "named tensors");
+    default:
+      return {};
+  }
+}
+
+Outcome run_one(const Options& options, const View& view) {
   if (options.verb == Verb::kHealth) return run_health(options, view);
   if (options.verb >= Verb::kDrain) return run_upkeep(options, view);
   if (options.verb >= Verb::kCheckpoint) return run_checkpoints(options, view);
@@ -314,6 +211,46 @@ Outcome run(const Options& options, const View& view) {
   auto text = answer(admin, options, view);
   if (!text) return failed(text.error());
   return {kDone, std::move(*text), ""};
+}
+
+// Other verbs wait by themselves.
+bool waits_here(const Options& options) { return options.wait && options.verb < Verb::kCheckpoint; }
+
+Outcome run_named(const Options& options, const View& view) {
+  if (options.dry_run) return run_dry(options, view);
+  One one = run_one;
+  if (waits_here(options)) one = [](const Options& each, const View& shown) { return run_and_wait(each, shown, run_one); };
+  bool all_at_once = options.verb == Verb::kWait || options.verb == Verb::kHealth;
+  return options.names.size() > 1 && !all_at_once ? run_each(options, view, one) : one(options, view);
+}
+
+// What the options say of the form goes into the view that the program gave.
+View shown_as(const Options& options, const View& view) {
+  View shown = view;
+  shown.headers = options.headers;
+  if (kinds_of(options.verb).empty()) shown.select = options.select;
+  return shown;
+}
+
+}  // namespace
+
+Outcome run(const Options& options, const View& given) {
+  View view = shown_as(options, given);
+  if (options.verb == Verb::kVersion) return {kDone, version(view), ""};
+  if (options.verb == Verb::kCompletion) return {kDone, completion_script(options.shell), ""};
+  if (options.verb == Verb::kCall) return run_call(options);
+  if (options.verb == Verb::kUpgrade && !options.dry_run) return run_upgrade(options, view);
+  if (options.verb >= Verb::kConfigCheck && options.verb <= Verb::kConfigReload) return run_config(options, view);
+  if (auto fits = check_list(options); !fits) return {kMisuse, "", fits.error().message};
+  if (options.select.empty() || kinds_of(options.verb).empty()) return run_named(options, view);
+  if (auto fits = check_selector(options.select, kinds_of(options.verb)); !fits) return {kMisuse, "", fits.error().message};
+  auto names = picked_names(options, view);
+  if (!names) return names.error().code == Errc::kNotFound ? failed(names.error()) : not_connected(names.error());
+  Options some = options;
+  some.select = {};
+  some.names = std::move(*names);
+  some.name = some.names.size() == 1 ? some.names.front() : "";
+  return run_named(some, view);
 }
 
 }  // namespace tv::ctl

@@ -134,7 +134,7 @@ Outcome run_health(const Options& options, const View& view) {
     out += (name.empty() ? "" : printable(name) + " ") + printable(word) + "\n";
     name.empty() ? json["health"] = word : json["names"][name] = word;
   }
-  return {words->good ? kDone : kFailed, view.output == Output::kJson ? json_text(json) : out, ""};
+  return {words->good ? kDone : kFailed, view.structured() ? structured_text(view, json) : out, ""};
 }
 
 Outcome run_wait(const Options& options, const View& view) {
