@@ -47,6 +47,8 @@ struct AdminRequest {
     showChore @31 :UInt32;      # how it goes, by its id
     upgrade @32 :Text;          # this program in place of the daemon's; "": the one by whose path it was started. Answered when it has begun;
                                 # status says how it ends: by `takeovers`, or `upgradeRefused`
+    readLog @33 :LogQuery;      # what the daemon keeps of its log
+    inject @34 :FaultOrder;     # only where [inject] is enabled; answered when it has been passed on
   }
 }
 
@@ -73,6 +75,7 @@ struct AdminReply {
     checkpoints @19 :CheckpointList;
     groups @18 :List(GroupInfo);
     chore @20 :ChoreInfo;
+    log @21 :LogPage;
   }
 }
 
@@ -155,6 +158,8 @@ struct WorkerInfo {
   readyNs @12 :Int64;           # CLOCK_REALTIME of the last ready; 0: not ready
   residentBytes @13 :UInt64;
   message @14 :Text;            # why it is in this state, where that needs a word
+  cpuNs @15 :Int64;             # processor time of the process so far, of all its threads; 0: no process
+  unreadBytes @16 :UInt64;      # mail that waits for it, of all its actors
 }
 
 struct ActorInfo {
@@ -184,6 +189,7 @@ struct ActorInfo {
   healthReason @24 :Text;       # of an unhealthy one
   deadLettersKept @19 :UInt64;  # of deadLetters, those in the list: not those that were replayed, purged, dropped, or had no room
   moved @25 :Text;              # of one that does not live on its own worker: from where, and why
+  unread @26 :UInt64;           # requests to it that wait in the mailbox, the one at hand included; of very long mailboxes what was counted of them
 }
 
 struct PoolInfo {
@@ -385,4 +391,57 @@ struct CheckpointSummary {
 struct RestoreCheckpoint {
   actor @0 :Text;
   generation @1 :UInt64;
+}
+
+# The latest records of the log, in memory: the daemon's own and what its workers print. What fits all of it is given, at most so much at once.
+struct LogQuery {
+  after @0 :UInt64;             # records with a greater number; 0: all that are there
+  limit @1 :UInt32;             # at most so many; 0: what the daemon gives at once
+  last @2 :Bool;                # the last ones that fit, rather than the first
+  level @3 :Text;               # this and what is worse: debug, info, notice, warning, error; "": all
+  onlyEvents @4 :Bool;          # neither lines that workers print nor stacks
+  names @5 :List(Text);         # of whom: workers, actors, pools, groups; of "cpu" what is of "cpu/0" as well. Empty: of everybody
+  sinceNs @6 :Int64;            # CLOCK_REALTIME; 0: all
+}
+
+struct LogPage {
+  process @0 :UInt64;           # changes with the process or program of the daemon: then numbers have begun anew
+  records @1 :List(LogRecord);  # oldest first
+  next @2 :UInt64;              # `after` of the next question
+  dropped @3 :UInt64;           # records behind `after` that had made room before they were asked for, whether they fitted or not
+  more @4 :Bool;                # more fit than are given at once
+}
+
+struct LogRecord {
+  seq @0 :UInt64;               # from 1, without gaps
+  timeNs @1 :Int64;             # CLOCK_REALTIME
+  level @2 :Text;
+  event @3 :Text;               # its kind (docs/events.md)
+  text @4 :Text;                # of what has one of its own: a line that a worker has printed, stacks
+  saidBy @5 :Text;              # the worker whose process has written it; "": the daemon
+  fields @6 :List(Field);
+
+  struct Field {
+    key @0 :Text;
+    value @1 :Text;
+  }
+}
+
+# A fault on purpose.
+struct FaultOrder {
+  name @0 :Text;                # worker; of throw and delay: actor
+  kind @1 :Kind;
+  code @2 :Int32;               # of exit
+  count @3 :UInt32;             # of throw and delay: so many messages; 0 means 1
+  delayNs @4 :Int64;            # of delay
+
+  enum Kind {
+    crash @0;                   # the process gets SIGSEGV
+    kill @1;                    # SIGKILL
+    stop @2;                    # SIGSTOP
+    hang @3;                    # its loop makes no turn any more
+    exit @4;                    # it leaves with a code
+    throw @5;                   # the next messages of an actor throw
+    delay @6;                   # they wait before they are handled; so does the rest of the worker
+  }
 }

@@ -33,6 +33,7 @@ inline constexpr Permission kPermissions[] = {
     {wire::AdminRequest::ARENA_LEAKS, Role::kObserve},
     {wire::AdminRequest::ARENA_TOP, Role::kObserve},
     {wire::AdminRequest::SHOW_CHORE, Role::kObserve},
+    {wire::AdminRequest::READ_LOG, Role::kObserve},
 
     {wire::AdminRequest::RESTART, Role::kOperate},
     {wire::AdminRequest::STOP, Role::kOperate},
@@ -45,6 +46,7 @@ inline constexpr Permission kPermissions[] = {
     {wire::AdminRequest::REMOVE_NAME, Role::kOperate},
 
     {wire::AdminRequest::KILL, Role::kAdminister},
+    {wire::AdminRequest::INJECT, Role::kAdminister},
     {wire::AdminRequest::SHUTDOWN, Role::kAdminister},
     {wire::AdminRequest::UPGRADE, Role::kAdminister},
     {wire::AdminRequest::RESTORE_CHECKPOINT, Role::kAdminister},

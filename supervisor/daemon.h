@@ -29,6 +29,7 @@ class Daemon {
     systemd::Estate estate;             // descriptors that were passed to us
     std::string program;                // by whose path this process was started, and with which arguments: for an upgrade
     std::vector<std::string> arguments;
+    std::shared_ptr<const LogRing> log = {};  // null: nothing is kept
   };
   // Everything up to workers being asked for. On an error nothing is left behind.
   static Result<std::unique_ptr<Daemon>> create(config::Config config, Beginning beginning);
@@ -89,6 +90,7 @@ class Daemon {
   std::uint32_t takeovers_ = 0;
   const std::string program_;
   const std::vector<std::string> arguments_;
+  const std::shared_ptr<const LogRing> log_;
   std::string replacement_;  // the program that is to take our place now
   std::int64_t started_ns_ = realtime_ns();
   std::unique_ptr<EventLoop> loop_;

@@ -130,6 +130,8 @@ class Definition {
     add_cache();
     add_steering();
     add_checkpoints();
+    define_live_verbs([this](const char* name, const char* description, std::string_view footer, Verb v) { return verb(app_, name, description, footer, v); },
+                      options_, live_);
   }
 
   Options parse(int argc, const char* const* argv) {
@@ -161,6 +163,7 @@ class Definition {
                     (replicas_ ? ", once" : ""));
     if (*verb_ == Verb::kScale) options_.replicas = parse_count("scale", plain(replicas_ ? *replicas_ : *replicas_option_));
     for (auto& name : options_.names) name = plain(name);
+    if (auto wrong = settle_live(live_, options_); !wrong.empty()) throw mistake(wrong);
     if (wait_for_ != "ready" && wait_for_ != "stopped")
       throw mistake("--for: there is no state \"" + plain(wait_for_) + "\" to wait for" + hint(plain(wait_for_), {"ready", "stopped"}));
     options_.wait_stopped = wait_for_ == "stopped";
@@ -355,6 +358,7 @@ class Definition {
   CLI::App* checkpoints_ = nullptr;
   bool all_ = false;
   bool rolling_ = false;
+  LiveWords live_;
 };
 
 Parsed misuse(const std::string& message) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/clock.h"
+#include "tools/tensorctl/live.h"
 
 namespace tv::ctl {
 
@@ -54,7 +55,12 @@ enum class Verb {
   kRoll,  // restart --rolling
   kSuspend,
   kResume,
-  kScale
+  kScale,
+  kLogs,  // these in live.h
+  kEvents,
+  kTop,
+  kDoctor,
+  kInject
 };
 enum class Output { kTable, kWide, kJson };
 enum class Kind { kWorker, kActor, kPool, kObject, kParticipant, kGroup };
@@ -83,6 +89,7 @@ struct Options {
   bool no_wait = false;            // drain, restart --rolling, suspend, resume, scale: answer when it has begun
   std::uint32_t replicas = 0;      // scale
   bool roll = false;               // upgrade: then the workers, one by one
+  LiveOptions live;                // top, logs, events, doctor, inject
 };
 
 // Either `options`, or what to print and the exit code: help and mistakes end here.

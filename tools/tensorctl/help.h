@@ -13,6 +13,8 @@ inline constexpr std::string_view kProgram = R"(Examples:
   tensorctl describe actor counter                everything about one actor
   tensorctl call counter add 5                    call a method; prints its result as JSON
   tensorctl call classifier classify @images.npy --save scores.npy
+  tensorctl top                                   devices, workers and actors as they work
+  tensorctl logs -f                               what happens, and what workers print
   tensorctl kill cpu/0                            SIGKILL; the worker comes back with its actors
   tensorctl restart --rolling classifier          without losing a call; also drain, suspend, scale
   tensorctl dead-letters list                     messages that killed their workers too often

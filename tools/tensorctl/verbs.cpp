@@ -302,6 +302,7 @@ Outcome run(const Options& options, const View& view) {
   if (options.verb == Verb::kCall) return run_call(options);
   if (options.verb == Verb::kUpgrade) return run_upgrade(options, view);
   if (options.verb == Verb::kHealth) return run_health(options, view);
+  if (options.verb >= Verb::kLogs) return run_live(options, view);
   if (options.verb >= Verb::kDrain) return run_upkeep(options, view);
   if (options.verb >= Verb::kCheckpoint) return run_checkpoints(options, view);
   if (options.verb == Verb::kWait) return run_wait(options, view);
