@@ -14,7 +14,8 @@ bool is_or_contains(const std::string& name, const std::string& whole) { return 
 
 bool configured(const config::Config& config, const std::string& name) {
   auto named = [&](const auto& things) {
-    return std::any_of(things.begin(), things.end(), [&](const auto& thing) { return is_or_contains(name, thing.name) || is_or_contains(thing.name, name); });
+    return std::any_of(things.begin(), things.end(),
+                       [&](const auto& thing) { return is_or_contains(name, thing.name) || is_or_contains(thing.name, name); });
   };
   return named(config.workers) || named(config.actors) || named(config.pools) || named(config.groups);
 }
@@ -33,10 +34,17 @@ std::string nearest_name(const config::Config& config, const std::string& name) 
 }
 
 Result<LogFilter> filter_of(const DaemonView& view, wire::LogQuery::Reader query) {
-  LogFilter filter{.after = query.getAfter(), .limit = query.getLimit(), .last = query.getLast(), .only_events = query.getOnlyEvents(), .names = {}, .since_ns = query.getSinceNs()};
-  if (query.getLevel().size() != 0) filter.least = TV_TRY(log::parse_level(printable(supervisor::text(query.getLevel()), limits::kMaxName)));
+  LogFilter filter{.after = query.getAfter(),
+                   .limit = query.getLimit(),
+                   .last = query.getLast(),
+                   .only_events = query.getOnlyEvents(),
+                   .names = {},
+                   .since_ns = query.getSinceNs()};
+  if (query.getLevel().size() != 0)
+    filter.least = TV_TRY(log::parse_level(printable(supervisor::text(query.getLevel()), limits::kMaxName)));
   if (query.getNames().size() > limits::kMaxLogNames)
-    return Error{Errc::kLimit, "at most " + std::to_string(limits::kMaxLogNames) + " names can be asked for at once; a pool's or worker's has all that are in it"};
+    return Error{Errc::kLimit, "at most " + std::to_string(limits::kMaxLogNames) +
+                                   " names can be asked for at once; a pool's or worker's has all that are in it"};
   for (auto name : query.getNames()) {
     filter.names.push_back(printable(supervisor::text(name), 2 * limits::kMaxName));
     const auto& known = filter.names.back();

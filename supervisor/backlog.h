@@ -1,4 +1,5 @@
-// Backlog: how many requests to each actor lie unread in mailboxes, counted by looking. A count of one moment: others write and read meanwhile.
+// Backlog: how many requests to each actor lie unread in mailboxes, counted by looking. A count of one moment: others write and read
+// meanwhile.
 #pragma once
 
 #include <cstdint>

@@ -130,7 +130,8 @@ class RingSink final : public log::Sink {
 
  private:
   void keep(log::Level level, std::string_view event, std::string_view text, std::span<const log::Field> fields) {
-    LogRecord record{.time_ns = realtime_ns(), .level = level, .event = std::string(event), .text = std::string(text), .said_by = {}, .fields = {}};
+    LogRecord record{
+        .time_ns = realtime_ns(), .level = level, .event = std::string(event), .text = std::string(text), .said_by = {}, .fields = {}};
     record.fields.reserve(fields.size());
     for (const auto& field : fields) {
       if (field.key == systemd::kSaidBy)

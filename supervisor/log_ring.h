@@ -1,8 +1,9 @@
-// LogRing: the latest records of the log, for those who ask (`tensorctl logs`, `tensorctl events`): the daemon's own and what its workers print.
+// LogRing: the latest records of the log, for those who ask (`tensorctl logs`, `tensorctl events`): the daemon's own and what its workers
+// print.
 //
-// Owned by main() and by the sink that fills it. Thread-safe: whoever logs writes, the loop reads. In memory only: it ends with the process, and the
-// numbers of the next process's ring begin anew, under another `process`. Bounded by bytes: the oldest records make room. A durable log with cursors
-// that outlive the process would stand beside it and take the same records from another sink.
+// Owned by main() and by the sink that fills it. Thread-safe: whoever logs writes, the loop reads. In memory only: it ends with the
+// process, and the numbers of the next process's ring begin anew, under another `process`. Bounded by bytes: the oldest records make room.
+// A durable log with cursors that outlive the process would stand beside it and take the same records from another sink.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,8 @@ struct LogFilter {
 struct LogPage {
   std::vector<LogRecord> records;  // oldest first
   std::uint64_t next = 0;          // `after` of the next question
-  std::uint64_t dropped = 0;       // records behind `after` that had made room before they were asked for, whether or not they would have fitted
-  bool more = false;               // more fit than are given at once
+  std::uint64_t dropped = 0;  // records behind `after` that had made room before they were asked for, whether or not they would have fitted
+  bool more = false;          // more fit than are given at once
 };
 
 class LogRing {
@@ -70,7 +71,8 @@ class LogRing {
 // Whether `record` is about `name`.
 bool concerns(const LogRecord& record, const std::string& name);
 
-// Fills the ring and passes all on to `next`; texts of workers only where `pass_texts`: elsewhere they write to the daemon's standard error anyway.
+// Fills the ring and passes all on to `next`; texts of workers only where `pass_texts`: elsewhere they write to the daemon's standard error
+// anyway.
 std::unique_ptr<log::Sink> make_ring_sink(std::shared_ptr<LogRing> ring, std::unique_ptr<log::Sink> next, bool pass_texts);
 
 }  // namespace tv::supervisor

@@ -52,7 +52,8 @@ struct Machine {
   }
   Findings look() const {
     Findings findings;
-    for (auto* check : {check_kernel, check_memory, check_huge_pages, check_shm, check_limits, check_cgroups, check_scheduling, check_gpus}) check(patient, findings);
+    for (auto* check : {check_kernel, check_memory, check_huge_pages, check_shm, check_limits, check_cgroups, check_scheduling, check_gpus})
+      check(patient, findings);
     return findings;
   }
   Finding find(const std::string& check) const {
@@ -98,11 +99,15 @@ TEST_CASE("each thing that is not well is found, and judged", "[doctor]") {
       {"proc/meminfo", "MemTotal: 67108864 kB\nMemAvailable: 50331648 kB\nSwapTotal: 4194304 kB\n", "swap", Verdict::kAdvice},
       {"proc/sys/vm/overcommit_memory", "2\n", "overcommit", Verdict::kAdvice},
       {"proc/sys/vm/max_map_count", "1024\n", "maps", Verdict::kAdvice},
-      {"sys/kernel/mm/transparent_hugepage/shmem_enabled", "always within_size advise [never] deny force\n", "huge-pages", Verdict::kAdvice},
+      {"sys/kernel/mm/transparent_hugepage/shmem_enabled", "always within_size advise [never] deny force\n", "huge-pages",
+       Verdict::kAdvice},
       {"proc/self/limits", "Max open files            256                 512               files     \n", "open-files", Verdict::kProblem},
-      {"proc/self/limits", "Max open files            1024                 4096               files     \n", "open-files", Verdict::kAdvice},
-      {"proc/self/limits", "Max core file size        0                 unlimited               bytes     \n", "core-dumps", Verdict::kAdvice},
-      {"proc/self/limits", "Max processes             100                 100               processes     \n", "processes", Verdict::kAdvice},
+      {"proc/self/limits", "Max open files            1024                 4096               files     \n", "open-files",
+       Verdict::kAdvice},
+      {"proc/self/limits", "Max core file size        0                 unlimited               bytes     \n", "core-dumps",
+       Verdict::kAdvice},
+      {"proc/self/limits", "Max processes             100                 100               processes     \n", "processes",
+       Verdict::kAdvice},
       {"proc/self/cgroup", "0::/elsewhere\n", "cgroups", Verdict::kAdvice},
       {"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n", "frequency", Verdict::kAdvice},
   }));

@@ -14,17 +14,48 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000;
 
 Sample sample(std::int64_t at_s, std::int64_t cpu_ms, std::uint64_t handled) {
-  Sample s{.at_ns = at_s * kSecond, .daemon_pid = 10, .version = "1.2.3", .health = "ok", .arena_bytes = 64 << 20, .arena_leased_bytes = 2 << 20};
-  s.workers.push_back({.name = "cpu/0", .device = "cpu", .state = "ready", .pid = 100, .cpu_ns = cpu_ms * 1'000'000, .resident_bytes = 50 << 20, .unread_bytes = 64, .actors = 2});
-  s.workers.push_back({.name = "cuda0", .device = "cuda:1", .state = "ready", .last_death = "killed by SIGKILL", .pid = 101, .cpu_ns = 3 * cpu_ms * 1'000'000, .resident_bytes = 10 << 20, .last_death_ns = 5});
-  s.actors.push_back({.name = "b", .worker = "cpu/0", .state = "ready", .handled = handled, .failed = handled / 10, .unread = 3, .state_bytes = 1000});
+  Sample s{.at_ns = at_s * kSecond,
+           .daemon_pid = 10,
+           .version = "1.2.3",
+           .health = "ok",
+           .arena_bytes = 64 << 20,
+           .arena_leased_bytes = 2 << 20};
+  s.workers.push_back({.name = "cpu/0",
+                       .device = "cpu",
+                       .state = "ready",
+                       .pid = 100,
+                       .cpu_ns = cpu_ms * 1'000'000,
+                       .resident_bytes = 50 << 20,
+                       .unread_bytes = 64,
+                       .actors = 2});
+  s.workers.push_back({.name = "cuda0",
+                       .device = "cuda:1",
+                       .state = "ready",
+                       .last_death = "killed by SIGKILL",
+                       .pid = 101,
+                       .cpu_ns = 3 * cpu_ms * 1'000'000,
+                       .resident_bytes = 10 << 20,
+                       .last_death_ns = 5});
+  s.actors.push_back(
+      {.name = "b", .worker = "cpu/0", .state = "ready", .handled = handled, .failed = handled / 10, .unread = 3, .state_bytes = 1000});
   s.actors.push_back({.name = "a", .worker = "cpu/0", .state = "ready", .handled = 5, .unread = 7, .state_bytes = 10});
-  s.machine = {.cores = 4, .cpu_busy = static_cast<std::uint64_t>(at_s * 100), .cpu_all = static_cast<std::uint64_t>(at_s * 400), .memory_bytes = 8ull << 30, .memory_available_bytes = 6ull << 30};
+  s.machine = {.cores = 4,
+               .cpu_busy = static_cast<std::uint64_t>(at_s * 100),
+               .cpu_all = static_cast<std::uint64_t>(at_s * 400),
+               .memory_bytes = 8ull << 30,
+               .memory_available_bytes = 6ull << 30};
   return s;
 }
 
 GpuSample gpu(std::uint32_t index) {
-  return {.index = index, .name = "H200", .memory_bytes = 100ull << 30, .memory_used_bytes = 10ull << 30, .utilisation_percent = 42, .temperature_celsius = 51, .power_watts = 312.4, .power_limit_watts = 700};
+  return {.index = index,
+          .name = "H200",
+          .memory_bytes = 100ull << 30,
+          .memory_used_bytes = 10ull << 30,
+          .utilisation_percent = 42,
+          .temperature_celsius = 51,
+          .power_watts = 312.4,
+          .power_limit_watts = 700};
 }
 
 std::vector<std::string> names(const std::vector<WorkerRow>& rows) {
@@ -59,8 +90,8 @@ TEST_CASE("rates of top are differences of two looks over the time between them"
 
 TEST_CASE("top says nothing of rates that two looks do not give", "[top]") {
   auto before = sample(10, 1000, 100), now = sample(12, 2000, 300);
-  before.workers[0].pid = 99;              // another process
-  before.actors[0].handled = 1000;         // a counter that begins anew
+  before.workers[0].pid = 99;                      // another process
+  before.actors[0].handled = 1000;                 // a counter that begins anew
   before.actors.erase(before.actors.begin() + 1);  // a new actor
   auto top = top_of(before, now, TopSort::kConfigured);
   CHECK_FALSE(top.workers[0].cpu_percent);

@@ -19,7 +19,8 @@ int ask_daemon(const std::string& runtime_dir, Nanoseconds patience, std::string
   auto client = ipc::AdminClient::connect(runtime_dir);
   if (!client) {
     bool none = client.error().code == Errc::kUnavailable;
-    out.push_back({"daemon", none ? Verdict::kOk : Verdict::kAdvice, none ? "none runs in " + runtime_dir : client.error().message, none ? "" : "what it says of itself is not known", ""});
+    out.push_back({"daemon", none ? Verdict::kOk : Verdict::kAdvice, none ? "none runs in " + runtime_dir : client.error().message,
+                   none ? "" : "what it says of itself is not known", ""});
     return 0;
   }
   auto message = client->request([](wire::AdminRequest::Builder request) { request.setStatus(); }, patience);
@@ -33,16 +34,20 @@ int ask_daemon(const std::string& runtime_dir, Nanoseconds patience, std::string
     std::string health = str(status.getHealth());
     std::string is = health + ", pid " + std::to_string(pid) + ", version " + str(status.getDaemonVersion());
     if (health == "degraded")
-      out.push_back({"daemon", Verdict::kProblem, is, "a worker, an actor or a commit is not as it should be", "tensorctl status; tensorctl list actors"});
+      out.push_back({"daemon", Verdict::kProblem, is, "a worker, an actor or a commit is not as it should be",
+                     "tensorctl status; tensorctl list actors"});
     else
       out.push_back({"daemon", Verdict::kOk, is, "", ""});
     for (auto text : status.getProblems()) out.push_back({"daemon-problem", Verdict::kProblem, str(text), "", "tensorctl status"});
     if (status.getDenied() != 0)
-      out.push_back({"denied", Verdict::kAdvice, std::to_string(status.getDenied()) + " connections or requests were denied", "somebody tries what the daemon's configuration does not allow them", "tensorctl logs --level warning"});
+      out.push_back({"denied", Verdict::kAdvice, std::to_string(status.getDenied()) + " connections or requests were denied",
+                     "somebody tries what the daemon's configuration does not allow them", "tensorctl logs --level warning"});
     return {};
   })
                       : Result<void>(message.error());
-  if (!read) out.push_back({"daemon", read.error().code == Errc::kPermission ? Verdict::kAdvice : Verdict::kProblem, read.error().message, "a daemon listens and does not say how it is", "tensorctl status"});
+  if (!read)
+    out.push_back({"daemon", read.error().code == Errc::kPermission ? Verdict::kAdvice : Verdict::kProblem, read.error().message,
+                   "a daemon listens and does not say how it is", "tensorctl status"});
   return pid;
 }
 
@@ -63,8 +68,11 @@ std::string text_of(const Findings& findings, const Screen& screen) {
 std::string json_of_findings(const Findings& findings, bool well) {
   Json list = Json::array();
   for (const auto& finding : findings)
-    list.push_back({{"check", finding.check}, {"verdict", std::string(verdict_name(finding.verdict))}, {"what", finding.what},
-                    {"why", finding.why.empty() ? Json() : Json(finding.why)}, {"command", finding.command.empty() ? Json() : Json(finding.command)}});
+    list.push_back({{"check", finding.check},
+                    {"verdict", std::string(verdict_name(finding.verdict))},
+                    {"what", finding.what},
+                    {"why", finding.why.empty() ? Json() : Json(finding.why)},
+                    {"command", finding.command.empty() ? Json() : Json(finding.command)}});
   return json_text({{"ok", well}, {"findings", list}});
 }
 
@@ -84,16 +92,19 @@ Outcome run_doctor(const Options& options, const View& view) {
   if (loaded.ok()) patient.config = loaded.config;
   bool named = !options.runtime_dir.empty() || patient.daemon_pid != 0 || !patient.config;
   check_directory("runtime-directory", named ? runtime_dir_of(options) : patient.config->supervisor.runtime_dir, true, findings);
-  if (patient.config && !patient.config->checkpoints.directory.empty()) check_directory("state-directory", patient.config->checkpoints.directory, false, findings);
+  if (patient.config && !patient.config->checkpoints.directory.empty())
+    check_directory("state-directory", patient.config->checkpoints.directory, false, findings);
 
   patient.probes = Probes::run();
   if (auto nvml = Nvml::load())
     patient.gpus = (*nvml)->devices();
   else
     patient.nvml_trouble = nvml.error().message;
-  for (auto* check : {check_kernel, check_memory, check_huge_pages, check_shm, check_limits, check_cgroups, check_scheduling, check_gpus}) check(patient, findings);
+  for (auto* check : {check_kernel, check_memory, check_huge_pages, check_shm, check_limits, check_cgroups, check_scheduling, check_gpus})
+    check(patient, findings);
 
-  auto problems = std::count_if(findings.begin(), findings.end(), [](const Finding& finding) { return finding.verdict == Verdict::kProblem; });
+  auto problems =
+      std::count_if(findings.begin(), findings.end(), [](const Finding& finding) { return finding.verdict == Verdict::kProblem; });
   std::string out = view.output == Output::kJson ? json_of_findings(findings, problems == 0) : text_of(findings, view.screen);
   if (problems == 0) return {kDone, std::move(out), ""};
   return {kFailed, std::move(out), std::to_string(problems) + (problems == 1 ? " problem" : " problems")};

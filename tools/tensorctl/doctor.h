@@ -1,5 +1,5 @@
-// tensorctl doctor: checks of the machine and of what is set up on it. Each looks at files below a root (for tests a tree that was made up) and
-// judges; nothing is changed.
+// tensorctl doctor: checks of the machine and of what is set up on it. Each looks at files below a root (for tests a tree that was made up)
+// and judges; nothing is changed.
 #pragma once
 
 #include <optional>
@@ -35,9 +35,9 @@ struct Probes {
 
 // What is judged.
 struct Patient {
-  std::string root;                       // stands before /proc, /sys and /dev
-  std::optional<config::Config> config;   // the file, where it can be read
-  int daemon_pid = 0;                     // of a daemon that runs; then its limits and cgroup count, else ours
+  std::string root;                      // stands before /proc, /sys and /dev
+  std::optional<config::Config> config;  // the file, where it can be read
+  int daemon_pid = 0;                    // of a daemon that runs; then its limits and cgroup count, else ours
   Probes probes;
   std::optional<std::vector<GpuSample>> gpus;  // what NVML says; nothing: it cannot be loaded
   std::string nvml_trouble;

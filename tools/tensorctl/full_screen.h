@@ -1,5 +1,5 @@
-// The terminal as a whole, for programs that redraw: its alternate screen, without a cursor and without an echo of keys. What it was comes back when
-// this object goes, and on every signal that ends or stops the program. One thread; one such object at a time.
+// The terminal as a whole, for programs that redraw: its alternate screen, without a cursor and without an echo of keys. What it was comes
+// back when this object goes, and on every signal that ends or stops the program. One thread; one such object at a time.
 //
 // While it lives the signals that end, stop or resize a program are blocked and read from a descriptor.
 #pragma once
@@ -34,8 +34,8 @@ class FullScreen {
 
   // Waits for something that the program has to do.
   enum class Event { kDeadline, kKey, kResized, kClosed };
-  // `key` is set with kKey. A signal that ends the program restores the terminal and does so; one that stops it restores the terminal, and comes back
-  // as kResized when the program goes on.
+  // `key` is set with kKey. A signal that ends the program restores the terminal and does so; one that stops it restores the terminal, and
+  // comes back as kResized when the program goes on.
   Event wait(Deadline deadline, char& key);
 
  private:

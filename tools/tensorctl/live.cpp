@@ -34,13 +34,16 @@ void define_top(const DefineVerb& define, Options& options, LiveWords& words) {
 }
 
 void define_doctor(const DefineVerb& define, Options& options) {
-  auto* doctor = define("doctor", "Check the machine and the set-up, and say what to change; exit code 1 if there is a problem", help::kDoctor, Verb::kDoctor);
+  auto* doctor = define("doctor", "Check the machine and the set-up, and say what to change; exit code 1 if there is a problem",
+                        help::kDoctor, Verb::kDoctor);
   doctor->add_option("--config", options.live.config, "Judge with this configuration (the daemon's, or this user's)")->type_name("FILE");
 }
 
 void define_inject(const DefineVerb& define, Options& options, LiveWords& words) {
   auto* inject = define("inject", "A fault on purpose, where the daemon's configuration lets it happen", help::kInject, Verb::kInject);
-  inject->add_option("fault", words.fault, "crash, kill, stop, hang or exit of a worker; throw or delay of an actor")->required()->type_name("FAULT");
+  inject->add_option("fault", words.fault, "crash, kill, stop, hang or exit of a worker; throw or delay of an actor")
+      ->required()
+      ->type_name("FAULT");
   inject->add_option("name", options.name, "Of the worker or actor")->required()->type_name("NAME");
   inject->add_option("--code", words.code, "exit: the exit code (70)")->type_name("CODE");
   inject->add_option("--count", words.count, "throw, delay: for so many messages (1)")->type_name("N");
@@ -82,7 +85,8 @@ std::string settle_inject(const LiveWords& words, InjectOptions& inject) {
   auto fault = std::find(kFaults.begin(), kFaults.end(), words.fault);
   if (fault == kFaults.end()) {
     auto near = config::nearest(words.fault, kFaults);
-    return "there is no fault \"" + words.fault + "\"" + (near.empty() ? "; there are crash, kill, stop, hang, exit, throw, delay" : "; did you mean \"" + near + "\"?");
+    return "there is no fault \"" + words.fault + "\"" +
+           (near.empty() ? "; there are crash, kill, stop, hang, exit, throw, delay" : "; did you mean \"" + near + "\"?");
   }
   inject.kind = static_cast<std::uint16_t>(fault - kFaults.begin());
   bool of_actor = *fault == "throw" || *fault == "delay";

@@ -1,5 +1,5 @@
-// What is looked at while it happens: top, logs, events; and what looks at the machine or hurts it: doctor, inject. Their options, and how they come
-// from the command line.
+// What is looked at while it happens: top, logs, events; and what looks at the machine or hurts it: doctor, inject. Their options, and how
+// they come from the command line.
 #pragma once
 
 #include <cstdint>

@@ -41,7 +41,9 @@ std::string message_of(wire::LogRecord::Reader record) {
   for (auto field : record.getFields()) {
     std::string value = str(field.getValue());
     // Whose line it is stands before it.
-    if (record.getSaidBy().size() != 0 && (field.getKey() == "pid" || (field.getKey() == "worker" && field.getValue() == record.getSaidBy()))) continue;
+    if (record.getSaidBy().size() != 0 &&
+        (field.getKey() == "pid" || (field.getKey() == "worker" && field.getValue() == record.getSaidBy())))
+      continue;
     keys.push_back(str(field.getKey()));
     fields.emplace_back(std::string_view(keys.back()), value);
   }
@@ -51,12 +53,14 @@ std::string message_of(wire::LogRecord::Reader record) {
 // A line for people; texts of several lines are indented under the first.
 std::string line_of(wire::LogRecord::Reader record, const View& view) {
   std::string level = str(record.getLevel()), who = record.getSaidBy().size() != 0 ? printable(str(record.getSaidBy())) : "tensorvisord";
-  std::string head = wall_time(record.getTimeNs()) + " " + printable(level) + std::string(level.size() < 8 ? 8 - level.size() : 1, ' ') + who + ": ";
+  std::string head =
+      wall_time(record.getTimeNs()) + " " + printable(level) + std::string(level.size() < 8 ? 8 - level.size() : 1, ' ') + who + ": ";
   std::string colour = view.screen.colours ? colour_of(level) : "", out;
   std::string message = message_of(record);
   for (std::size_t at = 0; at <= message.size();) {
     auto end = std::min(message.find('\n', at), message.size());
-    out += (at == 0 ? head : std::string(4, ' ')) + colour + printable(message.substr(at, end - at)) + (colour.empty() ? "" : "\x1b[0m") + "\n";
+    out += (at == 0 ? head : std::string(4, ' ')) + colour + printable(message.substr(at, end - at)) + (colour.empty() ? "" : "\x1b[0m") +
+           "\n";
     at = end + 1;
     if (at == message.size()) break;  // the text's own last newline
   }
@@ -79,7 +83,8 @@ std::string json_line(wire::LogRecord::Reader record) {
 
 class Reader {
  public:
-  Reader(const Options& options, const View& view, ipc::AdminClient client) : options_(options), log_(options.live.log), view_(view), client_(std::move(client)) {
+  Reader(const Options& options, const View& view, ipc::AdminClient client)
+      : options_(options), log_(options.live.log), view_(view), client_(std::move(client)) {
     left_ = log_.lines ? log_.lines : log_.follow ? std::optional(kFollowLines) : std::nullopt;
     if (log_.since) since_ns_ = view.now.realtime_ns - log_.since->count();
   }
@@ -95,7 +100,8 @@ class Reader {
       } else if (!log_.follow || read.error().code != Errc::kDeadlineExceeded) {
         return failed(read.error(), std::move(out_));
       } else if (Nanoseconds{monotonic_ns() - answered_ns} > options_.timeout.value_or(kFollowPatience)) {
-        return {kNotRunning, std::move(out_), "the daemon has not answered any more since " + wall_time(realtime_ns() - (monotonic_ns() - answered_ns))};
+        return {kNotRunning, std::move(out_),
+                "the daemon has not answered any more since " + wall_time(realtime_ns() - (monotonic_ns() - answered_ns))};
       }
       timespec pause{0, kPause.count()};
       ::nanosleep(&pause, nullptr);
@@ -120,7 +126,8 @@ class Reader {
     auto message = TV_TRY(client_.request(fill, log_.follow ? kFollowAnswer : options_.timeout.value_or(kPatience)));
     return ipc::guard([&]() -> Result<void> {
       auto reply = message.root<wire::AdminReply>();
-      if (reply.which() != wire::AdminReply::LOG) return Error{Errc::kProtocol, "the daemon answered another question than was asked; is it of another version?"};
+      if (reply.which() != wire::AdminReply::LOG)
+        return Error{Errc::kProtocol, "the daemon answered another question than was asked; is it of another version?"};
       return take(reply.getLog());
     });
   }
@@ -135,7 +142,9 @@ class Reader {
     }
     bool first = process_ == 0;
     process_ = page.getProcess();
-    if (page.getDropped() != 0) note(std::to_string(page.getDropped()) + " records are missing: they had made room before they were asked for", "dropped", page.getDropped());
+    if (page.getDropped() != 0)
+      note(std::to_string(page.getDropped()) + " records are missing: they had made room before they were asked for", "dropped",
+           page.getDropped());
     if (!first || left_ != 0u)
       for (auto record : page.getRecords()) print(view_.output == Output::kJson ? json_line(record) : line_of(record, view_));
     after_ = page.getNext();

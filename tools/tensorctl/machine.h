@@ -10,7 +10,7 @@ namespace tv::ctl {
 
 // One look. Shares of time come from two.
 struct MachineSample {
-  std::uint32_t cores = 0;  // that this process may use
+  std::uint32_t cores = 0;                  // that this process may use
   std::uint64_t cpu_busy = 0, cpu_all = 0;  // clock ticks of all processors since the machine started
   double load_1min = 0;
   std::uint64_t memory_bytes = 0, memory_available_bytes = 0;

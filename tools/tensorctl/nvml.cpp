@@ -46,8 +46,9 @@ Result<std::unique_ptr<Nvml>> Nvml::load() {
     return function != nullptr;
   };
   auto& f = *functions;
-  bool whole = take(f.init, "nvmlInit_v2") & take(f.shutdown, "nvmlShutdown") & take(f.error, "nvmlErrorString") & take(f.count, "nvmlDeviceGetCount_v2") &
-               take(f.by_index, "nvmlDeviceGetHandleByIndex_v2") & take(f.name, "nvmlDeviceGetName") & take(f.memory, "nvmlDeviceGetMemoryInfo") &
+  bool whole = take(f.init, "nvmlInit_v2") & take(f.shutdown, "nvmlShutdown") & take(f.error, "nvmlErrorString") &
+               take(f.count, "nvmlDeviceGetCount_v2") & take(f.by_index, "nvmlDeviceGetHandleByIndex_v2") &
+               take(f.name, "nvmlDeviceGetName") & take(f.memory, "nvmlDeviceGetMemoryInfo") &
                take(f.utilisation, "nvmlDeviceGetUtilizationRates") & take(f.temperature, "nvmlDeviceGetTemperature") &
                take(f.power, "nvmlDeviceGetPowerUsage") & take(f.power_limit, "nvmlDeviceGetEnforcedPowerLimit") &
                take(f.persistence, "nvmlDeviceGetPersistenceMode") & take(f.driver, "nvmlSystemGetDriverVersion");

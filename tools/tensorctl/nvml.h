@@ -1,5 +1,5 @@
-// NVIDIA's management library, where the machine has it: loaded when it is asked for, linked by nobody. Only programs that look, such as this one, may
-// use it; the supervisor must not.
+// NVIDIA's management library, where the machine has it: loaded when it is asked for, linked by nobody. Only programs that look, such as
+// this one, may use it; the supervisor must not.
 #pragma once
 
 #include <cstdint>

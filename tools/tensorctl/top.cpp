@@ -10,8 +10,8 @@
 namespace tv::ctl {
 namespace {
 
-constexpr Nanoseconds kPatience = 5s;       // for a single look, beyond the interval
-constexpr Nanoseconds kLivePatience = 1s;   // for one of many: keys wait meanwhile
+constexpr Nanoseconds kPatience = 5s;      // for a single look, beyond the interval
+constexpr Nanoseconds kLivePatience = 1s;  // for one of many: keys wait meanwhile
 
 struct Gpus {
   std::unique_ptr<Nvml> nvml;
@@ -40,7 +40,8 @@ Outcome once(const Options& options, const View& view, ipc::AdminClient& client)
 
 class Live {
  public:
-  Live(const Options& options, const View& view, ipc::AdminClient& client) : top_(options.live.top), view_(view), client_(client), gpus_(find_gpus()) {}
+  Live(const Options& options, const View& view, ipc::AdminClient& client)
+      : top_(options.live.top), view_(view), client_(client), gpus_(find_gpus()) {}
 
   Outcome run() {
     auto screen = FullScreen::open(STDIN_FILENO, STDOUT_FILENO);
@@ -96,7 +97,8 @@ class Live {
     Screen screen{.width = size.columns, .colours = view_.screen.colours};
     std::string text = trouble_.empty() ? "" : trouble_ + "\n";
     if (shown_)
-      text += render_top(*shown_, gpus_.trouble, screen, size.lines - std::min(size.lines, trouble_.empty() ? std::size_t{0} : std::size_t{1}), Now::read());
+      text += render_top(*shown_, gpus_.trouble, screen,
+                         size.lines - std::min(size.lines, trouble_.empty() ? std::size_t{0} : std::size_t{1}), Now::read());
     else if (text.empty())
       text = "looking ...\n";
     return screen_->draw(text).ok();

@@ -18,7 +18,8 @@ Result<void> ask(ipc::AdminClient& client, Deadline deadline, void (*fill)(wire:
   auto message = TV_TRY(client.request(fill, deadline.left()));
   return ipc::guard([&]() -> Result<void> {
     auto reply = message.root<wire::AdminReply>();
-    if (reply.which() != expected) return Error{Errc::kProtocol, "the daemon answered another question than was asked; is it of another version?"};
+    if (reply.which() != expected)
+      return Error{Errc::kProtocol, "the daemon answered another question than was asked; is it of another version?"};
     use(reply);
     return {};
   });
@@ -154,13 +155,19 @@ void sort_rows(Top& top, TopSort sort) {
 
 Result<Sample> take_sample(ipc::AdminClient& client, const Nvml* nvml, Deadline deadline) {
   Sample sample;
-  TV_TRY(ask(client, deadline, [](wire::AdminRequest::Builder r) { r.setStatus(); }, Which::STATUS, [&](wire::AdminReply::Reader r) { take_status(r.getStatus(), sample); }));
-  TV_TRY(ask(client, deadline, [](wire::AdminRequest::Builder r) { r.setListActors(); }, Which::ACTORS, [&](wire::AdminReply::Reader r) {
-    for (auto actor : r.getActors()) sample.actors.push_back(actor_of(actor));
-  }));
-  TV_TRY(ask(client, deadline, [](wire::AdminRequest::Builder r) { r.setListWorkers(); }, Which::WORKERS, [&](wire::AdminReply::Reader r) {
-    for (auto worker : r.getWorkers()) sample.workers.push_back(worker_of(worker));
-  }));
+  TV_TRY(ask(
+      client, deadline, [](wire::AdminRequest::Builder r) { r.setStatus(); }, Which::STATUS,
+      [&](wire::AdminReply::Reader r) { take_status(r.getStatus(), sample); }));
+  TV_TRY(ask(
+      client, deadline, [](wire::AdminRequest::Builder r) { r.setListActors(); }, Which::ACTORS,
+      [&](wire::AdminReply::Reader r) {
+        for (auto actor : r.getActors()) sample.actors.push_back(actor_of(actor));
+      }));
+  TV_TRY(ask(
+      client, deadline, [](wire::AdminRequest::Builder r) { r.setListWorkers(); }, Which::WORKERS,
+      [&](wire::AdminReply::Reader r) {
+        for (auto worker : r.getWorkers()) sample.workers.push_back(worker_of(worker));
+      }));
   sample.at_ns = monotonic_ns();
   sample.machine = look_at_machine();
   if (nvml) sample.gpus = nvml->devices();
@@ -179,7 +186,8 @@ std::optional<TopSort> parse_top_sort(const std::string& text) {
 Top top_of(const Sample& before, Sample now, TopSort sort) {
   Top top{.seconds = static_cast<double>(now.at_ns - before.at_ns) / 1e9};
   if (now.machine.cpu_all > before.machine.cpu_all && now.machine.cpu_busy >= before.machine.cpu_busy)
-    top.machine_cpu_percent = 100.0 * static_cast<double>(now.machine.cpu_busy - before.machine.cpu_busy) / static_cast<double>(now.machine.cpu_all - before.machine.cpu_all);
+    top.machine_cpu_percent = 100.0 * static_cast<double>(now.machine.cpu_busy - before.machine.cpu_busy) /
+                              static_cast<double>(now.machine.cpu_all - before.machine.cpu_all);
   top.devices = device_rows(now);
   top.actors = actor_rows(before, now, top.seconds);
   top.workers = worker_rows(before, now, top.actors, top.seconds);

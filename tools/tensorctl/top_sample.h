@@ -66,7 +66,7 @@ struct DeviceRow {
 
 struct Top {
   Sample now;
-  double seconds = 0;  // between the two looks
+  double seconds = 0;                         // between the two looks
   std::optional<double> machine_cpu_percent;  // of all processors
   std::vector<DeviceRow> devices;             // that workers are configured for
   std::vector<WorkerRow> workers;
