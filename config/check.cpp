@@ -51,6 +51,8 @@ class Checker {
     config_.checkpoints = draft_.checkpoints;
     config_.access = draft_.access;
     config_.clients = draft_.clients;
+    config_.log = draft_.log;
+    config_.inject = draft_.inject;
     settle_clients();
     expand_workers();
     check_backoffs();

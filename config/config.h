@@ -287,6 +287,18 @@ struct Clients {
   std::uint32_t calls_per_second = 0;  // to one worker, over any second and a burst of as many
 };
 
+// [log]: the latest records of the log, for tensorctl logs and events.
+struct Log {
+  // Most bytes that the daemon keeps of them, what workers print included; 0: nothing is kept, and where there is no journal workers write to the
+  // daemon's own standard output and error.
+  std::uint64_t keep_bytes = limits::kDefaultLogBytes;
+};
+
+// [inject]: faults on purpose (tensorctl inject).
+struct Inject {
+  bool enabled = false;
+};
+
 struct Config {
   std::string path;  // of the file, absolute; empty when loaded from memory
   Supervisor supervisor;
@@ -298,6 +310,8 @@ struct Config {
   std::vector<Group> groups;
   Access access;
   Clients clients;
+  Log log;
+  Inject inject;
 };
 
 std::string_view to_string(Orphans orphans);

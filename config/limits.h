@@ -96,6 +96,18 @@ inline constexpr std::size_t kMaxStackDump = std::size_t{256} << 10;
 inline constexpr double kOutputBurst = 2000;
 inline constexpr double kOutputPerSecond = 200;
 
+// The latest records of the log, which the daemon keeps in memory ([log] keep), and what it gives of them at once: little enough for its loop to
+// copy between two other things.
+inline constexpr std::uint64_t kDefaultLogBytes = std::uint64_t{4} << 20;
+inline constexpr std::uint64_t kMinLogBytes = std::uint64_t{64} << 10;
+inline constexpr std::uint64_t kMaxLogBytes = std::uint64_t{256} << 20;
+inline constexpr std::size_t kMaxLogPage = 2000;
+inline constexpr std::uint64_t kMaxLogPageBytes = std::uint64_t{1} << 20;
+inline constexpr std::size_t kMaxLogNames = 64;
+
+// Faults on purpose: for how many messages of an actor at once.
+inline constexpr std::uint32_t kMaxFaults = 10'000;
+
 // Configuration.
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxWorkers = 48;  // leaves participants for clients

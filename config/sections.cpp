@@ -379,6 +379,18 @@ constexpr Key<Clients> kClientsKeys[] = {
     {"calls_per_second", [](const Value& value, Clients& out) { set(out.calls_per_second, value.integer(0, kMaxCallsPerSecond)); }},
 };
 
+void read_keep(const Value& value, Log& out) {
+  auto size = value.size();
+  if (!size) return;
+  if (*size != 0 && (*size < limits::kMinLogBytes || *size > limits::kMaxLogBytes))
+    return value.expected("0, or a size from " + format_size(limits::kMinLogBytes) + " to " + format_size(limits::kMaxLogBytes));
+  out.keep_bytes = *size;
+}
+
+constexpr Key<Inject> kInjectKeys[] = {{"enabled", [](const Value& value, Inject& out) { set(out.enabled, value.boolean()); }}};
+
+constexpr Key<Log> kLogKeys[] = {{"keep", read_keep}};
+
 void read_groups(const Value& value, Draft& out) {
   if (value.node().is_table()) return value.problem("there may be several of these: write [[group]] with double brackets");
   for (const auto& element : value.elements("sections, [[group]]")) {
@@ -413,6 +425,8 @@ constexpr Key<Draft> kRootKeys[] = {
     {"group", read_groups, {}, group_leaves},
     {"access", [](const Value& value, Draft& out) { read_section(value, kAccessKeys, out.access); }, {}, [] { return leaves_of(kAccessKeys); }},
     {"clients", [](const Value& value, Draft& out) { read_section(value, kClientsKeys, out.clients); }, {}, [] { return leaves_of(kClientsKeys); }},
+    {"log", [](const Value& value, Draft& out) { read_section(value, kLogKeys, out.log); }, {}, [] { return leaves_of(kLogKeys); }},
+    {"inject", [](const Value& value, Draft& out) { read_section(value, kInjectKeys, out.inject); }, {}, [] { return leaves_of(kInjectKeys); }},
     {"causes",
      [](const Value& value, Draft& out) {
        if (value.node().is_array()) return value.problem("there is one [causes] at most; write it with single brackets");

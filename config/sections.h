@@ -29,6 +29,8 @@ struct Draft {
   Causes causes;  // of workers that say nothing of their own
   Access access;
   Clients clients;
+  Log log;
+  Inject inject;
 };
 
 // Reads the document's root; all problems go to the source.

@@ -116,6 +116,10 @@ void add(Settings& out, const std::string& prefix, const Causes& causes) {
   if (causes.could_not_start) out.push_back({prefix + "could_not_start", action(*causes.could_not_start)});
 }
 
+void add(Settings& out, const Labels& labels) {
+  for (const auto& [key, value] : labels) out.push_back({"labels." + key_of(key), quoted(value)});
+}
+
 void add(Settings& out, const Checkpoint& checkpoint) {
   out.push_back({"checkpoint.every_messages", shown(checkpoint.every_messages)});
   out.push_back({"checkpoint.interval", shown(checkpoint.interval)});
@@ -145,6 +149,7 @@ void add_actor(Settings& out, const Section& section) {
   out.push_back({"migrate", shown(section.migrate)});
   out.push_back({"required", shown(section.required)});
   out.push_back({"args", shown(section.args)});
+  add(out, section.labels);
   add(out, section.checkpoint);
   add(out, section.health);
 }
@@ -209,6 +214,7 @@ Settings settings_of(const Worker& worker) {
   if (!resources.cpus.empty()) out.push_back({"cpus", quoted(resources.cpus)});
   if (!resources.mems.empty()) out.push_back({"mems", quoted(resources.mems)});
   for (const auto& [name, value] : worker.env) out.push_back({"env." + key_of(name), quoted(value)});
+  add(out, worker.labels);
   add(out, "restart.", worker.restart);
   add(out, "causes.", worker.causes);
   return out;
@@ -250,6 +256,9 @@ Settings settings_of(const Clients& clients) {
           {"calls_per_second", shown(std::uint64_t{clients.calls_per_second})}};
 }
 
+Settings settings_of(const Log& log) { return {{"keep", shown_size(log.keep_bytes)}}; }
+Settings settings_of(const Inject& inject) { return {{"enabled", shown(inject.enabled)}}; }
+
 std::string to_toml(const Config& config) {
   std::string out = "[supervisor]\n";
   write(out, settings_of(config.supervisor));
@@ -261,6 +270,10 @@ std::string to_toml(const Config& config) {
   write(out, settings_of(config.access));
   out += "\n[clients]\n";
   write(out, settings_of(config.clients));
+  out += "\n[log]\n";
+  write(out, settings_of(config.log));
+  out += "\n[inject]\n";
+  write(out, settings_of(config.inject));
   std::set<std::string> groups;
   for (const auto& worker : config.workers) {
     if (!groups.insert(worker.group).second) continue;

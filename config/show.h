@@ -26,6 +26,8 @@ std::vector<Setting> settings_of(const Pool& pool);
 std::vector<Setting> settings_of(const Group& group);
 std::vector<Setting> settings_of(const Access& access);
 std::vector<Setting> settings_of(const Clients& clients);
+std::vector<Setting> settings_of(const Log& log);
+std::vector<Setting> settings_of(const Inject& inject);
 
 std::string to_toml(const Config& config);
 

@@ -52,6 +52,8 @@ struct AdminRequest {
     configDiff @35 :ConfigFile; # what that configuration would change
     configReload @36 :Void;     # the daemon's own file. Answered with what changes when it has begun; status says how it ends: by `reloads`, or
                                 # `reloadRefused`. An invalid file is a failure, and changes nothing
+    readLog @37 :LogQuery;      # what the daemon keeps of its log
+    inject @38 :FaultOrder;     # only where [inject] is enabled; answered when it has been passed on
   }
 }
 
@@ -80,6 +82,7 @@ struct AdminReply {
     chore @20 :ChoreInfo;
     configText @21 :Text;
     configChanges @22 :ConfigChanges;
+    log @23 :LogPage;
   }
 }
 
@@ -192,9 +195,11 @@ struct WorkerInfo {
   readyNs @12 :Int64;           # CLOCK_REALTIME of the last ready; 0: not ready
   residentBytes @13 :UInt64;
   message @14 :Text;            # why it is in this state, where that needs a word
-  labels @17 :List(Label);      # as configured; by key
-  usage @15 :GroupUsage;        # null: it has no cgroup
-  limits @16 :List(LimitInfo);  # those of the configuration
+  cpuNs @15 :Int64;             # processor time of the process so far, of all its threads; 0: no process
+  unreadBytes @16 :UInt64;      # mail that waits for it, of all its actors
+  labels @19 :List(Label);      # as configured; by key
+  usage @17 :GroupUsage;        # null: it has no cgroup
+  limits @18 :List(LimitInfo);  # those of the configuration
 }
 
 # What a worker's cgroup has used, by all of its incarnations since it was made (or since its controllers came back after a takeover).
@@ -247,6 +252,7 @@ struct ActorInfo {
   lastDeath @27 :Text;          # of the worker that it lives on; "" or the cause
   lastDeathNs @28 :Int64;       # CLOCK_REALTIME
   starts @29 :UInt64;           # how often it has become ready since this program took the daemon's place; incarnations are its worker's
+  unread @30 :UInt64;           # requests to it that wait in the mailbox, the one at hand included; of very long mailboxes what was counted of them
 }
 
 struct PoolInfo {
@@ -450,4 +456,57 @@ struct CheckpointSummary {
 struct RestoreCheckpoint {
   actor @0 :Text;
   generation @1 :UInt64;
+}
+
+# The latest records of the log, in memory: the daemon's own and what its workers print. What fits all of it is given, at most so much at once.
+struct LogQuery {
+  after @0 :UInt64;             # records with a greater number; 0: all that are there
+  limit @1 :UInt32;             # at most so many; 0: what the daemon gives at once
+  last @2 :Bool;                # the last ones that fit, rather than the first
+  level @3 :Text;               # this and what is worse: debug, info, notice, warning, error; "": all
+  onlyEvents @4 :Bool;          # neither lines that workers print nor stacks
+  names @5 :List(Text);         # of whom: workers, actors, pools, groups; of "cpu" what is of "cpu/0" as well. Empty: of everybody
+  sinceNs @6 :Int64;            # CLOCK_REALTIME; 0: all
+}
+
+struct LogPage {
+  process @0 :UInt64;           # changes with the process or program of the daemon: then numbers have begun anew
+  records @1 :List(LogRecord);  # oldest first
+  next @2 :UInt64;              # `after` of the next question
+  dropped @3 :UInt64;           # records behind `after` that had made room before they were asked for, whether they fitted or not
+  more @4 :Bool;                # more fit than are given at once
+}
+
+struct LogRecord {
+  seq @0 :UInt64;               # from 1, without gaps
+  timeNs @1 :Int64;             # CLOCK_REALTIME
+  level @2 :Text;
+  event @3 :Text;               # its kind (docs/events.md)
+  text @4 :Text;                # of what has one of its own: a line that a worker has printed, stacks
+  saidBy @5 :Text;              # the worker whose process has written it; "": the daemon
+  fields @6 :List(Field);
+
+  struct Field {
+    key @0 :Text;
+    value @1 :Text;
+  }
+}
+
+# A fault on purpose.
+struct FaultOrder {
+  name @0 :Text;                # worker; of throw and delay: actor
+  kind @1 :Kind;
+  code @2 :Int32;               # of exit
+  count @3 :UInt32;             # of throw and delay: so many messages; 0 means 1
+  delayNs @4 :Int64;            # of delay
+
+  enum Kind {
+    crash @0;                   # the process gets SIGSEGV
+    kill @1;                    # SIGKILL
+    stop @2;                    # SIGSTOP
+    hang @3;                    # its loop makes no turn any more
+    exit @4;                    # it leaves with a code
+    throw @5;                   # the next messages of an actor throw
+    delay @6;                   # they wait before they are handled; so does the rest of the worker
+  }
 }

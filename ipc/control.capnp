@@ -115,5 +115,19 @@ struct ToWorker {
     # unless held; those that are there already stay as they are.
     host @13 :List(ActorSpec);
     commitActor @14 :UInt32;   # between two messages, even if nothing has happened since its last commit
+    fault :group {             # on purpose (tensorctl inject); obeyed between two messages
+      kind @15 :Fault;
+      actor @16 :UInt32;       # of throw and delay
+      count @17 :UInt32;       # messages
+      delayNs @18 :Int64;
+      code @19 :Int32;         # of exit
+    }
   }
+}
+
+enum Fault {
+  hang @0;                     # no turn of the loop any more
+  exit @1;                     # leave at once, with `code`
+  throw @2;                    # the next `count` messages of the actor throw before their method
+  delay @3;                    # they wait for `delayNs` before it
 }

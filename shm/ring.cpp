@@ -331,4 +331,24 @@ std::optional<std::vector<std::byte>> peek(const Arena& arena, ParticipantId fro
   return payload;
 }
 
+void peek_each(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane, std::size_t most, const std::function<bool(std::span<const std::byte>)>& use) {
+  std::vector<std::byte> copy;
+  walk_unread(arena, from, to, lane, [&](const RecordHeader& header, const std::byte* at, RingPosition) {
+    copy.assign(at + kHeader, at + kHeader + std::min<std::size_t>(most, header.payload_bytes));
+    return use(copy);
+  });
+}
+
+std::uint64_t unread_bytes(const Arena& arena, ParticipantId mailbox) {
+  std::uint64_t bytes = 0;
+  for (ParticipantId from = 0; from < limits::kMaxParticipants; ++from)
+    for (Lane lane : kEveryLane) {
+      const RingCursors& cursors = arena.ring(from, mailbox, lane);
+      if (cursors.made.load(std::memory_order_acquire) == 0) continue;
+      auto head = cursors.head.load(std::memory_order_acquire), tail = cursors.tail.load(std::memory_order_acquire);
+      if (tail > head && tail - head <= arena.ring_bytes(lane)) bytes += tail - head;
+    }
+  return bytes;
+}
+
 }  // namespace tv::shm

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -147,5 +148,12 @@ std::vector<UnreadHandles> unread_handles(const Arena& arena, ParticipantId from
 // A copy of the payload of the unread record whose end has these low 47 bits (at_hand.h); nothing when it is not there. For the supervisor, which
 // must not touch a living reader's cursors. Tolerates nonsense; both sides may write meanwhile, so the copy is not to be believed.
 std::optional<std::vector<std::byte>> peek(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane, std::uint64_t end47);
+
+// The first bytes, at most `most`, of each unread record's payload, as copies that are not to be believed, until `use` says no. For the supervisor, as
+// peek().
+void peek_each(const Arena& arena, ParticipantId from, ParticipantId to, Lane lane, std::size_t most, const std::function<bool(std::span<const std::byte>)>& use);
+
+// Bytes of all mail that waits in a mailbox, from every sender and by both lanes.
+std::uint64_t unread_bytes(const Arena& arena, ParticipantId mailbox);
 
 }  // namespace tv::shm

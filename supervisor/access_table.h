@@ -33,6 +33,7 @@ inline constexpr Permission kPermissions[] = {
     {wire::AdminRequest::ARENA_LEAKS, Role::kObserve},
     {wire::AdminRequest::ARENA_TOP, Role::kObserve},
     {wire::AdminRequest::SHOW_CHORE, Role::kObserve},
+    {wire::AdminRequest::READ_LOG, Role::kObserve},
 
     {wire::AdminRequest::RESTART, Role::kOperate},
     {wire::AdminRequest::START, Role::kOperate},
@@ -50,6 +51,7 @@ inline constexpr Permission kPermissions[] = {
     {wire::AdminRequest::CONFIG_DIFF, Role::kAdminister},
     {wire::AdminRequest::CONFIG_RELOAD, Role::kAdminister},
     {wire::AdminRequest::KILL, Role::kAdminister},
+    {wire::AdminRequest::INJECT, Role::kAdminister},
     {wire::AdminRequest::SHUTDOWN, Role::kAdminister},
     {wire::AdminRequest::UPGRADE, Role::kAdminister},
     {wire::AdminRequest::RESTORE_CHECKPOINT, Role::kAdminister},

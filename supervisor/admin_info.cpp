@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
+#include "config/fd.h"
 #include "config/units.h"
+#include "shm/ring.h"
 #include "shm/running.h"
+#include "supervisor/backlog.h"
 
 namespace tv::supervisor {
 namespace {
@@ -59,6 +63,21 @@ void write_labels(const config::Labels& labels, Out out) {
   }
 }
 
+// Of all its threads, those that have ended included. /proc/PID/stat: the name in parentheses may hold anything.
+std::int64_t cpu_ns(pid_t pid) {
+  if (pid == 0) return 0;
+  auto stat = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+  auto name_end = stat ? stat->rfind(')') : std::string::npos;
+  if (name_end == std::string::npos) return 0;
+  std::istringstream fields(stat->substr(name_end + 1));
+  constexpr int kBeforeUser = 11;  // utime is field 14, the state behind the name is field 3
+  std::string skipped;
+  for (int i = 0; i < kBeforeUser; ++i) fields >> skipped;
+  std::int64_t user = 0, system = 0;
+  if (!(fields >> user >> system)) return 0;
+  return (user + system) * (1'000'000'000 / ::sysconf(_SC_CLK_TCK));
+}
+
 void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo::Builder out) {
   out.setName(text(worker.config->name));
   out.setDevice(text(config::to_string(worker.config->device)));
@@ -77,6 +96,8 @@ void write_worker(const DaemonView& view, const Worker& worker, wire::WorkerInfo
   out.setReadyNs(worker.ready_realtime_ns);
   out.setResidentBytes(resident_bytes(worker.pid()));
   out.setMessage(text(worker.message));
+  out.setCpuNs(cpu_ns(worker.pid()));
+  out.setUnreadBytes(shm::unread_bytes(view.arena, worker.participant()));
   const auto& resources = view.workers.limits();
   if (auto usage = resources.usage(worker.index)) write_usage(*usage, out.initUsage());
   const auto& limits = resources.enforced(worker.index);
@@ -106,7 +127,7 @@ std::string_view shown_state(const DaemonView& view, ActorId id) {
   return view.upkeep.busy(id) ? "draining" : "drained";
 }
 
-void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder out) {
+void write_actor(const DaemonView& view, const Backlog& backlog, ActorId id, wire::ActorInfo::Builder out) {
   const Actor& actor = view.actors[id];
   const auto& cell = view.arena.cell(id);
   out.setId(id);
@@ -141,6 +162,7 @@ void write_actor(const DaemonView& view, ActorId id, wire::ActorInfo::Builder ou
   const Worker& host = view.workers.all()[actor.host];
   out.setLastDeath(text(host.last_death));
   out.setLastDeathNs(host.last_death_ns);
+  out.setUnread(backlog.of(id));
 }
 
 // "actor "scorer" cannot commit its state: 34 times so far, for 12s: the arena is full ...".
@@ -218,8 +240,9 @@ void write_workers(const DaemonView& view, capnp::List<wire::WorkerInfo>::Builde
 
 void write_actors(const DaemonView& view, capnp::List<wire::ActorInfo>::Builder out) {
   unsigned place = 0;
+  Backlog backlog(view.arena, view.workers.all().size(), view.actors.all().size());
   for (ActorId id = 0; id < view.actors.all().size(); ++id)
-    if (view.actors[id].placed.present) write_actor(view, id, out[place++]);
+    if (view.actors[id].placed.present) write_actor(view, backlog, id, out[place++]);
 }
 
 void write_pools(const DaemonView& view, capnp::List<wire::PoolInfo>::Builder out) {

@@ -8,6 +8,7 @@
 #include "supervisor/attach_server.h"
 #include "supervisor/checkpoints.h"
 #include "supervisor/dead_letters.h"
+#include "supervisor/log_ring.h"
 #include "supervisor/memory_keeper.h"
 #include "supervisor/reload_plan.h"
 #include "supervisor/upgrade.h"
@@ -38,6 +39,7 @@ struct DaemonView {
   const std::uint32_t& takeovers;
   const Denials& denials;
   const ReloadStatus& reload;
+  const LogRing* log;  // null: nothing is kept
 };
 
 // Actors whose last commit failed. Some of it may be over by the time of the look.
@@ -67,6 +69,8 @@ void write_fsck(const DaemonView& view, wire::FsckInfo::Builder out);
 void write_checkpoints(const DaemonView& view, const std::vector<ActorId>* actors, wire::CheckpointList::Builder out);
 void write_checkpoint_summary(const DaemonView& view, wire::CheckpointSummary::Builder out);
 void write_checkpoint(const DaemonView& view, ActorId id, wire::CheckpointInfo::Builder out);
+// kUnsupported where nothing is kept, kNotFound for a name that neither the configuration nor the log has, kInvalidArgument.
+Result<void> write_log(const DaemonView& view, wire::LogQuery::Reader query, wire::AdminReply::Builder reply);
 void write_participants(const DaemonView& view, wire::AdminReply::Builder reply);
 
 }  // namespace tv::supervisor

@@ -13,6 +13,11 @@
 namespace tv::supervisor {
 namespace {
 
+// The wire's kinds are ours, in the same order.
+static_assert(static_cast<int>(wire::FaultOrder::Kind::CRASH) == static_cast<int>(FaultKind::kCrash) &&
+              static_cast<int>(wire::FaultOrder::Kind::HANG) == static_cast<int>(FaultKind::kHang) &&
+              static_cast<int>(wire::FaultOrder::Kind::DELAY) == static_cast<int>(FaultKind::kDelay));
+
 constexpr std::size_t kLargeAnswer = std::size_t{256} << 10;
 constexpr std::size_t kMostPath = 4096;  // bytes
 
@@ -173,6 +178,14 @@ void AdminServer::dispatch(wire::AdminRequest::Reader request, wire::AdminReply:
       return begin_chore(request.getBegin(), reply);
     case wire::AdminRequest::SHOW_CHORE:
       return show_chore(request.getShowChore(), reply);
+    case wire::AdminRequest::INJECT: {
+      auto order = request.getInject();
+      return done(inject(order), reply);
+    }
+    case wire::AdminRequest::READ_LOG: {
+      auto written = write_log(view, request.getReadLog(), reply);
+      return written ? void() : write_failure(written.error(), reply.initFailure());
+    }
     case wire::AdminRequest::UPGRADE: {
       auto begun = orders_.upgrade(text(request.getUpgrade()));
       return begun ? reply.setDone("the new program is being asked whether it can go on") : write_failure(begun.error(), reply.initFailure());
@@ -223,6 +236,14 @@ void AdminServer::begin_chore(wire::ChoreOrder::Reader order, wire::AdminReply::
   auto id = begun();
   if (!id) return write_failure(id.error(), reply.initFailure());
   show_chore(*id, reply);
+}
+
+Result<std::string> AdminServer::inject(wire::FaultOrder::Reader order) {
+  constexpr auto kLast = static_cast<std::uint16_t>(wire::FaultOrder::Kind::DELAY);
+  auto kind = static_cast<std::uint16_t>(order.getKind());
+  if (kind > kLast) return Error{Errc::kUnsupported, "a fault of unknown kind; this daemon is older than the program that asks"};
+  Fault fault{.kind = static_cast<FaultKind>(kind), .code = order.getCode(), .count = order.getCount() == 0 ? 1 : order.getCount(), .delay = Nanoseconds{order.getDelayNs()}};
+  return operations_->inject(name_of(order.getName()), fault);
 }
 
 void AdminServer::show_chore(ChoreId id, wire::AdminReply::Builder reply) {

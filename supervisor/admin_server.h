@@ -35,6 +35,7 @@ class AdminServer {
   void dispatch(wire::AdminRequest::Reader request, wire::AdminReply::Builder reply);
   void show_dead_letter(std::uint64_t id, wire::AdminReply::Builder reply);
   void begin_chore(wire::ChoreOrder::Reader order, wire::AdminReply::Builder reply);
+  Result<std::string> inject(wire::FaultOrder::Reader order);
   void show_chore(ChoreId id, wire::AdminReply::Builder reply);
   void show_changes(const Result<ReloadPlan>& plan, wire::AdminReply::Builder reply);
   void done(const Result<std::string>& outcome, wire::AdminReply::Builder reply);

@@ -224,6 +224,22 @@ void ControlServer::commit_actor(ParticipantId worker, ActorId actor) {
   order_soon(worker, [actor](wire::ToWorker::Builder out) { out.setCommitActor(actor); });
 }
 
+void ControlServer::inject(ParticipantId worker, ActorId actor, const Fault& fault) {
+  order(worker, [=](wire::ToWorker::Builder out) {
+    auto order = out.initFault();
+    switch (fault.kind) {
+      case FaultKind::kExit: order.setKind(wire::Fault::EXIT); break;
+      case FaultKind::kThrow: order.setKind(wire::Fault::THROW); break;
+      case FaultKind::kDelay: order.setKind(wire::Fault::DELAY); break;
+      default: order.setKind(wire::Fault::HANG); break;
+    }
+    order.setActor(actor);
+    order.setCount(fault.count);
+    order.setDelayNs(fault.delay.count());
+    order.setCode(fault.code);
+  });
+}
+
 void ControlServer::host(ParticipantId worker, const std::vector<AssignedActor>& actors) {
   order_soon(worker, [actors](wire::ToWorker::Builder out) { write_actors(actors, out.initHost(static_cast<unsigned>(actors.size()))); });
 }

@@ -34,6 +34,7 @@ class ControlServer final : public WorkerOrders {
   void start_actor(ParticipantId worker, ActorId actor) override;
   void settle_actor(ParticipantId worker, ActorId actor, std::uint64_t token) override;
   void commit_actor(ParticipantId worker, ActorId actor) override;
+  void inject(ParticipantId worker, ActorId actor, const Fault& fault) override;
   void host(ParticipantId worker, const std::vector<AssignedActor>& actors) override;
   void forget(ParticipantId worker) override { peers_[worker] = {}; }
 

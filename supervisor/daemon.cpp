@@ -45,7 +45,8 @@ Daemon::Daemon(config::Config config, Beginning beginning)
       estate_(std::move(beginning.estate)),
       program_(std::move(beginning.program)),
       arguments_(std::move(beginning.arguments)),
-      runtime_dir_given_(beginning.runtime_dir_given) {}
+      runtime_dir_given_(beginning.runtime_dir_given),
+      log_(std::move(beginning.log)) {}
 
 Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning beginning) {
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(beginning)));
@@ -62,7 +63,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(config::Config config, Beginning 
   daemon->children_.emplace(*daemon->loop_);
   TV_TRY(daemon->children_->start());
   daemon->zygote_.emplace(*daemon->loop_, *daemon->children_, program, daemon->config_.supervisor.start_timeout,
-                          systemd::stderr_is_journal());
+                          systemd::stderr_is_journal() || daemon->log_);
   TV_TRY(daemon->zygote_->start());
   daemon->spares_.emplace(*daemon->loop_, *daemon->children_, *daemon->zygote_);
   TV_TRY(daemon->open_sockets());
@@ -223,7 +224,7 @@ Result<void> Daemon::begin() {
   TV_TRY(control_->start(*workers_, *actors_));
   TV_TRY(attach_->start());
   TV_TRY(admin_->start(DaemonView{config_, *workers_, *actors_, *supervision_, *attach_, *recovery_, *memory_, *arena_, *directory_view_, *dead_letters_,
-                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_, *denials_, reload_status_},
+                                  names_->cache(), started_ns_, [this] { return health(); }, [this] { return malformed(); }, checkpoints_.get(), maintenance_->upkeep(), *upgrade_, takeovers_, *denials_, reload_status_, log_.get()},
                        *operations_, {[this] { stop("ordered by an administrator"); }, [this](const std::string& program) { return begin_upgrade(program); },
                                       [this](const std::string& text, const std::string& name, const std::string& directory) { return diff(text, name, directory); },
                                       [this] { return begin_reload(); }}));

@@ -31,6 +31,7 @@ class Daemon {
     std::string program;                // by whose path this process was started, and with which arguments: for an upgrade
     std::vector<std::string> arguments;
     bool runtime_dir_given = false;  // by an argument, in place of the file's
+    std::shared_ptr<const LogRing> log = {};  // null: nothing is kept
   };
   // Everything up to workers being asked for. On an error nothing is left behind.
   static Result<std::unique_ptr<Daemon>> create(config::Config config, Beginning beginning);
@@ -117,6 +118,7 @@ class Daemon {
   };
   std::optional<Reload> reload_;
   ReloadStatus reload_status_;
+  const std::shared_ptr<const LogRing> log_;
   std::string replacement_;  // the program that is to take our place now
   std::int64_t started_ns_ = realtime_ns();
   std::unique_ptr<EventLoop> loop_;

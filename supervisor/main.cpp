@@ -9,6 +9,7 @@
 #include "config/log.h"
 #include "supervisor/checkpoint_writer.h"
 #include "supervisor/daemon.h"
+#include "supervisor/log_ring.h"
 #include "supervisor/preflight.h"
 #include "supervisor/upgrade.h"
 #include "supervisor/worker_limits.h"
@@ -92,6 +93,15 @@ std::string own_path() {
   return unknown ? "" : path.string();
 }
 
+// From here on everything that is logged.
+std::shared_ptr<const supervisor::LogRing> keep_log(std::uint64_t bytes) {
+  if (bytes == 0) return nullptr;
+  auto ring = std::make_shared<supervisor::LogRing>(bytes);
+  bool journal = systemd::stderr_is_journal();
+  log::set_sink(supervisor::make_ring_sink(ring, journal ? systemd::make_journal_sink() : log::make_text_sink(STDERR_FILENO), journal));
+  return ring;
+}
+
 int serve(const std::string& path, const std::string& runtime_dir, std::vector<std::string> arguments) {
   auto estate = systemd::take_passed();
   auto store = systemd::FdStore::of_manager();
@@ -105,6 +115,7 @@ int serve(const std::string& path, const std::string& runtime_dir, std::vector<s
   auto& config = loaded.config;
   if (!beginning.before && !runtime_dir.empty()) config.supervisor.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal().string();
   log::set_level(config.supervisor.log_level);
+  beginning.log = keep_log(config.log.keep_bytes);
   for (const auto& warning : loaded.warnings) log::warning("configuration", {{"cause", config::to_string(warning)}});
 
   auto daemon = supervisor::Daemon::create(std::move(config), std::move(beginning));

@@ -50,9 +50,7 @@ Result<Operations::Target> Operations::resolve(const std::string& name) const {
   return Error{Errc::kNotFound, "no worker, actor, pool or group is called " + in_quotes(name) + offer(name, known)};
 }
 
-Result<std::string> Operations::kill(const std::string& name, int signal) {
-  if (signal < 1 || signal > SIGRTMAX)
-    return Error{Errc::kInvalidArgument, "signal " + std::to_string(signal) + " does not exist; 1 to " + std::to_string(SIGRTMAX) + " do"};
+Result<std::size_t> Operations::one_worker(const std::string& name) const {
   auto found = config::workers_named(config_, name);
   if (found.empty()) {
     std::vector<std::string> known;
@@ -62,9 +60,16 @@ Result<std::string> Operations::kill(const std::string& name, int signal) {
   if (found.size() > 1)
     return Error{Errc::kInvalidArgument, in_quotes(name) + " is " + std::to_string(found.size()) + " processes; name one of them, such as " +
                                              in_quotes(config_.workers[found.front()].name)};
-  const Worker& worker = workers_.all()[found.front()];
+  return found.front();
+}
+
+Result<std::string> Operations::kill(const std::string& name, int signal) {
+  if (signal < 1 || signal > SIGRTMAX)
+    return Error{Errc::kInvalidArgument, "signal " + std::to_string(signal) + " does not exist; 1 to " + std::to_string(SIGRTMAX) + " do"};
+  auto index = TV_TRY(one_worker(name));
+  const Worker& worker = workers_.all()[index];
   pid_t pid = worker.pid();
-  TV_TRY(workers_.signal(found.front(), signal));
+  TV_TRY(workers_.signal(index, signal));
   log::notice("signal sent by an administrator", {{"worker", worker.config->name}, {"pid", pid}, {"signal", signal_name(signal)}});
   return signal_name(signal) + " sent to worker " + in_quotes(worker.config->name) + " (pid " + std::to_string(pid) + ")";
 }

@@ -30,6 +30,8 @@ class Operations {
         checkpoints_(checkpoints) {}
 
   Result<std::string> kill(const std::string& worker, int signal);
+  // Only where [inject] is enabled (kUnsupported). Told in the log.
+  Result<std::string> inject(const std::string& name, const Fault& fault);
   // A worker's name, or that of several; an actor's; a pool's; a supervision group's. Workers come first where a name is both.
   Result<std::string> restart(const std::string& name);
   // The same for what of it is stopped or failed; the rest goes on undisturbed. kUnavailable: suspended, which resume ends.
@@ -64,6 +66,8 @@ class Operations {
     std::vector<NodeId> groups;
   };
   Result<Target> resolve(const std::string& name) const;
+  Result<std::size_t> one_worker(const std::string& name) const;
+  Result<ActorId> one_actor(const std::string& name) const;
   Result<void> restart_actor(ActorId id);
   Result<std::size_t> start_actors(const std::vector<ActorId>& actors);
   Result<void> no_checkpoints(const std::string& name) const;

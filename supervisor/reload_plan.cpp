@@ -41,6 +41,8 @@ constexpr KeyMeans kKeys[] = {
     {"access", Means::kInPlace},
     {"clients", Means::kInPlace},
     {"clients.calls_per_second", Means::kNextProcess},
+    {"log", Means::kInPlace},
+    {"inject", Means::kInPlace},
     {"causes", Means::kInPlace},
     {"worker.name", Means::kRestartDaemon},
     {"worker.count", Means::kStart},
@@ -53,6 +55,7 @@ constexpr KeyMeans kKeys[] = {
     {"worker.causes", Means::kInPlace},
     {"worker.watchdog", Means::kInPlace},
     {"worker.watchdog_grace", Means::kInPlace},
+    {"worker.labels", Means::kInPlace},
     {"worker.memory_max", Means::kInPlace},
     {"worker.memory_high", Means::kInPlace},
     {"worker.cpu_weight", Means::kInPlace},
@@ -73,6 +76,7 @@ constexpr KeyMeans kKeys[] = {
     {"actor.health", Means::kRestartActor},
     {"actor.migrate", Means::kInPlace},
     {"actor.required", Means::kInPlace},
+    {"actor.labels", Means::kInPlace},
     {"pool.name", Means::kStart},
     {"pool.size", Means::kInPlace},
     {"pool.max_size", Means::kInPlace},
@@ -99,6 +103,8 @@ class Planner {
     compare("[arena]", "arena", config::settings_of(now_.arena), config::settings_of(next_.arena));
     compare("[checkpoints]", "checkpoints", config::settings_of(now_.checkpoints), config::settings_of(next_.checkpoints));
     compare("[access]", "access", config::settings_of(now_.access), config::settings_of(next_.access));
+    compare("[log]", "log", config::settings_of(now_.log), config::settings_of(next_.log));
+    compare("[inject]", "inject", config::settings_of(now_.inject), config::settings_of(next_.inject));
     compare("[clients]", "clients", config::settings_of(now_.clients), config::settings_of(next_.clients));
     workers();
     actors();

@@ -104,7 +104,7 @@ void Workers::start_new(const Handover& handover) {
 }
 
 void Workers::take_over_output(Worker& worker, Fd read_end) {
-  auto output = WorkerOutput::create(in_.loop, std::move(read_end), worker.config->name);
+  auto output = WorkerOutput::create(in_.loop, std::move(read_end), worker.config->name, WorkerOutput::copy_to());
   if (!output) return log::warning("output not carried", {{"worker", worker.config->name}, {"cause", output.error().message}});
   (*output)->set_pid(worker.last_pid);
   worker.output = std::move(*output);

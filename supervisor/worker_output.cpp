@@ -12,6 +12,7 @@
 #include "config/log.h"
 #include "systemd/events.h"
 #include "systemd/journal.h"
+#include "systemd/notify.h"
 
 namespace tv::supervisor {
 namespace {
@@ -19,6 +20,7 @@ namespace {
 constexpr int kPipeBytes = 256 << 10;         // a stack dump of many threads, while the loop is busy
 constexpr std::size_t kReadBytes = 32 << 10;  // a turn; others have theirs in between
 constexpr Nanoseconds kReportAfter = 5s;
+constexpr Nanoseconds kCopyPause = 20ms;  // until standard error is tried again
 
 // "<3>text", as sd-daemon(3) has it.
 log::Level take_level(std::string_view& line) {
@@ -42,16 +44,36 @@ Result<OutputPipe> make_output_pipe() {
   return pipe;
 }
 
-WorkerOutput::WorkerOutput(EventLoop& loop, Fd read_end, std::string who)
-    : loop_(loop), fd_(std::move(read_end)), who_(std::move(who)), lines_({limits::kOutputBurst, limits::kOutputPerSecond}) {}
+WorkerOutput::WorkerOutput(EventLoop& loop, Fd read_end, std::string who, int copy_to)
+    : loop_(loop), fd_(std::move(read_end)), who_(std::move(who)), lines_({limits::kOutputBurst, limits::kOutputPerSecond}) {
+  if (copy_to != kNoCopy) copy_.emplace(copy_to);
+}
 
-Result<std::unique_ptr<WorkerOutput>> WorkerOutput::create(EventLoop& loop, Fd read_end, std::string who) {
-  std::unique_ptr<WorkerOutput> output(new WorkerOutput(loop, std::move(read_end), std::move(who)));
-  output->readable_ = TV_TRY(loop.watch(output->fd_.get(), EPOLLIN, [raw = output.get()] {
-    raw->read_some();
-    raw->tell();
-  }));
+int WorkerOutput::copy_to() { return systemd::stderr_is_journal() ? kNoCopy : STDERR_FILENO; }
+
+Result<std::unique_ptr<WorkerOutput>> WorkerOutput::create(EventLoop& loop, Fd read_end, std::string who, int copy_to) {
+  std::unique_ptr<WorkerOutput> output(new WorkerOutput(loop, std::move(read_end), std::move(who), copy_to));
+  TV_TRY(output->watch());
   return output;
+}
+
+Result<void> WorkerOutput::watch() {
+  readable_ = TV_TRY(loop_.watch(fd_.get(), EPOLLIN, [this] { on_readable(); }));
+  return {};
+}
+
+void WorkerOutput::on_readable() {
+  read_some();
+  tell();
+  if (!copy_ || copy_->empty() || !readable_) return;
+  readable_.reset();
+  copied_ = loop_.after(kCopyPause, [this] { on_copied(); });
+}
+
+void WorkerOutput::on_copied() {
+  copied_.reset();
+  if (copy_->flush() && watch()) return;
+  copied_ = loop_.after(kCopyPause, [this] { on_copied(); });
 }
 
 bool WorkerOutput::read_some() {
@@ -61,12 +83,14 @@ bool WorkerOutput::read_some() {
     n = ::read(fd_.get(), bytes.data(), bytes.size());
   } while (n < 0 && errno == EINTR);
   if (n > 0) lines_.feed({bytes.data(), static_cast<std::size_t>(n)}, monotonic_ns());
+  if (n > 0 && copy_) copy_->put({bytes.data(), static_cast<std::size_t>(n)});
   if (n == 0 || (n < 0 && errno != EAGAIN)) readable_.reset();  // every writer is gone
   return n > 0;
 }
 
 void WorkerOutput::finish() {
   report_.reset();
+  copied_.reset();
   // What a full pipe holds, and no more: a child that the process left behind may go on writing.
   for (int left = kPipeBytes / static_cast<int>(kReadBytes) + 1; left > 0 && read_some(); --left) {
   }
@@ -89,8 +113,9 @@ void WorkerOutput::tell() {
 void WorkerOutput::tell(const OutputRecord& record) const {
   std::vector<log::Field> fields = {{"worker", who_}};
   if (record.kind == OutputRecord::Kind::kSuppressed) {
-    log::warning(systemd::kOutputSuppressed, {{"worker", who_}, {"count", record.count}});
-    return;
+    // The copy has it all: so it is told as a text, which goes where the lines would have gone.
+    fields.emplace_back("count", record.count);
+    return log::relay(log::Level::kWarning, systemd::kOutputSuppressed, log::format_message(systemd::kOutputSuppressed, fields), fields);
   }
   fields.emplace_back(systemd::kSaidBy, who_);
   if (pid_ != 0) fields.emplace_back("pid", pid_);

@@ -91,6 +91,22 @@ Result<void> Workers::signal(std::size_t index, int number) {
   return worker.child->signal(number);
 }
 
+Result<void> Workers::inject(std::size_t index, const Fault& fault) {
+  const Worker& worker = workers_[index];
+  if (worker.state != WorkerState::kReady)
+    return Error{Errc::kUnavailable, "worker \"" + worker.config->name + "\" is " + std::string(state_name(worker.state)) + "; it has to be ready for this fault"};
+  in_.orders.inject(worker.participant(), kNoActor, fault);
+  return {};
+}
+
+Result<void> Workers::inject_into_actor(ActorId id, const Fault& fault) {
+  const Actor& actor = in_.actors[id];
+  if (actor.state != shm::ActorState::kReady)
+    return Error{Errc::kUnavailable, "actor \"" + actor.placed.name + "\" is " + std::string(shm::actor_state_name(actor.state)) + "; it has to be ready for this fault"};
+  in_.orders.inject(workers_[actor.host].participant(), id, fault);
+  return {};
+}
+
 bool Workers::none_active() const {
   return std::all_of(workers_.begin(), workers_.end(),
                      [](const Worker& worker) { return worker.state == WorkerState::kStopped || worker.state == WorkerState::kFailed; });

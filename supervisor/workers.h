@@ -126,6 +126,9 @@ class Workers final : public Hosts {
   // Starts one that is given up; forgets the deaths of any.
   void reset_failed(std::size_t index);
   Result<void> signal(std::size_t index, int number);
+  // Faults that a worker, or the worker of an actor, obeys itself; kUnavailable where there is none that is ready.
+  Result<void> inject(std::size_t index, const Fault& fault);
+  Result<void> inject_into_actor(ActorId actor, const Fault& fault);
 
   // Words of a worker's process, checked by the control server.
   void ready(std::size_t index);

@@ -70,7 +70,7 @@ std::optional<OutputPipe> ZygoteClient::output_pipe() const {
 
 std::unique_ptr<WorkerOutput> ZygoteClient::read_output(Fd read_end, const std::string& who, pid_t pid) const {
   if (!read_end) return nullptr;
-  auto output = WorkerOutput::create(loop_, std::move(read_end), who);
+  auto output = WorkerOutput::create(loop_, std::move(read_end), who, WorkerOutput::copy_to());
   if (!output) {
     log::warning("output not carried", {{"cause", output.error().message}});
     return nullptr;

@@ -80,6 +80,8 @@ constexpr std::array kKinds = {
     EventKind{"descriptors not taken", "b686962d2a2853f9a4ebd4303f58fa0e"},
     EventKind{"device lost", "d351381f8aeb56768c9e2033ecf4490c"},
     EventKind{"everything has stopped by itself", "bf7067a7ee175a27aafc2da3ad1756cb"},
+    EventKind{"failing on purpose", "109df94a37594173995c0e8afe1988c2"},
+    EventKind{"fault injected", "2901d5a10f4840a3a7eeb1697ffe73a9"},
     EventKind{"fork failed", "292c972e0009538ea80a1a10c939348e"},
     EventKind{"fork put off", "cb8602583f165c009e6c0808cce5ff4f"},
     EventKind{"fork request dropped", "662acb096ea15a1c9dc089623d790c3f"},

@@ -26,6 +26,17 @@ std::string text(capnp::Text::Reader reader) { return {reader.begin(), reader.si
 
 Error error_of(wire::Failure::Reader failure) { return Error{static_cast<Errc>(failure.getCode()), text(failure.getMessage())}; }
 
+Fault fault_of(wire::ToWorker::Fault::Reader order) {
+  Fault fault{.code = order.getCode(), .count = order.getCount(), .delay = Nanoseconds{order.getDelayNs()}};
+  switch (order.getKind()) {
+    case wire::Fault::HANG: fault.kind = Fault::Kind::kHang; break;
+    case wire::Fault::EXIT: fault.kind = Fault::Kind::kExit; break;
+    case wire::Fault::THROW: fault.kind = Fault::Kind::kThrow; break;
+    case wire::Fault::DELAY: fault.kind = Fault::Kind::kDelay; break;
+  }
+  return fault;
+}
+
 void set_failure(wire::Failure::Builder out, const Error& error) {
   out.setCode(static_cast<std::uint16_t>(error.code));
   out.setMessage(error.message);
@@ -297,6 +308,9 @@ void ControlLink::take(std::span<const std::byte> bytes) {
           break;
         case wire::ToWorker::COMMIT_ACTOR:
           orders_.commit_actor(root.getCommitActor());
+          break;
+        case wire::ToWorker::FAULT:
+          orders_.inject(root.getFault().getActor(), fault_of(root.getFault()));
           break;
         case wire::ToWorker::HOST: {
           std::vector<ActorPlan> plans;

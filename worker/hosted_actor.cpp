@@ -181,9 +181,24 @@ std::optional<Health> HostedActor::check_health() {
   return checks_.checked(std::move(said), began, monotonic_ns());
 }
 
+void HostedActor::inject(const Fault& fault) {
+  if (fault.kind == Fault::Kind::kThrow) faults_.throws = fault.count;
+  if (fault.kind != Fault::Kind::kDelay) return;
+  faults_.delays = fault.count;
+  faults_.delay = fault.delay;
+}
+
 Outcome HostedActor::handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder) {
   ever_handled_ = true;
   ++uncommitted_;
+  if (faults_.delays > 0) {
+    --faults_.delays;
+    wait_with_beats(faults_.delay);
+  }
+  if (faults_.throws > 0) {
+    --faults_.throws;
+    return {Verdict::kFailed, true, {Errc::kActorError, plan_.name + "." + std::string(method) + ": thrown on purpose (tensorctl inject)"}};
+  }
   ipc::Decoder decoder{services_.store.get()};
   return dispatch(*type_, *actor_, plan_.name, method, arguments, decoder, result, encoder);
 }

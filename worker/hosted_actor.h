@@ -15,6 +15,7 @@
 #include "worker/actor_state.h"
 #include "worker/context.h"
 #include "worker/dispatch.h"
+#include "worker/fault.h"
 #include "worker/health_checks.h"
 #include "worker/request.h"
 
@@ -85,6 +86,8 @@ class HostedActor {
   // Before the message is begun: it is at hand, and what else has killed stays known (ActorCell::suspect).
   void note_at_hand(shm::AtHand at);
 
+  // Its next messages fail as ordered.
+  void inject(const Fault& fault);
   // REQUIRES kRunning. The result of the method is written; counts the message, commits nothing.
   Outcome handle(std::string_view method, wire::Value::Reader arguments, wire::Value::Builder result, ipc::Encoder& encoder);
   // Adds one to handled (and failed) in the actor's cell. After the answer: a message that is not counted is done again.
@@ -159,6 +162,7 @@ class HostedActor {
   Deadline last_commit_;
   std::optional<Errc> commit_failure_;  // of the last commit, if it failed
   HealthChecks checks_;
+  ActorFaults faults_;
 };
 
 }  // namespace tv::worker

@@ -36,6 +36,8 @@ bool Orders::stop_requested(ActorId actor) const {
 
 void Orders::commit_actor(ActorId actor) { add({Order::Kind::kCommitActor, actor}); }
 
+void Orders::inject(ActorId actor, const Fault& fault) { add({Order::Kind::kFault, actor, 0, nullptr, fault}); }
+
 void Orders::host(std::vector<ActorPlan> plans) {
   add({Order::Kind::kHost, kNoActor, 0, std::make_shared<std::vector<ActorPlan>>(std::move(plans))});
 }

@@ -10,17 +10,19 @@
 
 #include "config/ids.h"
 #include "config/limits.h"
+#include "worker/fault.h"
 
 namespace tv::worker {
 
 struct ActorPlan;  // hosted_actor.h
 
 struct Order {
-  enum class Kind { kStopActor, kStartActor, kSettleActor, kHost, kCommitActor };
+  enum class Kind { kStopActor, kStartActor, kSettleActor, kHost, kCommitActor, kFault };
   Kind kind;
   ActorId actor = kNoActor;
   std::uint64_t token = 0;                                  // of kSettleActor
   std::shared_ptr<std::vector<ActorPlan>> plans = nullptr;  // of kHost
+  Fault fault = {};                                         // of kFault; `actor` where it is one of an actor's
 };
 
 class Orders {
@@ -35,6 +37,7 @@ class Orders {
   void start_actor(ActorId actor);
   void settle_actor(ActorId actor, std::uint64_t token);
   void commit_actor(ActorId actor);
+  void inject(ActorId actor, const Fault& fault);
   void host(std::vector<ActorPlan> plans);  // more actors for this worker; or other plans for some that are here, held, and do not run
 
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }

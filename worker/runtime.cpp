@@ -1,5 +1,7 @@
 #include "worker/runtime.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "config/log.h"
@@ -158,17 +160,31 @@ void Runtime::sleep(Deadline latest) {
   check_calls(channel_->wait(std::min(latest, next_wake(), [](Deadline a, Deadline b) { return a.ns < b.ns; })));
 }
 
+namespace {
+
+// As a process that fails by itself: nothing is finished, nobody is told.
+[[noreturn]] void fail_on_purpose(const Fault& fault) {
+  log::warning("failing on purpose", {{"kind", fault.kind == Fault::Kind::kHang ? "hang" : "exit"}, {"code", fault.code}});
+  if (fault.kind == Fault::Kind::kHang) hang();
+  ::_exit(fault.code);
+}
+
+}  // namespace
+
 void Runtime::follow_orders() {
   for (const auto& order : orders_.take()) {
     if (order.kind == Order::Kind::kHost) {
       host(std::move(*order.plans));
       continue;
     }
+    if (order.kind == Order::Kind::kFault && order.fault.kind <= Fault::Kind::kExit) fail_on_purpose(order.fault);
     HostedActor* actor = find(order.actor);
     if (!actor) {
       log::warning("order for an actor of another worker", {{"actor", order.actor}});
     } else if (order.kind == Order::Kind::kSettleActor) {
       begin_to_settle(order.actor, order.token);
+    } else if (order.kind == Order::Kind::kFault) {
+      actor->inject(order.fault);
     } else if (order.kind == Order::Kind::kCommitActor) {
       if (actor->phase() == HostedActor::Phase::kRunning) {
         HostedActor::Running running(*actor);

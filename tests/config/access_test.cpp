@@ -41,3 +41,15 @@ TEST_CASE("[clients] has a size and two counts") {
   check_only(kWorker + "[clients]\nobjects = -1\n", 5, 11, "clients.objects", "");
   check_only(kWorker + "[clients]\ncalls_per_second = \"many\"\n", 5, 20, "clients.calls_per_second", "");
 }
+
+TEST_CASE("[log] keeps 4 MiB by default, nothing or a size within limits, and [inject] is off unless it is turned on") {
+  CHECK(good(kWorker).log.keep_bytes == std::uint64_t{4} << 20);
+  CHECK_FALSE(good(kWorker).inject.enabled);
+  CHECK(good(kWorker + "[log]\nkeep = 0\n").log.keep_bytes == 0);
+  CHECK(good(kWorker + "[log]\nkeep = \"64KiB\"\n").log.keep_bytes == 64u << 10);
+  check_only(kWorker + "[log]\nkeep = \"1KiB\"\n", 5, 8, "log.keep", "a size from 64");
+  check_only(kWorker + "[log]\nkeep = \"1GiB\"\n", 5, 8, "log.keep", "a size from 64");
+  check_only(kWorker + "[log]\nkept = 0\n", 5, 1, "log.kept", "unknown key");
+  CHECK(good(kWorker + "[inject]\nenabled = true\n").inject.enabled);
+  check_only(kWorker + "[inject]\nenabled = \"yes\"\n", 5, 11, "inject.enabled", "");
+}

@@ -47,6 +47,7 @@ TEST_CASE("every key that the loader knows is shown where it is set", "[show]") 
   config.actors[0].plugin = config.pools[0].plugin = "/x.so";
   config.actors[0].device = config.pools[0].device = Device{};
   config.actors[0].checkpoint.disk = config.pools[0].checkpoint.disk = true;
+  config.workers[0].labels = config.actors[0].labels = config.pools[0].labels = {{"a", "b"}};
   config.groups[0].budget = Budget{1, 1s};
   config.workers[0].resources = {1 << 30, 1 << 20, 50, "0", "0"};
   auto has = [&](const std::string& section, const std::string& key) {
@@ -58,6 +59,8 @@ TEST_CASE("every key that the loader knows is shown where it is set", "[show]") 
     if (section == "arena") return any(settings_of(config.arena), key);
     if (section == "checkpoints") return any(settings_of(config.checkpoints), key);
     if (section == "access") return any(settings_of(config.access), key);
+    if (section == "log") return any(settings_of(config.log), key);
+    if (section == "inject") return any(settings_of(config.inject), key);
     if (section == "clients") return any(settings_of(config.clients), key);
     if (section == "worker") return key == "name" || key == "count" || any(settings_of(config.workers[0]), key);
     if (section == "causes") return any(settings_of(config.workers[0]), "causes." + key);

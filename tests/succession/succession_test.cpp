@@ -394,3 +394,26 @@ TEST_CASE("a dead letter outlives the supervisor, with its arguments", "[success
   CHECK(daemon.fsck().empty());
   CHECK(daemon.stop() == 0);
 }
+
+TEST_CASE("tensorctl events -f goes on with the supervisor that takes over, and says once that it is another one", "[succession]") {
+  Daemon daemon = start(workers(2) + counter("a", 0, kOnce));
+  std::string file = daemon.dir() + "/followed";
+  Process follower({.arguments = {program("tensorctl"), "--runtime-dir", daemon.runtime_dir(), "events", "-f", "--timeout", "60s"}, .output_file = file});
+  auto shows = [&](const std::string& text) { return read_text(file).find(text) != std::string::npos; };
+  daemon.wait_until("it shows what was before", [&] { return shows("daemon ready"); });
+  daemon.kill_and_restart();
+  daemon.wait_until("it goes on", [&] { return shows("supervisor taken over"); });
+  auto client = daemon.connect();
+  CHECK(add(*client, "a", 1) == 1);
+  daemon.kill_worker("cpu/0");
+  daemon.wait_until("it follows", [&] { return shows("worker died"); });
+  auto text = read_text(file);
+  INFO(text);
+  const std::string note = "-- the daemon's process changed";
+  auto first = text.find(note);
+  REQUIRE(first != std::string::npos);
+  CHECK(text.find(note, first + 1) == std::string::npos);
+  // What was shown before is not shown again.
+  CHECK(text.find("daemon ready") < first);
+  CHECK(follower.running());
+}

@@ -50,6 +50,9 @@ const std::vector<Try> kTries = {
     {kObserve, {"arena", "top"}},
     {kObserve, {"wait", "a"}},
     {kObserve, {"health"}},
+    {kObserve, {"logs"}},
+    {kObserve, {"events"}},
+    {kObserve, {"top", "--once", "--interval", "50ms"}},
     {kObserve, {"dead-letters", "list"}},
     {kObserve, {"dead-letters", "show", "1"}},
     {kObserve, {"cache", "list"}},
@@ -76,9 +79,11 @@ const std::vector<Try> kTries = {
     {kAdminister, {"dead-letters", "purge", "--all"}},
     {kAdminister, {"upgrade", "/nowhere/tensorvisord"}},
     {kAdminister, {"kill", "w", "-s", "CONT"}},
+    {kAdminister, {"inject", "kill", "w"}},
     {kAdminister, {"shutdown"}},
     {kNothing, {"version"}},
     {kNothing, {"completion", "bash"}},
+    {kNothing, {"doctor"}},
 };
 
 // `call` takes its options before its arguments.

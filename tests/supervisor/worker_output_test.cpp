@@ -1,5 +1,6 @@
 #include "supervisor/worker_output.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <map>
@@ -120,4 +121,38 @@ TEST_CASE("a worker that prints in a loop is cut, and it is said how much is mis
   }
   CHECK(missing > 0);
   CHECK(kept + missing == kLines);
+}
+
+TEST_CASE("where there is a copy it gets every byte as it came, also what is no line yet, and waits for nobody", "[worker_output]") {
+  auto pipe = make_output_pipe();
+  auto copy = make_output_pipe();
+  REQUIRE((pipe && copy));
+  std::vector<Said> said;
+  log::set_sink(std::make_unique<Kept>(said));
+  auto loop = *EventLoop::create();
+  auto output = *WorkerOutput::create(*loop, std::move(pipe->read_end), "cpu", copy->write_end.get());
+  // More than both pipes hold; nobody reads the copy at first.
+  std::string text;
+  for (int i = 0; text.size() < (1 << 20); ++i) text += "line " + std::to_string(i) + "\n";
+  text += "50 %\r";
+  std::string left = text, got;
+  REQUIRE(::fcntl(pipe->write_end.get(), F_SETFL, O_NONBLOCK) == 0);
+  bool reading = false;
+  auto given_up = loop->after(30s, [&] { loop->quit(); });
+  Source timer;
+  std::function<void()> look = [&] {
+    ssize_t n = left.empty() ? 0 : ::write(pipe->write_end.get(), left.data(), left.size());
+    if (n > 0) left.erase(0, static_cast<std::size_t>(n));
+    if (n < 0) reading = true;  // everything is full: the loop has come this far all the same
+    char buffer[65536];
+    for (ssize_t r = 0; reading && (r = ::read(copy->read_end.get(), buffer, sizeof buffer)) > 0;) got.append(buffer, static_cast<std::size_t>(r));
+    if (got.size() == text.size()) return loop->quit();
+    timer = loop->after(1ms, look);
+  };
+  timer = loop->after(0ns, look);
+  REQUIRE(loop->run());
+  log::set_sink(log::make_text_sink(STDERR_FILENO));
+  CHECK(reading);
+  CHECK(got == text);
+  CHECK(said.size() > 1000);
 }

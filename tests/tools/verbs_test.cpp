@@ -417,3 +417,38 @@ TEST_CASE("groups are listed and described with their state, and reset-failed sa
   CHECK(supervisor.run({"reset-failed", "pipeline"}).out.find("one") != std::string::npos);
   CHECK(supervisor.run({"reset-failed", "--all"}).out.find("all") != std::string::npos);
 }
+
+TEST_CASE("logs asks on while there is more, and says what it has missed and that another process goes on", "[verbs]") {
+  std::atomic<int> asked{0};
+  std::atomic<std::uint64_t> second_after{0}, last_after{99};
+  PaperSupervisor supervisor([&](wire::AdminRequest::Reader request, wire::AdminReply::Builder reply) {
+    auto page = reply.initLog();
+    int n = ++asked;
+    if (n == 2) second_after = request.getReadLog().getAfter();
+    if (n == 4) last_after = request.getReadLog().getAfter();
+    page.setProcess(n < 3 ? 1 : 2);
+    page.setMore(n < 4);
+    page.setNext(n == 1 ? 1 : n == 2 ? 6 : 1);
+    page.setDropped(n == 2 ? 4 : 0);
+    auto record = page.initRecords(1)[0];
+    record.setSeq(page.getNext());
+    record.setLevel(n == 1 ? "warning" : "info");
+    record.setEvent("event " + std::to_string(n));
+    if (n == 4) {
+      record.setSaidBy("cpu/0");
+      record.setText("first\n\x1b[2Jsecond\n");
+    }
+  });
+  auto outcome = supervisor.run({"logs"});
+  INFO(outcome.out << outcome.error);
+  CHECK(outcome.exit_code == kDone);
+  CHECK(asked == 4);
+  CHECK(second_after == 1);
+  CHECK(last_after == 0);
+  auto place = [&](const std::string& text) { return outcome.out.find(text); };
+  CHECK(place("warning tensorvisord: event 1\n") < place("-- 4 records are missing"));
+  CHECK(place("-- 4 records are missing") < place("event 2"));
+  CHECK(place("event 2") < place("-- the daemon's process changed"));
+  CHECK(place("event 3") == std::string::npos);  // of a question whose numbers were another process's
+  CHECK(place("cpu/0: first\n    ?[2Jsecond\n") != std::string::npos);
+}

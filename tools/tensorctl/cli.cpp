@@ -52,6 +52,8 @@ class Definition {
     add_steering();
     add_checkpoints();
     add_config();
+    define_live_verbs([this](const char* name, const char* description, std::string_view footer, Verb v) { return verb(app_, name, description, footer, v); },
+                      options_, live_);
   }
 
   Options parse(int argc, const char* const* argv) {
@@ -93,6 +95,7 @@ class Definition {
       throw mistake("scale: expected how many members, as in tensorctl scale " + plain(options_.name) + " 4" +
                     (replicas_ ? ", once" : ""));
     if (*verb_ == Verb::kScale) options_.replicas = parse_count("scale", plain(replicas_ ? *replicas_ : *replicas_option_));
+    if (auto wrong = settle_live(live_, options_); !wrong.empty()) throw mistake(wrong);
     if (wait_for_ != "ready" && wait_for_ != "stopped")
       throw mistake("--for: there is no state \"" + plain(wait_for_) + "\" to wait for" + hint(plain(wait_for_), {"ready", "stopped"}));
     options_.wait_stopped = wait_for_ == "stopped";
@@ -389,6 +392,7 @@ class Definition {
   bool all_ = false;
   bool rolling_ = false;
   bool no_headers_ = false;
+  LiveWords live_;
 };
 
 Parsed misuse(const std::string& message) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/clock.h"
+#include "tools/tensorctl/live.h"
 #include "tools/tensorctl/select.h"
 
 namespace tv::ctl {
@@ -49,6 +50,11 @@ enum class Verb {
   kConfigDiff,
   kConfigShow,
   kConfigReload,
+  kLogs,  // these in live.h
+  kEvents,
+  kTop,
+  kDoctor,
+  kInject,
   kResetFailed,
   kWait,
   kHealth,
@@ -100,6 +106,7 @@ struct Options {
   bool wait = false;        // start, stop, restart, kill, reset-failed: until it has come about
   Selector select;          // lists; verbs that take names: instead of them
   Shell shell = Shell::kBash;  // completion
+  LiveOptions live;                // top, logs, events, doctor, inject
 };
 
 // Whether it sends an order, which --dry-run holds back.

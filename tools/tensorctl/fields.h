@@ -23,6 +23,7 @@ struct View {
   Now now;
   bool holders = false;  // objects: who holds and who made them rather than their names
   std::function<void(const std::string&)> progress = {};  // a line for those who wait; nothing: nobody wants to know
+  std::function<bool(const std::string&)> print = {};      // of verbs that go on: what there is so far; false: nobody reads any more. Nothing: it is kept
   bool headers = true;   // of tables
   Selector select = {};  // lists: only what it picks
 

@@ -14,6 +14,8 @@ inline constexpr std::string_view kProgram = R"(Examples:
   tensorctl describe counter                      everything about one actor, worker, pool, group or object
   tensorctl call counter add 5                    call a method; prints its result as JSON
   tensorctl call classifier classify @images.npy --save scores.npy
+  tensorctl top                                   devices, workers and actors as they work
+  tensorctl logs -f                               what happens, and what workers print
   tensorctl kill cpu/0                            SIGKILL; the worker comes back with its actors
   tensorctl restart trainer --dry-run             what would be done to whom
   tensorctl restart --rolling classifier          without losing a call; also drain, suspend, scale

@@ -37,8 +37,8 @@ int tensorctl(int argc, char** argv) {
   if (!parsed.options) return finish(parsed.exit_code, parsed.out, parsed.err);
   ctl::View view{parsed.options->output, ctl::Screen::of(STDOUT_FILENO), ctl::Now::read()};
   view.progress = [](const std::string& line) { (void)print(STDERR_FILENO, one_line(line) + "\n"); };
-  auto show = [](const std::string& text) { return print(STDOUT_FILENO, text).ok(); };
-  auto outcome = parsed.options->watch ? ctl::run_watch(*parsed.options, view, view.screen.rows, show) : ctl::run(*parsed.options, view);
+  view.print = [](const std::string& text) { return print(STDOUT_FILENO, text).ok(); };
+  auto outcome = parsed.options->watch ? ctl::run_watch(*parsed.options, view, view.screen.rows, view.print) : ctl::run(*parsed.options, view);
   return finish(outcome.exit_code, outcome.out, outcome.error.empty() ? "" : "tensorctl: " + one_line(outcome.error) + "\n");
 }
 

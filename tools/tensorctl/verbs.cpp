@@ -241,6 +241,7 @@ Outcome run(const Options& options, const View& given) {
   if (options.verb == Verb::kCall) return run_call(options);
   if (options.verb == Verb::kUpgrade && !options.dry_run) return run_upgrade(options, view);
   if (options.verb >= Verb::kConfigCheck && options.verb <= Verb::kConfigReload) return run_config(options, view);
+  if (options.verb >= Verb::kLogs && options.verb <= Verb::kInject) return run_live(options, view);
   if (auto fits = check_list(options); !fits) return {kMisuse, "", fits.error().message};
   if (options.select.empty() || kinds_of(options.verb).empty()) return run_named(options, view);
   if (auto fits = check_selector(options.select, kinds_of(options.verb)); !fits) return {kMisuse, "", fits.error().message};
