@@ -31,7 +31,8 @@ json tree(Daemon& daemon, std::vector<std::string> words) {
   words.insert(words.end(), {"-o", "json"});
   auto said = daemon.tensorctl(words);
   INFO(words.front() << " " << words[1] << ": " << said.err);
-  REQUIRE(said.status == 0);
+  // What the doctor finds is the machine's.
+  if (words.front() != "doctor") REQUIRE(said.status == 0);
   return json::parse(said.out);
 }
 
@@ -201,6 +202,12 @@ TEST_CASE("what every verb that lists or describes prints as JSON is as the sche
                                   {"health", {"health"}},
                                   {"health", {"health", "counter"}},
                                   {"version", {"version"}},
+                                  {"config_diff", {"config", "diff"}},
+                                  {"config_show", {"config", "show"}},
+                                  {"doctor", {"doctor"}},
+                                  {"top", {"top", "--once", "--interval", "50ms"}},
+                                  {"log_record", {"logs", "-n", "1"}},
+                                  {"log_record", {"events", "-n", "1"}},
                                   {"dry_run", {"restart", "cpu", "--dry-run"}},
                                   {"done", {"restart", "other"}},
                                   {"orders", {"start", "other", "counter"}},

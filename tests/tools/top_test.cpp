@@ -99,7 +99,7 @@ TEST_CASE("top says nothing of rates that two looks do not give", "[top]") {
   CHECK_FALSE(top.actors[0].handled_per_s);
   CHECK_FALSE(top.actors[1].handled_per_s);
   CHECK_FALSE(top_of(now, now, TopSort::kConfigured).workers[0].cpu_percent);
-  auto json = nlohmann::json::parse(top_json(top, "", Now{}));
+  auto json = top_json(top, "", Now{});
   CHECK(json["workers"][0]["cpu_percent"].is_null());
   CHECK(json["actors"][0]["handled_per_s"].is_null());
 }
@@ -130,9 +130,9 @@ TEST_CASE("devices of top are those that workers have, with what NVML says of th
     INFO(part << " in\n" << text);
     CHECK(has(text, part));
   }
-  auto json = nlohmann::json::parse(top_json(known, "", Now{}));
+  auto json = top_json(known, "", Now{});
   CHECK(json["devices"][1]["power_watts"] == 312.4);
-  CHECK(json["devices"][1]["workers"] == nlohmann::json({"cuda0"}));
+  CHECK(json["devices"][1]["workers"] == Json({"cuda0"}));
 }
 
 TEST_CASE("a frame of top fits its window and says how many it leaves out", "[top]") {

@@ -65,7 +65,7 @@ std::string text_of(const Findings& findings, const Screen& screen) {
   return out;
 }
 
-std::string json_of_findings(const Findings& findings, bool well) {
+Json json_of_findings(const Findings& findings, bool well) {
   Json list = Json::array();
   for (const auto& finding : findings)
     list.push_back({{"check", finding.check},
@@ -73,7 +73,7 @@ std::string json_of_findings(const Findings& findings, bool well) {
                     {"what", finding.what},
                     {"why", finding.why.empty() ? Json() : Json(finding.why)},
                     {"command", finding.command.empty() ? Json() : Json(finding.command)}});
-  return json_text({{"ok", well}, {"findings", list}});
+  return {{"ok", well}, {"findings", list}};
 }
 
 }  // namespace
@@ -105,7 +105,7 @@ Outcome run_doctor(const Options& options, const View& view) {
 
   auto problems =
       std::count_if(findings.begin(), findings.end(), [](const Finding& finding) { return finding.verdict == Verdict::kProblem; });
-  std::string out = view.output == Output::kJson ? json_of_findings(findings, problems == 0) : text_of(findings, view.screen);
+  std::string out = view.structured() ? structured_text(view, json_of_findings(findings, problems == 0)) : text_of(findings, view.screen);
   if (problems == 0) return {kDone, std::move(out), ""};
   return {kFailed, std::move(out), std::to_string(problems) + (problems == 1 ? " problem" : " problems")};
 }

@@ -67,18 +67,17 @@ std::string line_of(wire::LogRecord::Reader record, const View& view) {
   return out;
 }
 
-// An object on a line of its own, with keys as everywhere.
-std::string json_line(wire::LogRecord::Reader record) {
+// With keys as everywhere.
+Json json_of(wire::LogRecord::Reader record) {
   Json fields = Json::object();
   for (auto field : record.getFields()) fields[str(field.getKey())] = str(field.getValue());
-  Json json = {{"seq", record.getSeq()},
-               {"time", iso8601(record.getTimeNs())},
-               {"level", str(record.getLevel())},
-               {"event", str(record.getEvent())},
-               {"said_by", record.getSaidBy().size() != 0 ? Json(str(record.getSaidBy())) : Json()},
-               {"message", message_of(record)},
-               {"fields", fields}};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return {{"seq", record.getSeq()},
+          {"time", iso8601(record.getTimeNs())},
+          {"level", str(record.getLevel())},
+          {"event", str(record.getEvent())},
+          {"said_by", record.getSaidBy().size() != 0 ? Json(str(record.getSaidBy())) : Json()},
+          {"message", message_of(record)},
+          {"fields", fields}};
 }
 
 class Reader {
@@ -146,18 +145,24 @@ class Reader {
       note(std::to_string(page.getDropped()) + " records are missing: they had made room before they were asked for", "dropped",
            page.getDropped());
     if (!first || left_ != 0u)
-      for (auto record : page.getRecords()) print(view_.output == Output::kJson ? json_line(record) : line_of(record, view_));
+      for (auto record : page.getRecords()) print(view_.structured() ? one_of_many(json_of(record)) : line_of(record, view_));
     after_ = page.getNext();
     more_ = page.getMore();
     return {};
   }
 
+  // A line of JSON; or a document of YAML, of which a stream has many.
+  std::string one_of_many(const Json& json) const {
+    if (view_.output == Output::kYaml) return "---\n" + structured_text(view_, json);
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+
   // Said in between: a line for people; for programs an object that has "note" instead of an event.
   void note(const std::string& text, const char* what, std::uint64_t count) {
-    if (view_.output != Output::kJson) return print("-- " + text + " --\n");
+    if (!view_.structured()) return print("-- " + text + " --\n");
     Json json = {{"note", what}, {"message", text}};
     if (count != 0) json["count"] = count;
-    print(json.dump() + "\n");
+    print(one_of_many(json));
   }
 
   void print(const std::string& text) {

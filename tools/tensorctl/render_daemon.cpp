@@ -68,6 +68,8 @@ Json status_json(wire::Status::Reader r) {
           {"restarts", r.getRestarts()},
           {"malformed", r.getMalformed()},
           {"takeovers", r.getTakeovers()},
+          {"reloads", r.getReloads()},
+          {"reload_refused", r.getReloadRefused().size() ? Json(str(r.getReloadRefused())) : Json()},
           {"upgrade_refused", r.getUpgradeRefused().size() ? Json(str(r.getUpgradeRefused())) : Json()},
           {"denied", r.getDenied()},
           {"problems", texts_json(r.getProblems())},
@@ -96,6 +98,9 @@ std::string render(wire::Status::Reader r, const View& view) {
   if (r.hasCheckpoints()) lines.push_back(checkpoints_line(r.getCheckpoints()));
   if (r.getTakeovers() > 0 || view.output == Output::kWide)
     lines.push_back({"taken over", {counted(r.getTakeovers(), "time") + " by another process or program", Tone::kPlain}});
+  if (r.getReloads() > 0 || r.getReloading() || view.output == Output::kWide)
+    lines.push_back({"reloaded", {counted(r.getReloads(), "time") + (r.getReloading() ? ", and being reloaded now" : ""), Tone::kPlain}});
+  if (r.getReloadRefused().size() > 0) lines.push_back({"reload", {"refused: " + str(r.getReloadRefused()), Tone::kWarning}});
   if (r.getUpgradeRefused().size() > 0) lines.push_back({"upgrade", {str(r.getUpgradeRefused()), Tone::kWarning}});
   if (r.getMalformed() > 0 || view.output == Output::kWide)
     lines.push_back({"malformed", {counted(r.getMalformed(), "message") + " dropped", r.getMalformed() ? Tone::kWarning : Tone::kPlain}});

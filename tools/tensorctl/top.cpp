@@ -34,7 +34,7 @@ Outcome once(const Options& options, const View& view, ipc::AdminClient& client)
   auto now = take_sample(client, gpus.nvml.get(), Deadline::in(patience));
   if (!now) return failed(now.error());
   auto shown = top_of(*before, std::move(*now), top.sort);
-  if (view.output == Output::kJson) return {kDone, top_json(shown, gpus.trouble, Now::read()), ""};
+  if (view.structured()) return {kDone, structured_text(view, top_json(shown, gpus.trouble, Now::read())), ""};
   return {kDone, render_top(shown, gpus.trouble, view.screen, 0, Now::read()), ""};
 }
 
@@ -121,7 +121,7 @@ class Live {
 Outcome run_top(const Options& options, const View& view) {
   auto client = ipc::AdminClient::connect(runtime_dir_of(options));
   if (!client) return not_connected(client.error());
-  bool live = !options.live.top.once && view.output != Output::kJson && ::isatty(STDOUT_FILENO) && ::isatty(STDIN_FILENO);
+  bool live = !options.live.top.once && !view.structured() && ::isatty(STDOUT_FILENO) && ::isatty(STDIN_FILENO);
   return live ? Live(options, view, *client).run() : once(options, view, *client);
 }
 

@@ -89,13 +89,22 @@ Table device_table(const Top& top, const std::string& gpu_trouble) {
   return table;
 }
 
-// Limits and out-of-memory counts of a worker's cgroup, where there is one, stand behind MEMORY.
+// "310.0MiB of 512.0MiB, 2 killed": what the worker's cgroup counts, its limit, and how often that was the end of a process.
+Cell group_cell(const WorkerSample& w) {
+  if (!w.group_bytes && w.memory_max.empty()) return {"-"};
+  std::string text = config::format_size(w.group_bytes.value_or(w.resident_bytes));
+  if (!w.memory_max.empty()) text += " of " + w.memory_max;
+  if (w.oom_kills) text += ", " + std::to_string(w.oom_kills) + " killed";
+  return {text, w.oom_kills ? Tone::kWarning : Tone::kPlain};
+}
+
 Table worker_table(const Top& top, std::size_t rows, const Now& now) {
   Table table({{"WORKER"},
                {"STATE"},
                {"PID", Align::kRight},
                {"CPU", Align::kRight},
                {"MEMORY", Align::kRight},
+               {"LIMITED", Align::kRight},
                {"QUEUE", Align::kRight},
                {"HANDLED/S", Align::kRight},
                {"ACTORS", Align::kRight},
@@ -109,6 +118,7 @@ Table worker_table(const Top& top, std::size_t rows, const Now& now) {
                {w.pid ? std::to_string(w.pid) : "-"},
                {percent(row.cpu_percent)},
                size_cell(w.resident_bytes),
+               group_cell(w),
                {config::format_size(w.unread_bytes)},
                {per_second(row.handled_per_s)},
                {std::to_string(w.actors)},
@@ -171,7 +181,7 @@ std::string render_top(const Top& top, const std::string& gpu_trouble, const Scr
   return out;
 }
 
-std::string top_json(const Top& top, const std::string& gpu_trouble, const Now& now) {
+Json top_json(const Top& top, const std::string& gpu_trouble, const Now& now) {
   const auto& sample = top.now;
   Json devices = Json::array(), workers = Json::array(), actors = Json::array();
   for (const auto& row : top.devices) {
@@ -196,6 +206,9 @@ std::string top_json(const Top& top, const std::string& gpu_trouble, const Now& 
                        {"pid", number_or_null(row.now.pid)},
                        {"cpu_percent", number(row.cpu_percent)},
                        {"memory_bytes", row.now.resident_bytes},
+                       {"cgroup_memory_bytes", or_null(row.now.group_bytes)},
+                       {"memory_max", row.now.memory_max.empty() ? Json() : Json(row.now.memory_max)},
+                       {"oom_kills", row.now.oom_kills},
                        {"queue_bytes", row.now.unread_bytes},
                        {"handled_per_s", number(row.handled_per_s)},
                        {"actors", row.now.actors},
@@ -211,29 +224,29 @@ std::string top_json(const Top& top, const std::string& gpu_trouble, const Now& 
                       {"queue", row.now.unread},
                       {"state_bytes", row.now.state_bytes},
                       {"last_commit", row.now.last_commit_ns ? Json(iso8601(now.realtime_of(row.now.last_commit_ns))) : Json()}});
-  return json_text({{"time", iso8601(now.realtime_ns)},
-                    {"interval_s", std::round(top.seconds * 1000) / 1000},
-                    {"daemon",
-                     {{"pid", sample.daemon_pid},
-                      {"version", sample.version},
-                      {"health", sample.health},
-                      {"started", time_or_null(sample.started_ns)},
-                      {"clients", sample.clients}}},
-                    {"machine",
-                     {{"cores", sample.machine.cores},
-                      {"cpu_percent", number(top.machine_cpu_percent)},
-                      {"load_1min", sample.machine.load_1min},
-                      {"memory_bytes", sample.machine.memory_bytes},
-                      {"memory_available_bytes", sample.machine.memory_available_bytes}}},
-                    {"arena",
-                     {{"size_bytes", sample.arena_bytes},
-                      {"leased_bytes", sample.arena_leased_bytes},
-                      {"backed_bytes", sample.arena_backed_bytes},
-                      {"objects", sample.objects},
-                      {"max_objects", sample.max_objects}}},
-                    {"devices", devices},
-                    {"workers", workers},
-                    {"actors", actors}});
+  return {{"time", iso8601(now.realtime_ns)},
+          {"interval_s", std::round(top.seconds * 1000) / 1000},
+          {"daemon",
+           {{"pid", sample.daemon_pid},
+            {"version", sample.version},
+            {"health", sample.health},
+            {"started", time_or_null(sample.started_ns)},
+            {"clients", sample.clients}}},
+          {"machine",
+           {{"cores", sample.machine.cores},
+            {"cpu_percent", number(top.machine_cpu_percent)},
+            {"load_1min", sample.machine.load_1min},
+            {"memory_bytes", sample.machine.memory_bytes},
+            {"memory_available_bytes", sample.machine.memory_available_bytes}}},
+          {"arena",
+           {{"size_bytes", sample.arena_bytes},
+            {"leased_bytes", sample.arena_leased_bytes},
+            {"backed_bytes", sample.arena_backed_bytes},
+            {"objects", sample.objects},
+            {"max_objects", sample.max_objects}}},
+          {"devices", devices},
+          {"workers", workers},
+          {"actors", actors}};
 }
 
 }  // namespace tv::ctl

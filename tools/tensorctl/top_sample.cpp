@@ -39,7 +39,14 @@ void take_status(wire::Status::Reader r, Sample& sample) {
   sample.max_objects = arena.getMaxObjects();
 }
 
+std::string memory_max_of(wire::WorkerInfo::Reader r) {
+  for (auto limit : r.getLimits())
+    if (limit.getKey() == "memory_max") return str(limit.getValue());
+  return "";
+}
+
 WorkerSample worker_of(wire::WorkerInfo::Reader r) {
+  bool grouped = r.hasUsage();
   return {.name = str(r.getName()),
           .device = str(r.getDevice()),
           .state = str(r.getState()),
@@ -47,6 +54,9 @@ WorkerSample worker_of(wire::WorkerInfo::Reader r) {
           .pid = r.getPid(),
           .cpu_ns = r.getCpuNs(),
           .resident_bytes = r.getResidentBytes(),
+          .group_bytes = grouped ? std::optional<std::uint64_t>(r.getUsage().getMemoryBytes()) : std::nullopt,
+          .memory_max = memory_max_of(r),
+          .oom_kills = grouped ? r.getUsage().getOomKills() : 0,
           .unread_bytes = r.getUnreadBytes(),
           .actors = r.getActors(),
           .restarts = r.getRestarts(),

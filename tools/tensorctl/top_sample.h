@@ -17,7 +17,10 @@ struct WorkerSample {
   std::string name, device, state, last_death;
   int pid = 0;
   std::int64_t cpu_ns = 0;
-  std::uint64_t resident_bytes = 0;  // limits and out-of-memory counts of the worker's cgroup belong beside it
+  std::uint64_t resident_bytes = 0;
+  std::optional<std::uint64_t> group_bytes;  // what its cgroup counts, if it has one
+  std::string memory_max;                    // as configured; empty: no limit
+  std::uint64_t oom_kills = 0;               // of processes in its cgroup
   std::uint64_t unread_bytes = 0;
   std::uint32_t actors = 0;
   std::uint64_t restarts = 0;
