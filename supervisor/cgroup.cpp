@@ -75,7 +75,12 @@ std::optional<std::uint64_t> Cgroup::entry(const char* file, std::string_view ke
   return std::nullopt;
 }
 
-Result<void> Cgroup::admit(pid_t pid) const { return write("cgroup.procs", std::to_string(pid)); }
+Result<void> Cgroup::admit(pid_t pid) const {
+  // The kernel would take its time for that as well.
+  auto there = cgroup_in(read_file("/proc/" + std::to_string(pid) + "/cgroup", kMaxBytes).value_or(""));
+  if (there.size() > 1 && path_.ends_with(there)) return {};
+  return write("cgroup.procs", std::to_string(pid));
+}
 
 Result<void> Cgroup::admit_all(const Cgroup& from) const {
   for (int pass = 0; pass < kMostPasses; ++pass) {

@@ -33,7 +33,7 @@ class Cgroup {
   // That of the line "key N" of a file of such lines.
   std::optional<std::uint64_t> entry(const char* file, std::string_view key) const;
 
-  // The process leaves the group that it is in. Memory that it has stays on the account of that one.
+  // The process leaves the group that it is in. Memory that it has stays on the account of that one. Nothing where it is here already.
   Result<void> admit(pid_t pid) const;
   // All processes of `from`, also those that come while it is at it.
   Result<void> admit_all(const Cgroup& from) const;

@@ -86,9 +86,11 @@ void WorkerLimits::enter(Limited& worker, pid_t pid) {
   log::warning("worker not in its cgroup", {{"worker", worker.name}, {"pid", pid}, {"cause", entered.error().message}});
 }
 
-void WorkerLimits::admit(std::size_t index, pid_t pid) {
+bool WorkerLimits::admit(std::size_t index, pid_t pid) {
   Limited& worker = workers_[index];
   worker.by_itself = 0;
+  worker.unsettled = groups_.has_value() && !has_any(worker.resources);
+  if (worker.unsettled) return true;
   auto before = worker.enforced;
   // A group keeps its limits from one process to the next.
   bool fresh = !worker.made;
@@ -100,6 +102,15 @@ void WorkerLimits::admit(std::size_t index, pid_t pid) {
   if (!worker.made || !all_by_group) apply(worker, pid);
   say_what_is_not(worker, before);
   if (groups_) worker.known = groups_->oom_count(worker.name).value_or(OomCount{});
+  return false;
+}
+
+void WorkerLimits::settle(std::size_t index, pid_t pid) {
+  Limited& worker = workers_[index];
+  if (!std::exchange(worker.unsettled, false)) return;
+  enter(worker, pid);
+  apply(worker, pid);
+  worker.known = groups_->oom_count(worker.name).value_or(OomCount{});
 }
 
 std::uint8_t WorkerLimits::by_itself(std::size_t index) const { return workers_[index].by_itself; }
@@ -107,6 +118,7 @@ std::uint8_t WorkerLimits::by_itself(std::size_t index) const { return workers_[
 void WorkerLimits::take_over(std::size_t index, pid_t pid, std::uint8_t by_itself) {
   Limited& worker = workers_[index];
   worker.by_itself = by_itself;
+  worker.unsettled = false;
   enter(worker, pid);
   apply(worker, pid);
   if (!groups_) return;
@@ -188,7 +200,7 @@ Enforced WorkerLimits::mems(Limited& worker) {
 
 std::optional<std::string> WorkerLimits::out_of_memory(std::size_t index) {
   Limited& worker = workers_[index];
-  auto now = worker.made && groups_ ? groups_->oom_count(worker.name) : std::nullopt;
+  auto now = worker.made && groups_ && !worker.unsettled ? groups_->oom_count(worker.name) : std::nullopt;
   if (!now) return oom_kills_.another() ? std::optional<std::string>("") : std::nullopt;
   auto before = std::exchange(worker.known, *now);
   if (now->kills <= before.kills) return std::nullopt;

@@ -33,8 +33,10 @@ class WorkerLimits {
   // to begin in our leaf. `kept`: somebody keeps our descriptors, and would start us again.
   static Result<WorkerGroups> open_groups(bool kept);
 
-  // A parked process is to become this worker: from now on it has its limits. Before anything of the worker's runs in it.
-  void admit(std::size_t index, pid_t pid);
+  // A parked process is to become this worker: from now on it has its limits. Before anything of the worker's runs in it. True: it has none, and so
+  // no need to wait for the kernel now; settle() puts it into its group when there is time.
+  bool admit(std::size_t index, pid_t pid);
+  void settle(std::size_t index, pid_t pid);
   // A process that an earlier supervisor had admitted, and what that had given it by itself: limits that it has no longer are lifted.
   void take_over(std::size_t index, pid_t pid, std::uint8_t by_itself);
   std::uint8_t by_itself(std::size_t index) const;
@@ -55,6 +57,7 @@ class WorkerLimits {
     std::string name;
     config::Resources resources;
     bool made = false;                                            // its group
+    bool unsettled = false;                                       // its process is not in it yet
     std::uint8_t by_itself = 0;                                   // what the present process was given without a group
     OomCount known;
     std::vector<Enforced> enforced;

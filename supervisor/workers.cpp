@@ -14,6 +14,7 @@ namespace tv::supervisor {
 namespace {
 
 constexpr Nanoseconds kLastWordPatience = 200ms;
+constexpr Nanoseconds kSettlesIn = 500ms;
 
 std::string span(std::int64_t ns) { return config::format_duration(Nanoseconds{ns}); }
 
@@ -189,7 +190,9 @@ void Workers::assign(Worker& worker) {
                     in_.config.supervisor.orphans,
                     in_.config.supervisor.orphan_grace},
                    message.initRoot<wire::Assignment>());
-  in_.limits.admit(worker.index, worker.pid());
+  // To be moved takes the kernel some milliseconds, which a restart has better uses for.
+  if (in_.limits.admit(worker.index, worker.pid()))
+    worker.settles = in_.loop.after(kSettlesIn, [this, index = worker.index] { in_.limits.settle(index, workers_[index].pid()); });
   // Before the process becomes a worker: one that is not in the store when we die ends with us.
   if (in_.store) {
     in_.store->keep(process_name(worker.index, worker.incarnation), worker.child->pidfd());
@@ -304,6 +307,7 @@ void Workers::ended(Worker& worker, Cause cause, std::int64_t noticed_ns) {
     if (auto code = shm::exit_note(in_.arena, worker.participant())) cause = exited(*code);
   std::string fault = take_fault_report(in_.directory_view, worker.participant());
   watchdogs_.end(worker.index);
+  worker.settles.reset();
   in_.limits.ended(worker.index);
   if (worker.known_cause) {
     std::string how = std::exchange(cause, *worker.known_cause).text;

@@ -51,6 +51,7 @@ struct Worker : WorkerLife {
   std::unique_ptr<Child> child;
   Fd socket;           // its end is how the process learns that we are gone
   std::unique_ptr<WorkerOutput> output;  // where it is carried
+  Source settles;  // it has no limits, and goes into its cgroup when it is ready and others have had their turn
   Ticket ticket = 0;
   Source timer;
   Source next_chance;  // of one that is given up and has a probation

@@ -168,6 +168,20 @@ TEST_CASE("in a cgroup the limits are in its files before the process is in it, 
   CHECK(limits.usage(0)->path == tree.worker);
 }
 
+TEST_CASE("a process without limits goes into its group when there is time", "[limits]") {
+  Tree tree;
+  WorkerLimits limits(config_with({}), WorkerGroups::open(Cgroup(tree.top)));
+  Sleeper process;
+  CHECK(limits.admit(0, process.pid()));
+  CHECK(read(tree.worker + "/cgroup.procs").empty());
+  CHECK_FALSE(limits.usage(0));
+  limits.settle(0, process.pid());
+  CHECK(read(tree.worker + "/cgroup.procs") == std::to_string(process.pid()));
+  REQUIRE(limits.usage(0));
+  WorkerLimits some(config_with({.cpu_weight = 50}), WorkerGroups::open(Cgroup(tree.top)));
+  CHECK_FALSE(some.admit(0, process.pid()));
+}
+
 TEST_CASE("a controller that the group lacks is stood in for, and the others are used", "[limits]") {
   Tree tree;
   write(tree.top + "/cgroup.controllers", "cpu\n");
