@@ -50,7 +50,7 @@ check_tree() {
   check "the supervisor is in its leaf" grep -qx "$(main_pid)" "$top/supervisor/cgroup.procs"
   check_equal "processes in the unit's own group" "$(<"$top/cgroup.procs")" ""
   check "a worker is in its group" in_group hungry hungry
-  check "a worker with a slash and a dot in its name is in its group" in_group calm/a.b _calm:a.b
+  wait_until "a worker with a slash and a dot in its name is in its group" in_group calm/a.b _calm:a.b
 }
 
 check_limits() {
