@@ -42,10 +42,11 @@ struct PoolRange {
 }
 
 struct ReloadLife {
-  # What the next one still has to do where `configText` is another configuration than the rest of the state is of (supervisor/reload.h).
+  # What the next one still has to do where `configText` is another configuration than the rest of the state is of (supervisor/README.md, "Reload").
   reloads @0 :UInt32;          # done, since the daemon's start
   going @1 :Bool;
   removal @4 :UInt32;          # the chore of one that has begun, and was not offered to a program yet; 0: none
+  again @5 :Bool;              # another one was asked for meanwhile
   grow @2 :List(Pool);         # pools that are to be larger
   roll @3 :List(Text);         # workers and actors that are to be restarted, one after the other
 

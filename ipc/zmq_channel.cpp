@@ -13,7 +13,9 @@
 namespace tv::ipc {
 namespace {
 
-constexpr int kQueueLength = 1000;        // messages a peer, each way: a burst, not a backlog
+constexpr int kQueueLength = 1000;  // messages from a peer: a burst, not a backlog
+// Messages to a peer. What finds no room is lost: so there is room for several orders about each actor that a worker can have.
+constexpr int kSendQueueLength = 4 * static_cast<int>(limits::kMaxActors);
 constexpr int kDealerLingerMs = 1000;     // what is still to be sent when the socket closes; the router drops it
 constexpr int kHandshakeMs = 5000;        // a connection that says nothing is dropped
 constexpr int kReconnectMs = 10;
@@ -32,7 +34,7 @@ Result<void> set(void* socket, int option, T value) {
 Result<void> bound(void* socket, std::size_t max_message_bytes, int linger_ms) {
   TV_TRY(set(socket, ZMQ_MAXMSGSIZE, static_cast<std::int64_t>(max_message_bytes)));
   TV_TRY(set(socket, ZMQ_LINGER, linger_ms));
-  TV_TRY(set(socket, ZMQ_SNDHWM, kQueueLength));
+  TV_TRY(set(socket, ZMQ_SNDHWM, kSendQueueLength));
   TV_TRY(set(socket, ZMQ_RCVHWM, kQueueLength));
   TV_TRY(set(socket, ZMQ_HANDSHAKE_IVL, kHandshakeMs));
   return {};

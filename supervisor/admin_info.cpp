@@ -175,14 +175,33 @@ std::string commit_problem(const DaemonView& view, ActorId id) {
          ": a crash would lose what it has done since; " + (actor.commit_error.empty() ? "cause not known yet" : actor.commit_error);
 }
 
+// Who has been given up, or waits for another try: workers, then the actors whose own doing it is.
+void add_failed(const DaemonView& view, std::vector<std::string>& problems) {
+  std::size_t failed = 0;
+  auto add = [&](std::string text, const std::string& why) {
+    if (failed++ < kMostProblems) problems.push_back(std::move(text) + (why.empty() ? "" : ": " + why));
+  };
+  auto down = [&](std::size_t worker) { return view.workers.all()[worker].state == WorkerState::kFailed; };
+  for (const auto& worker : view.workers.all()) {
+    if (down(worker.index)) add("worker \"" + worker.config->name + "\" has failed", worker.message.empty() ? worker.last_death : worker.message);
+    if (worker.state == WorkerState::kBackoff) add("worker \"" + worker.config->name + "\" waits for its restart", worker.last_death);
+  }
+  for (ActorId id = 0; id < view.actors.all().size(); ++id) {
+    const Actor& actor = view.actors[id];
+    if (actor.placed.present && actor.state == shm::ActorState::kFailed && !down(actor.host)) add("actor \"" + actor.placed.name + "\" has failed", actor.message);
+  }
+  if (failed > kMostProblems) problems.push_back(std::to_string(failed - kMostProblems) + " more have failed; tensorctl list --field state=failed");
+}
+
 std::vector<std::string> problems_of(const DaemonView& view) {
   auto failing = failing_commits(view.actors, view.arena);
   std::vector<std::string> problems;
+  add_failed(view, problems);
   for (std::size_t i = 0; i < failing.size() && i < kMostProblems; ++i) problems.push_back(commit_problem(view, failing[i]));
   if (failing.size() > kMostProblems)
     problems.push_back("the commits of " + std::to_string(failing.size() - kMostProblems) +
                        " more actors fail; tensorctl list actors -o wide");
-  for (ActorId id = 0; id < view.actors.all().size() && problems.size() < 2 * kMostProblems; ++id) {
+  for (ActorId id = 0; id < view.actors.all().size() && problems.size() < 3 * kMostProblems; ++id) {
     auto health = health_of(view, id);
     if (health.word == "unhealthy") problems.push_back("actor \"" + view.actors[id].placed.name + "\" is unhealthy: " + health.reason);
   }
@@ -193,7 +212,7 @@ std::vector<std::string> problems_of(const DaemonView& view) {
         problems.push_back("worker \"" + worker.config->name + "\": nothing enforces " + limit.key + " = " + limit.value + ": " + limit.note);
   if (view.checkpoints)
     for (auto& problem : view.checkpoints->problems())
-      if (problems.size() < 4 * kMostProblems) problems.push_back(std::move(problem));
+      if (problems.size() < 5 * kMostProblems) problems.push_back(std::move(problem));
   return problems;
 }
 

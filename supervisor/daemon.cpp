@@ -199,7 +199,7 @@ Result<void> Daemon::catch_signals() {
   ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit is a write error, not the end
   signals_.push_back(TV_TRY(loop_->on_signal(SIGTERM, [this] { on_terminate("SIGTERM"); })));
   signals_.push_back(TV_TRY(loop_->on_signal(SIGINT, [this] { on_terminate("SIGINT"); })));
-  signals_.push_back(TV_TRY(loop_->on_signal(SIGHUP, [this] { (void)begin_reload(); })));  // how it goes is logged
+  signals_.push_back(TV_TRY(loop_->on_signal(SIGHUP, [this] { on_hangup(); })));
   return {};
 }
 

@@ -67,6 +67,7 @@ class Daemon {
   Known known() const;
   Result<std::pair<config::Config, ReloadPlan>> plan(config::Loaded loaded) const;
   Result<ReloadPlan> diff(const std::string& text, const std::string& name, const std::string& directory) const;
+  void on_hangup();
   Result<ReloadPlan> begin_reload();
   Result<ReloadPlan> try_reload();
   Result<void> check_reload(const ReloadPlan& plan) const;
@@ -117,6 +118,7 @@ class Daemon {
     Source look_again = {};
   };
   std::optional<Reload> reload_;
+  bool reload_again_ = false;  // when nothing is in its way any more
   ReloadStatus reload_status_;
   const std::shared_ptr<const LogRing> log_;
   std::string replacement_;  // the program that is to take our place now

@@ -46,7 +46,10 @@ Known Daemon::known() const {
 // Nothing is applied, and nothing is changed.
 Result<std::pair<config::Config, ReloadPlan>> Daemon::plan(config::Loaded loaded) const {
   if (!loaded.ok()) return wrong(loaded.problems);
-  if (auto missing = missing_on_this_machine(loaded.config); !missing.empty()) return wrong(missing);
+  auto missing = missing_on_this_machine(loaded.config);
+  // As at the start: a user who has been deleted may do nothing, and is no reason to keep everything else as it was.
+  std::erase_if(missing, [](const config::Problem& problem) { return problem.key == "access"; });
+  if (!missing.empty()) return wrong(missing);
   if (runtime_dir_given_) loaded.config.supervisor.runtime_dir = config_.supervisor.runtime_dir;
   auto known = this->known();
   auto next = as_known(std::move(loaded.config), known);
@@ -79,6 +82,12 @@ Result<void> Daemon::check_reload(const ReloadPlan& plan) const {
       return Error{Errc::kUnavailable, "\"" + name + "\" is suspended, with its mail; tensorctl resume " + name + " first"};
     }
   return {};
+}
+
+// Nobody can be told to come again: the file that is there when nothing is in the way any more is the one that counts.
+void Daemon::on_hangup() {
+  reload_again_ = reload_ || upgrade_->going();
+  if (!reload_again_) (void)begin_reload();  // how it goes is logged
 }
 
 // Refusals are logged and remembered. Nothing has changed then.
@@ -131,6 +140,10 @@ Result<ReloadPlan> Daemon::try_reload() {
 }
 
 void Daemon::look_at_reload() {
+  if (reload_again_ && !reload_ && !upgrade_->going() && begun_ && !stopping_) {
+    reload_again_ = false;
+    (void)begin_reload();
+  }
   if (!reload_ || reload_->offer) return;
   if (reload_->removal) {
     const auto* task = maintenance_->upkeep().find(*reload_->removal);
@@ -180,6 +193,7 @@ void Daemon::end_reload(const std::string& why) {
 // What the state says of the reload. Reloaded: the configuration is the new one, all else as it is now.
 void Daemon::tell_reload(Handover& state, bool reloaded) const {
   state.reload.reloads = reload_status_.done;
+  state.reload.again = reload_again_;
   if (!reload_) return;
   if (!reloaded) {
     state.reload.removal = reload_->removal.value_or(0);
@@ -198,6 +212,8 @@ void Daemon::tell_reload(Handover& state, bool reloaded) const {
 // In the place of the one that has begun it.
 void Daemon::finish_reload(const KeptReload& reload) {
   reload_status_.done = reload.reloads;
+  reload_again_ = reload.again;
+  if (reload_again_) look_soon();
   if (!reload.going) {
     if (reload.removal == 0) return;
     reload_status_.refused = "the supervisor died in the middle of it; try again";

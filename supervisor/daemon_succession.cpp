@@ -116,7 +116,7 @@ void Daemon::keep_letters() {
 void Daemon::go_on() {
   const auto& before = before_->handover;
   started_ns_ = before.started_ns;
-  takeovers_ = before.takeovers + 1;
+  takeovers_ = before.takeovers + (before.reload.going ? 0 : 1);  // to take the place of itself is no takeover
   was_ready_ = before.ready;
   ledger_.emplace(std::move(before_->ledger));
   std::map<ActorId, std::string> withheld;

@@ -301,6 +301,7 @@ KeptLetter read(wire::Letter::Reader in) {
 void write(const KeptReload& reload, wire::ReloadLife::Builder out) {
   out.setReloads(reload.reloads);
   out.setGoing(reload.going);
+  out.setAgain(reload.again);
   out.setRemoval(reload.removal);
   auto grow = out.initGrow(count(reload.grow));
   for (unsigned i = 0; i < grow.size(); ++i) {
@@ -312,7 +313,7 @@ void write(const KeptReload& reload, wire::ReloadLife::Builder out) {
 }
 
 KeptReload read(wire::ReloadLife::Reader in) {
-  KeptReload reload{in.getReloads(), in.getGoing(), in.getRemoval(), {}, {}};
+  KeptReload reload{in.getReloads(), in.getGoing(), in.getAgain(), in.getRemoval(), {}, {}};
   for (auto pool : in.getGrow()) reload.grow.emplace_back(text(pool.getName()), pool.getSize());
   for (auto worker : in.getRoll()) reload.roll.push_back(text(worker));
   return reload;

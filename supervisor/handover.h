@@ -64,6 +64,7 @@ struct KeptPool {
 struct KeptReload {
   std::uint32_t reloads = 0;  // done, since the daemon's start
   bool going = false;
+  bool again = false;         // another one was asked for meanwhile
   ChoreId removal = 0;        // of one that has begun and is not `going` yet; 0: none
   std::vector<std::pair<std::string, std::uint32_t>> grow;  // pools, and the size that they are to have
   std::vector<std::string> roll;                            // workers and actors to be restarted, one after the other

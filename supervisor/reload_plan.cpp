@@ -209,6 +209,13 @@ class Planner {
     return !other;
   }
 
+  // Numbers of members follow each other: an actor with one of them would leave its pool without.
+  bool check_no_member(const std::string& what, ActorId id) {
+    bool member = std::any_of(known_.pools.begin(), known_.pools.end(), [&](const auto& pool) { return id >= pool.first && id < pool.first + pool.size; });
+    if (member) add(Means::kRestartDaemon, what, "", "", "", "this daemon has had a pool's member of that name");
+    return !member;
+  }
+
   void check_type_of_old(const std::string& what, const std::string& type, ActorId id) {
     const auto& was = known_.actors[id].type;
     if (!was.empty() && was != type)
@@ -238,6 +245,7 @@ class Planner {
       auto what = named("actor", next.name);
       if (!check_new(what, next.name, false)) continue;
       if (auto old = number_of_.find(next.name); old != number_of_.end()) {
+        if (!check_no_member(what, old->second)) continue;
         check_type_of_old(what, next.type, old->second);
         check_home(what, next, old->second);
       }

@@ -50,6 +50,8 @@ class WorkerGroups {
   Cgroup of(const std::string& worker) const { return workers_.below(group_directory(worker)); }
   // Makes the group; a death for want of memory takes all of its processes.
   Result<void> make(const std::string& worker) const;
+  // What the kernel gives to all workers together: "cpuset.cpus.effective".
+  Result<std::string> given(const char* file) const { return workers_.read(file); }
   Result<void> admit(const std::string& worker, pid_t pid) const { return of(worker).admit(pid); }
   // Whatever is in it, at its end.
   void end_processes(const std::string& worker) const;

@@ -148,6 +148,13 @@ void WorkerLimits::say_what_is_not(const Limited& worker, const std::vector<Enfo
   }
 }
 
+// No numbers: all that there are. The kernel takes none for that where there are no processes yet; to a group with processes all have to be named.
+Result<void> WorkerLimits::write_set(const Limited& worker, const char* file, const char* given, const std::string& numbers) const {
+  if (!numbers.empty()) return write(worker, file, numbers);
+  if (auto written = write(worker, file, kAll); written) return written;
+  return write(worker, file, TV_TRY(groups_->given(given)));
+}
+
 Enforced WorkerLimits::memory_max(Limited& worker, pid_t pid) {
   auto bytes = worker.resources.memory_max;
   Enforced limit{"memory_max", bytes ? config::format_size(bytes) : "", "", ""};
@@ -181,7 +188,7 @@ Enforced WorkerLimits::weight(Limited& worker, pid_t pid) {
 Enforced WorkerLimits::cpus(Limited& worker, pid_t pid) {
   const auto& cpus = worker.resources.cpus;
   Enforced limit{"cpus", cpus, "", ""};
-  if (in_group(worker, "cpuset")) return by_group(limit, write(worker, "cpuset.cpus", cpus.empty() ? kAll : cpus));
+  if (in_group(worker, "cpuset")) return by_group(limit, write_set(worker, "cpuset.cpus", "cpuset.cpus.effective", cpus));
   if (pid == 0 || (cpus.empty() && !(worker.by_itself & kPlace))) return limit;
   worker.by_itself |= kPlace;
   auto numbers =
@@ -194,7 +201,7 @@ Enforced WorkerLimits::mems(Limited& worker) {
   const auto& mems = worker.resources.mems;
   Enforced limit{"mems", mems, "", why_not_};
   if (in_group(worker, "cpuset"))
-    return by_group({limit.key, limit.value, "", ""}, write(worker, "cpuset.mems", mems.empty() ? kAll : mems));
+    return by_group({limit.key, limit.value, "", ""}, write_set(worker, "cpuset.mems", "cpuset.mems.effective", mems));
   return limit;
 }
 

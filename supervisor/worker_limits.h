@@ -70,6 +70,7 @@ class WorkerLimits {
   Enforced weight(Limited& worker, pid_t pid);
   Enforced cpus(Limited& worker, pid_t pid);
   Enforced mems(Limited& worker);
+  Result<void> write_set(const Limited& worker, const char* file, const char* given, const std::string& numbers) const;
   bool in_group(const Limited& worker, const char* controller) const { return worker.made && groups_ && groups_->controls(controller); }
   Result<void> write(const Limited& worker, const char* file, const std::string& value) const {
     return groups_->of(worker.name).write(file, value);

@@ -144,6 +144,35 @@ TEST_CASE("SIGHUP reloads", "[reload]") {
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("a SIGHUP in the middle of a reload is not forgotten: the file of that moment is applied next", "[reload]") {
+  const std::string rest = workers(2) + counter("a", 0);
+  Daemon daemon = start(rest + counter("goes", 1));
+  auto client = daemon.connect();
+  // What is removed finishes this first.
+  auto at_hand = client->actor<Counter>("goes")->call_with(kPatient, Counter::slow, std::int64_t{700});
+  rewrite(daemon, rest);
+  daemon.process().signal(SIGHUP);
+  daemon.wait_until("it has begun", [&] { return daemon.logged("event=\"reload begins\""); });
+  rewrite(daemon, rest + counter("late", 0));
+  daemon.process().signal(SIGHUP);
+  daemon.wait_until("both have been applied", [&] { return times_logged(daemon, "event=\"configuration reloaded\"") == 2; });
+  wait_ready(daemon, "late");
+  CHECK(at_hand.get().ok());
+  CHECK_FALSE(is_listed(daemon, "goes"));
+  CHECK(daemon.tensorctl({"config", "diff"}).out == "nothing changes\n");
+  client.reset();
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a reload may add as many actors as a daemon can have, all to one worker", "[reload]") {
+  Daemon daemon = start(workers(2) + counter("a", 0));
+  std::string many = "[[pool]]\nname = \"many\"\ntype = \"test.counter\"\nplugin = \"" + plugin("bank") + "\"\nsize = 1000\nmax_size = 1000\nworkers = [\"cpu/1\"]\n";
+  require_done(reload(daemon, workers(2) + counter("a", 0) + many));
+  daemon.wait_until("all are ready", [&] { return has(daemon.tensorctl({"status"}).out, "1001 of 1001 ready"); });
+  CHECK(daemon.worker("cpu/1").restarts == 0);
+  CHECK(daemon.stop() == 0);
+}
+
 TEST_CASE("an actor whose arguments change is restarted alone, with its mail", "[reload]") {
   const std::string rest = workers(2) + counter("beside", 0);
   Daemon daemon = start(rest + counter("a", 0, "args = { start = 5 }"));

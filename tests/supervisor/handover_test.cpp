@@ -118,7 +118,7 @@ TEST_CASE("what a reload leaves to do is handed over, and who has been removed",
   auto state = some();
   state.actors[0].removed = state.actors[0].stale = true;
   state.pools = {{"p", 3, 8}};
-  state.reload = {7, true, 4, {{"p", 4}}, {"cpu/0", "a"}};
+  state.reload = {7, true, true, 4, {{"p", 4}}, {"cpu/0", "a"}};
   state.upkeep.tasks[4].chore = Chore::kRemove;
   auto arrived = decode_handover(encode(state));
   REQUIRE(arrived.ok());

@@ -130,6 +130,15 @@ TEST_CASE("what an actor is told at its start restarts it alone, and its worker 
   CHECK(threads.restart_actors.empty());  // it comes back with its worker
 }
 
+TEST_CASE("an actor does not get the name of a member that a pool has had: the pool could come back", "[reload]") {
+  Running daemon(kWorkers + pool("size = 2") + actor("a"));
+  daemon.go_on_with(kWorkers + actor("a"));
+  auto plan = daemon.to(kWorkers + actor("a") + actor("p/0"));
+  CHECK(plan.needs_restart());
+  CHECK(said(plan) == "actor \"p/0\": needs a restart of the daemon (this daemon has had a pool's member of that name)");
+  CHECK_FALSE(daemon.to(kWorkers + actor("a") + pool("size = 2")).needs_restart());
+}
+
 TEST_CASE("workers are added behind those that are there, wherever the file has them, and none is taken away", "[reload]") {
   Running daemon(kWorkers + actor("a"));
   auto more = daemon.to("[[worker]]\nname = \"first\"\n[[worker]]\nname = \"cpu\"\ncount = 3\n" + actor("a"));

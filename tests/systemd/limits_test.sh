@@ -114,6 +114,14 @@ enforced_in_groups() {
   check_tree
   check_limits "after an upgrade"
   die_by_the_limit "after an upgrade"
+
+  hungry=$(field hungry pid)
+  sed -i '/^memory_max/d; /^memory_high/d; /^cpu_weight/d; /^cpus/d; /^mems/d' "$config"
+  check "reload" tensorctl config reload
+  check "memory.max without a limit" is memory.max max
+  check "cpu.weight without a limit" is cpu.weight 100
+  check_equal "processors without a limit" "$(taskset -pc "$hungry" | sed 's/.*: //')" "$(taskset -pc "$(main_pid)" | sed 's/.*: //')"
+  check_equal "the worker's process after a reload" "$(field hungry pid)" "$hungry"
   check_no_groups
   printf 'deaths by memory_max: %d, all attributed; limits stand after a takeover and an upgrade\n' "$deaths"
 }

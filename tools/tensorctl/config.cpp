@@ -156,7 +156,8 @@ Outcome reload(const Options& options, const View& view) {
   }
   for (;;) {
     auto now = ask(options);
-    if (now && now->reloads > before->reloads) return {kDone, text, ""};
+    if (now && now->reloads > before->reloads)
+      return {kDone, text.empty() ? "reloaded; what has changed stands in the daemon's log\n" : text, ""};
     if (now && !now->going)
       return {kFailed, "",
               now->refused.empty() ? "the daemon did not say in time what it does; look at tensorctl config diff" : now->refused};

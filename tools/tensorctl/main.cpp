@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
 #include <span>
 
@@ -37,8 +38,14 @@ int tensorctl(int argc, char** argv) {
   if (!parsed.options) return finish(parsed.exit_code, parsed.out, parsed.err);
   ctl::View view{parsed.options->output, ctl::Screen::of(STDOUT_FILENO), ctl::Now::read()};
   view.progress = [](const std::string& line) { (void)print(STDERR_FILENO, one_line(line) + "\n"); };
-  view.print = [](const std::string& text) { return print(STDOUT_FILENO, text).ok(); };
+  std::string trouble;
+  view.print = [&trouble](const std::string& text) {
+    auto printed = print(STDOUT_FILENO, text);
+    if (!printed && errno != EPIPE) trouble = printed.error().message;  // a reader that has gone has seen enough
+    return printed.ok();
+  };
   auto outcome = parsed.options->watch ? ctl::run_watch(*parsed.options, view, view.screen.rows, view.print) : ctl::run(*parsed.options, view);
+  if (!trouble.empty()) outcome = {ctl::kFailed, "", "standard output: " + trouble};
   return finish(outcome.exit_code, outcome.out, outcome.error.empty() ? "" : "tensorctl: " + one_line(outcome.error) + "\n");
 }
 
