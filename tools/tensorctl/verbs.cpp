@@ -209,8 +209,11 @@ Outcome run_one(const Options& options, const View& view) {
   Admin admin(std::move(*client), deadline);
   if (options.verb == Verb::kArenaFsck) return fsck(admin, view);
   auto text = answer(admin, options, view);
-  if (!text) return failed(text.error());
-  return {kDone, std::move(*text), ""};
+  if (text) return {kDone, std::move(*text), ""};
+  // One that has ended before it answered is not there now.
+  if (text.error().code == Errc::kDeadlineExceeded)
+    if (auto again = ipc::AdminClient::connect(runtime_dir_of(options)); !again) return not_connected(again.error());
+  return failed(text.error());
 }
 
 // Other verbs wait by themselves.
