@@ -11,10 +11,10 @@
 namespace tv::supervisor {
 namespace {
 
-// What a controller's file is without a limit.
 // What a process has been given by itself, as bits.
 constexpr std::uint8_t kData = 1, kPlace = 2, kWeight = 4;
 
+// What a controller's file is without a limit.
 constexpr const char* kNoLimit = "max";
 constexpr const char* kAll = "\n";
 
