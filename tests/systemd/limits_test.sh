@@ -123,7 +123,7 @@ enforced_in_groups() {
   check_equal "processors without a limit" "$(taskset -pc "$hungry" | sed 's/.*: //')" "$(taskset -pc "$(main_pid)" | sed 's/.*: //')"
   check_equal "the worker's process after a reload" "$(field hungry pid)" "$hungry"
   check_no_groups
-  printf 'deaths by memory_max: %d, all attributed; limits stand after a takeover and an upgrade\n' "$deaths"
+  printf 'systemd: %d deaths by memory_max, all attributed; limits stand after a takeover and an upgrade, and go with a reload\n' "$deaths"
 }
 
 # Where the controllers are not there, what a single process can be limited by is used, and what holds is said.
