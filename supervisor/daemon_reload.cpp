@@ -13,6 +13,7 @@ namespace {
 constexpr Nanoseconds kDiskPatience = 10s;  // for the last commits of what is removed
 constexpr Nanoseconds kLookAgain = 20ms;
 constexpr const char* kWhole = "the configuration";
+constexpr const char* kAfterRefusal = "everything stays as it was; see tensorctl config diff, and reload again";
 
 Error wrong(const std::vector<config::Problem>& problems) {
   std::string text;
@@ -86,7 +87,7 @@ Result<void> Daemon::check_reload(const ReloadPlan& plan) const {
 
 // Nobody can be told to come again: the file that is there when nothing is in the way any more is the one that counts.
 void Daemon::on_hangup() {
-  reload_again_ = reload_ || upgrade_->going();
+  reload_again_ = !begun_ || reload_ || upgrade_->going();
   if (!reload_again_) (void)begin_reload();  // how it goes is logged
 }
 
@@ -98,7 +99,7 @@ Result<ReloadPlan> Daemon::begin_reload() {
     reload_status_.refused = begun.error().message;
     log::error(
         "reload refused",
-        {{"file", source_.name}, {"cause", begun.error().message}, {"next", "the daemon goes on with the configuration that it has"}});
+        {{"file", source_.name}, {"cause", begun.error().message}, {"next", kAfterRefusal}});
   }
   if (!reload_ && ready_) systemd::notify_ready(told_status_);
   return begun;
@@ -178,13 +179,14 @@ void Daemon::offer_reload() {
 
 // It is not done: those that were to go, and have gone already, are there again.
 void Daemon::end_reload(const std::string& why) {
+  look_soon();  // another one may have been asked for meanwhile
   if (!reload_) return;
   auto removal = reload_->removal;
   reload_.reset();
   attach_->release_reserved();
   reload_status_.going = false;
   reload_status_.refused = why;
-  log::error("reload refused", {{"file", source_.name}, {"cause", why}, {"next", "the daemon goes on with the configuration that it has"}});
+  log::error("reload refused", {{"file", source_.name}, {"cause", why}, {"next", kAfterRefusal}});
   if (stopping_) return;
   if (removal) maintenance_->undo_removal(*removal, "the reload was refused");
   if (ready_) systemd::notify_ready(told_status_);

@@ -148,7 +148,7 @@ void WorkerLimits::say_what_is_not(const Limited& worker, const std::vector<Enfo
   }
 }
 
-// No numbers: all that there are. The kernel takes none for that where there are no processes yet; to a group with processes all have to be named.
+// No numbers: all that there are. The kernel takes an empty set for that only in a group without processes; to another one they have to be named.
 Result<void> WorkerLimits::write_set(const Limited& worker, const char* file, const char* given, const std::string& numbers) const {
   if (!numbers.empty()) return write(worker, file, numbers);
   if (auto written = write(worker, file, kAll); written) return written;

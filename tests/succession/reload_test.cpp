@@ -1,6 +1,8 @@
 // Another configuration for a daemon that runs: what is new is started, what is gone deals with its mail and stops, all else goes on.
 #include <signal.h>
 
+#include <future>
+
 #include "tests/succession/reload_fixture.h"
 
 using namespace tv;
@@ -161,6 +163,25 @@ TEST_CASE("a SIGHUP in the middle of a reload is not forgotten: the file of that
   CHECK_FALSE(is_listed(daemon, "goes"));
   CHECK(daemon.tensorctl({"config", "diff"}).out == "nothing changes\n");
   client.reset();
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a SIGHUP while a program is asked is not forgotten either when that is refused", "[reload]") {
+  Daemon daemon = start(workers(2) + counter("a", 0));
+  std::string slow = daemon.dir() + "/slow", go = daemon.dir() + "/go";
+  std::ofstream(slow) << "#!/bin/sh\nwhile [ ! -e " << go << " ]; do sleep 0.01; done\nexit 1\n";
+  std::filesystem::permissions(slow, std::filesystem::perms::owner_all);
+  auto upgrade = std::async(std::launch::async, [&] { return daemon.tensorctl({"upgrade", slow, "--timeout", "5s"}); });
+  daemon.wait_until("the program is being asked", [&] { return daemon.logged("event=\"upgrade begins\""); });
+  rewrite(daemon, workers(2) + counter("a", 0) + counter("late", 0));
+  daemon.process().signal(SIGHUP);
+  // The daemon has read the signal before what it is asked after it.
+  REQUIRE(daemon.tensorctl({"status"}).status == 0);
+  std::ofstream(go) << "now";
+  // The refusal may have gone with the process that knew of it: then its asker gives up.
+  CHECK(upgrade.get().status == 1);
+  daemon.wait_until("the file has been applied", [&] { return daemon.logged("event=\"configuration reloaded\""); });
+  wait_ready(daemon, "late");
   CHECK(daemon.stop() == 0);
 }
 

@@ -32,6 +32,8 @@ END
 
 worker_pids() { tensorctl list workers -o json | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' | sort -n | tr '\n' ' '; }
 
+restarts() { tensorctl list workers -o json | awk -F: '/"restarts"/ { sum += $2 } END { print sum + 0 }'; }
+
 # What was answered is in the books, and nothing else.
 end_of_load() {
   kill -TERM "$traffic"
@@ -54,7 +56,7 @@ kills_of_the_daemon() {
   done
   check_has "takeovers" "$(tensorctl status -o json)" "\"takeovers\": $kills"
   end_of_load
-  printf 'systemd: %d kills of the supervisor, 0 of 2 workers restarted, %s, fsck clean\n' "$kills" "$(cat /tmp/traffic)"
+  printf 'systemd: %d kills of the supervisor, %d restarts of workers, %s, fsck clean\n' "$kills" "$(restarts)" "$(cat /tmp/traffic)"
   check "stop" systemctl stop tensorvisord
   # What unmaps a dead worker's memory goes a moment after it.
   wait_until "nothing is left of the control group" nobody_left
