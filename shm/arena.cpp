@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <string>
@@ -91,6 +92,8 @@ Result<Fd> reopen_read_only(const Fd& fd) {
   if (!copy) return system_error("cannot open the arena read-only through " + path + " (is /proc mounted?)", errno);
   return copy;
 }
+
+constexpr std::uint64_t kPopulateStep = 256 << 10;
 
 // The errno, 0 when it is done.
 int populate_pages(void* address, std::uint64_t bytes) {
@@ -221,7 +224,9 @@ Result<void> Arena::populate_aside(std::uint64_t offset, std::uint64_t bytes) co
   auto flags = MAP_SHARED | MAP_FIXED;
   if (::mmap(window, bytes, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset - begins)) == MAP_FAILED) reason = errno;
   if (reason == 0 && header().huge_pages == 1) (void)::madvise(window, bytes, MADV_HUGEPAGE);
-  if (reason == 0) reason = populate_pages(window, bytes);
+  // In steps: the kernel's lock of the whole address space is held during each.
+  std::uint64_t step = header().huge_pages == 1 ? bytes : kPopulateStep;
+  for (std::uint64_t done = 0; reason == 0 && done < bytes; done += step) reason = populate_pages(window + done, std::min(step, bytes - done));
   ::munmap(window, bytes);
   if (reason == 0) return {};
   if (reason == EINVAL) return reserve(offset, bytes);

@@ -1,11 +1,10 @@
 #include "supervisor/memory_keeper.h"
 
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 
+#include "config/clock.h"
 #include "config/log.h"
 
 namespace tv::supervisor {
@@ -15,7 +14,8 @@ constexpr Nanoseconds kLook = 1s;
 constexpr Nanoseconds kLongestLook = 8s;  // when nothing changes
 constexpr std::uint8_t kIdleLooks = 10;   // before memory is given back
 constexpr std::size_t kMostAtOnce = 16;   // blocks, between two looks
-constexpr int kLowestPriority = 19;
+constexpr int kRestShare = 4;             // of the time that a block took, before the next one
+constexpr Nanoseconds kLongestRest = 100ms;
 
 std::uint32_t watermark_of(const shm::Arena& arena, std::uint64_t prefault_bytes) {
   std::uint64_t blocks = prefault_bytes / limits::kBlockBytes;
@@ -42,7 +42,6 @@ MemoryKeeper::~MemoryKeeper() {
 
 void MemoryKeeper::run() {
   ::prctl(PR_SET_NAME, "tv:memory");
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kLowestPriority);
   Nanoseconds pause = kLook;
   for (;;) {
     pause = look() ? kLook : std::min(2 * pause, kLongestLook);
@@ -65,8 +64,9 @@ bool MemoryKeeper::look() {
   auto plan = plan_memory(workers, watermark_, kIdleLooks, kMostAtOnce);
   auto of_clients = plan_memory(clients, 0, kIdleLooks, kMostAtOnce);
   for (std::uint32_t block : plan.warm) {
-    if (stopping()) return false;
+    auto begun = monotonic_ns();
     warm(block);
+    if (!wait(std::min(kRestShare * Nanoseconds{monotonic_ns() - begun}, kLongestRest))) return false;
   }
   for (std::uint32_t block : plan.cool) free_blocks_.cool(block);
   for (std::uint32_t block : of_clients.cool) free_blocks_.cool(static_cast<std::uint32_t>(workers.size()) + block);
@@ -81,11 +81,6 @@ void MemoryKeeper::warm(std::uint32_t block) {
   }
   if (std::exchange(short_of_memory_, true)) return;
   log::warning("memory not kept ready", {{"cause", warmed.error().message}, {"next", "free memory, or lower [arena] prefault"}});
-}
-
-bool MemoryKeeper::stopping() {
-  std::lock_guard lock(mutex_);
-  return stop_;
 }
 
 bool MemoryKeeper::wait(Nanoseconds time) {

@@ -1,9 +1,12 @@
 // MemoryKeeper: keeps the memory of some free blocks ready, so that a new tensor's first write costs what later ones do, and gives memory
 // that nobody uses back to the machine ([arena] prefault).
 //
-// A thread of its own with the lowest priority: bringing memory in takes long, and must not hold up the daemon's loop. It touches
-// nothing of the supervisor's but the arena's block words (shm/free_blocks.h). Looks once a second while there is something to do or to
-// wait for, else ever more seldom.
+// A thread of its own: bringing memory in takes long, and must not hold up the daemon's loop. It touches nothing of the supervisor's but the
+// arena's block words (shm/free_blocks.h). Looks once a second while there is something to do or to wait for, else ever more seldom.
+//
+// It leaves the processors to others by resting between blocks, and not by a low priority: while it brings memory in it has the kernel's lock of
+// the process's address space, and on a busy machine a thread of low priority that is preempted there keeps every thread that allocates,
+// ZeroMQ's among them, waiting for seconds.
 #pragma once
 
 #include <condition_variable>
@@ -32,7 +35,6 @@ class MemoryKeeper {
   // True if the next look should come soon.
   bool look();
   void warm(std::uint32_t block);
-  bool stopping();
   bool wait(Nanoseconds time);
 
   const std::shared_ptr<shm::Arena> arena_;

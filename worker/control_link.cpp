@@ -20,7 +20,8 @@ namespace tv::worker {
 namespace {
 
 constexpr Nanoseconds kBeat = 1s;
-constexpr Nanoseconds kSendPatience = 1s;
+constexpr Nanoseconds kGoodbye = 1s;        // for what is still to be said when the link closes
+constexpr std::size_t kMostWaiting = 65536;  // messages, for a supervisor that does not take any
 
 std::string text(capnp::Text::Reader reader) { return {reader.begin(), reader.size()}; }
 
@@ -122,9 +123,15 @@ void ControlLink::post(const Fill& fill, const std::function<void()>& note) {
   {
     std::lock_guard lock(mutex_);
     note();
-    outgoing_.push_back(std::move(bytes));
+    queue(std::move(bytes));
   }
   ::eventfd_write(wake_.get(), 1);
+}
+
+// Under the lock.
+void ControlLink::queue(std::vector<std::byte> bytes) {
+  if (outgoing_.size() < kMostWaiting) return outgoing_.push_back(std::move(bytes));
+  log::warning("message to the supervisor dropped", {{"cause", "it has not taken any for long; " + std::to_string(kMostWaiting) + " wait"}});
 }
 
 void ControlLink::actor_ready(ActorId actor, bool restored) {
@@ -211,7 +218,7 @@ ControlLink::Answer ControlLink::request(std::uint64_t number, const Fill& fill,
   auto bytes = encode(fill);
   std::unique_lock lock(mutex_);
   auto open = requests_.emplace(number, Request{bytes, std::nullopt}).first;
-  outgoing_.push_back(std::move(bytes));
+  queue(std::move(bytes));
   ::eventfd_write(wake_.get(), 1);
   // In steps: a loop that waits here does not hang.
   auto over = [&] { return open->second.answer || lost_ || closing_; };
@@ -231,6 +238,7 @@ void ControlLink::close() {
   {
     std::lock_guard lock(mutex_);
     closing_ = true;
+    goodbye_ = Deadline::in(kGoodbye);
   }
   changed_.notify_all();
   ::eventfd_write(wake_.get(), 1);
@@ -247,26 +255,27 @@ void ControlLink::run() {
     if (std::exchange(renewed_, false)) meet_again();
     {
       std::lock_guard lock(mutex_);
-      if (closing_ && outgoing_.empty()) return;
+      if (closing_ && (outgoing_.empty() || goodbye_.passed())) return;
     }
     sleep();
   }
 }
 
+// What finds nobody there stays, however long that takes: the supervisor waits for it, and nothing of it is said a second time. ZeroMQ's descriptor
+// wakes the thread when somebody is there.
 void ControlLink::flush() {
-  for (;;) {
-    std::vector<std::byte> bytes;
-    {
-      std::lock_guard lock(mutex_);
-      if (outgoing_.empty()) return;
-      bytes = std::move(outgoing_.front());
-      outgoing_.pop_front();
-    }
-    auto sent = dealer_.send(bytes, Deadline::in(kSendPatience));
-    if (sent) continue;
-    log::warning("message to the supervisor dropped", {{"cause", sent.error().message}});
-    std::lock_guard lock(mutex_);
-    if (closing_) outgoing_.clear();  // one patience is enough for a goodbye
+  std::unique_lock lock(mutex_);
+  while (!outgoing_.empty()) {
+    auto bytes = std::move(outgoing_.front());
+    outgoing_.pop_front();
+    lock.unlock();
+    auto sent = dealer_.send(bytes, Deadline::in(0ns));
+    bool nobody = !sent && sent.error().code == Errc::kDeadlineExceeded;
+    if (!sent && !nobody) log::warning("message to the supervisor dropped", {{"cause", sent.error().message}});
+    lock.lock();
+    if (!nobody) continue;
+    outgoing_.push_front(std::move(bytes));
+    return;
   }
 }
 
@@ -348,7 +357,12 @@ void ControlLink::settle_request(std::uint64_t request, Answer answer) {
 
 void ControlLink::sleep() {
   pollfd fds[3] = {{wake_.get(), POLLIN, 0}, {dealer_.fd(), POLLIN, 0}, {settings_.assignment_socket, POLLIN, 0}};
-  int n = ::poll(fds, 3, next_beat_.left_ms());
+  Deadline until = next_beat_;
+  {
+    std::lock_guard lock(mutex_);
+    if (closing_) until.ns = std::min(until.ns, goodbye_.ns);
+  }
+  int n = ::poll(fds, 3, until.left_ms());
   if (n < 0 && errno != EINTR) log::error("poll failed", {{"cause", system_error("poll", errno).message}});
   eventfd_t count;
   ::eventfd_read(wake_.get(), &count);
@@ -370,7 +384,8 @@ bool ControlLink::supervisor_is_gone() {
 void ControlLink::meet_again() {
   auto dealer = ipc::Dealer::connect(*context_, settings_.endpoint, limits::kMaxControlMessageBytes);
   if (!dealer) {
-    log::error("supervisor not met again", {{"cause", dealer.error().message}});
+    log::error("supervisor not met again", {{"cause", dealer.error().message}, {"next", "it is tried again each second"}});
+    renewed_ = true;
     return;
   }
   dealer_ = std::move(*dealer);

@@ -81,6 +81,7 @@ class ControlLink final : public ControlPort {
 
   std::vector<std::byte> encode(const Fill& fill) const;
   void post(const Fill& fill, const std::function<void()>& note = [] {});
+  void queue(std::vector<std::byte> bytes);
   Answer request(std::uint64_t number, const Fill& fill, const std::string& what, Deadline deadline);
 
   // The thread's.
@@ -113,6 +114,7 @@ class ControlLink final : public ControlPort {
   std::map<ActorId, Standing> standings_;
   bool ready_ = false;
   bool closing_ = false;
+  Deadline goodbye_{};  // from closing_ on: when nothing more is sent
   bool lost_ = false;
 
   std::thread thread_;

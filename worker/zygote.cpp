@@ -147,7 +147,9 @@ Result<void> check_forkable() {
 Result<void> Zygote::serve() {
   prepare_stack_dumps();
   TV_TRY(check_forkable());
-  TV_TRY(reply(socket_.get(), [](wire::ForkReply::Builder message) { message.setReady(); }));
+  auto told = reply(socket_.get(), [](wire::ForkReply::Builder message) { message.setReady(); });
+  if (!told && told.error().code == Errc::kUnavailable) return {};  // the supervisor has gone meanwhile, or has become another
+  TV_TRY(told);
   for (;;) {
     auto served = serve_waiting();
     if (served) continue;

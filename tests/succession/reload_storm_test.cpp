@@ -118,6 +118,7 @@ TEST_CASE("after any number of valid and invalid files the state is that of the 
   }
   traffic.wait_for(daemon, 20);
   traffic.stop();
+  INFO(daemon.log());
   CHECK(traffic.complaint().empty());
   CHECK(pids(daemon, 2) == processes);
   CHECK(daemon.fsck().empty());
@@ -159,6 +160,7 @@ TEST_CASE("a supervisor that is killed at any moment of a reload goes on with th
   }
   traffic.wait_for(daemon, 20);
   traffic.stop();
+  INFO(daemon.log());
   CHECK(traffic.complaint().empty());
   CHECK(pids(daemon, 2) == processes);
   CHECK(daemon.fsck().empty());

@@ -123,6 +123,17 @@ TEST_CASE("a worker that prints without end is cut in what is kept, which is bou
   daemon.stop();
 }
 
+TEST_CASE("logs -f ends in order when its time is over", "[logs]") {
+  DaemonProcess daemon(config(""));
+  daemon.wait_ready();
+  auto begun = monotonic_ns();
+  auto followed = tensorctl(daemon, {"logs", "-f", "-n", "100", "--timeout", "500ms"});
+  CHECK(followed.status == 0);
+  CHECK(has(followed.out, "worker ready"));
+  CHECK(monotonic_ns() - begun >= Nanoseconds(500ms).count());
+  daemon.stop();
+}
+
 TEST_CASE("logs -f goes on with what comes, until its reader goes", "[logs]") {
   DaemonProcess daemon(config(""));
   daemon.wait_ready();

@@ -31,7 +31,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 // tensorctl top as the leader of a session with a terminal of its own, of which we have the other end.
 class OnTerminal {
  public:
-  OnTerminal(const std::string& runtime_dir, unsigned short columns, unsigned short lines)
+  OnTerminal(const std::string& runtime_dir, unsigned short columns, unsigned short lines, const char* kind = "xterm")
       : main_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
     REQUIRE((main_ && ::grantpt(main_.get()) == 0 && ::unlockpt(main_.get()) == 0));
     std::string name = ::ptsname(main_.get());
@@ -44,7 +44,7 @@ class OnTerminal {
     Fd reads(told[0]), writes(told[1]);
     leader_ = ::fork();
     REQUIRE(leader_ >= 0);
-    if (leader_ == 0) lead(name, runtime_dir, writes.get());
+    if (leader_ == 0) lead(name, kind, runtime_dir, writes.get());
     writes.reset();
     REQUIRE(::read(reads.get(), &pid_, sizeof pid_) == sizeof pid_);
   }
@@ -110,7 +110,7 @@ class OnTerminal {
 
  private:
   // As a shell does it: the program is a foreground job of its own, which can be stopped. Ends as the program ends.
-  [[noreturn]] static void lead(const std::string& terminal, const std::string& runtime_dir, int tell) {
+  [[noreturn]] static void lead(const std::string& terminal, const char* kind, const std::string& runtime_dir, int tell) {
     ::setsid();
     ::signal(SIGTTOU, SIG_IGN);
     int fd = ::open(terminal.c_str(), O_RDWR);
@@ -120,7 +120,7 @@ class OnTerminal {
       ::tcsetpgrp(fd, ::getpid());
       ::signal(SIGTTOU, SIG_DFL);
       for (int i = 0; i < 3; ++i) ::dup2(fd, i);
-      ::setenv("TERM", "xterm", 1);
+      ::setenv("TERM", kind, 1);
       ::execl(TV_TENSORCTL, "tensorctl", "--runtime-dir", runtime_dir.c_str(), "top", "--interval", "100ms", nullptr);
       ::_exit(127);
     }
@@ -225,6 +225,16 @@ TEST_CASE("top on a terminal fits the window, follows its size, and leaves the t
   CHECK(top.end() == 0);
   CHECK(has(top.shown(), kLeave));
   CHECK(top.is_as_before());
+  daemon.stop();
+}
+
+TEST_CASE("top on a terminal whose cursor cannot be moved is plain text of one interval", "[top]") {
+  DaemonProcess daemon(config());
+  daemon.wait_ready();
+  OnTerminal top(daemon.runtime_dir(), 120, 24, "dumb");
+  CHECK(top.end() == 0);
+  CHECK(has(top.shown(), "actor39"));
+  CHECK_FALSE(has(top.shown(), "\x1b"));
   daemon.stop();
 }
 

@@ -1,6 +1,10 @@
 #include "worker/control_link.h"
 
+#include <capnp/message.h>
+#include <sys/socket.h>
+
 #include "ipc/seqpacket.h"
+#include "ipc/spawn.capnp.h"
 #include "shm/heartbeat.h"
 #include "tests/worker/fake_supervisor.h"
 
@@ -92,6 +96,53 @@ TEST_CASE("a request that is not answered ends at its deadline", "[control]") {
   auto version = f.link->ask(kPublish, Deadline::in(20ms));
   REQUIRE_FALSE(version);
   CHECK(version.error().code == Errc::kDeadlineExceeded);
+}
+
+TEST_CASE("what a worker has to say waits for a supervisor that has taken over and takes no messages yet", "[control]") {
+  TempDir dir;
+  auto path = dir.path() + "/control.sock";
+  auto listener = ipc::listen_on(path, SOCK_STREAM, 8);
+  REQUIRE(listener);
+  auto copy = [&] {
+    auto made = listener->duplicate();
+    REQUIRE(made);
+    return *std::move(made);
+  };
+  auto sockets = ipc::seqpacket_pair();
+  REQUIRE(sockets);
+  std::optional<FakeSupervisor> supervisor;
+  supervisor.emplace(path, copy());
+  worker::Orders orders;
+  auto link = worker::ControlLink::open({path, 1, 1, sockets->second.get()}, orders);
+  REQUIRE(link);
+  (*link)->actor_ready(3, false);
+  (*link)->actor_ready(4, false);
+  CHECK(supervisor->told("actorReady 4"));
+
+  supervisor.reset();
+  capnp::MallocMessageBuilder renewal;
+  renewal.initRoot<wire::Renewal>().setVersion(wire::SPAWN_VERSION);
+  REQUIRE(ipc::send_packet(sockets->first.get(), renewal));
+  auto unanswered = (*link)->ask(kPublish, Deadline::in(2500ms));
+  REQUIRE_FALSE(unanswered);
+  CHECK(unanswered.error().code == Errc::kDeadlineExceeded);
+  (*link)->actor_stopped(3);
+
+  supervisor.emplace(path, copy());
+  CHECK(supervisor->told("hello renewed"));
+  CHECK(supervisor->told("actorReady 4"));
+  CHECK(supervisor->told("actorStopped 3"));
+  (*link)->ready();
+  CHECK(supervisor->told("ready"));
+  (*link)->close();
+}
+
+TEST_CASE("a link closes while nobody takes its messages", "[control]") {
+  Linked f;
+  f.supervisor.end();
+  f.link->actor_ready(3, true);
+  f.link->close();
+  CHECK_FALSE(f.link->ask(kPublish, Deadline::in(60s)));
 }
 
 TEST_CASE("orders reach the loop", "[control]") {

@@ -27,14 +27,24 @@ class FakeSupervisor {
     router_.emplace(std::move(*router));
     thread_ = std::thread([this] { serve(); });
   }
-  ~FakeSupervisor() {
+  // On a socket that listens on `path` already, as a supervisor that takes over has it.
+  FakeSupervisor(std::string path, Fd listener) : path_(std::move(path)) {
+    auto router = ipc::Router::adopt(context_, path_, std::move(listener), limits::kMaxControlMessageBytes);
+    if (!router) FAIL(router.error().message);
+    router_.emplace(std::move(*router));
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~FakeSupervisor() { end(); }
+  // Nobody is behind the socket from now on.
+  void end() {
     stop_ = true;
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
+    router_.reset();
   }
 
-  std::string endpoint() const { return dir_.path() + "/control.sock"; }
+  std::string endpoint() const { return path_; }
 
-  // What it was told, a word a message: "hello", "actorReady 3 restored", "actorFailed 1 <why>", "ready", "publish x", ...
+  // What it was told, a word a message: "hello", "hello renewed, actorStopped 3", "actorReady 3 restored", "actorFailed 1 <why>", "ready", "publish x", ...
   bool told(const std::string& what) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(60), [&] {
@@ -93,7 +103,7 @@ class FakeSupervisor {
           if (refusal_.empty()) return out.setWelcome();
           out.initRefused().setMessage(refusal_);
         });
-        return "hello";
+        return root.getHello().getRenewed() ? "hello renewed" + standings(root.getHello()) : "hello";
       case wire::ToSupervisor::ACTOR_READY:
         return "actorReady " + std::to_string(root.getActorReady().getActor()) + (root.getActorReady().getRestored() ? " restored" : "");
       case wire::ToSupervisor::ACTOR_FAILED:
@@ -125,6 +135,16 @@ class FakeSupervisor {
         return answer_names(root.getNames());
     }
     return "?";
+  }
+
+  static std::string standings(wire::ToSupervisor::Hello::Reader hello) {
+    std::string all;
+    for (auto actor : hello.getActors()) {
+      auto state = actor.getState();
+      all += state == wire::ActorStanding::State::RUNNING ? ", actorReady " : state == wire::ActorStanding::State::STOPPED ? ", actorStopped " : ", other ";
+      all += std::to_string(actor.getActor());
+    }
+    return all;
   }
 
   // A put gets version 9, everything else is not there.
@@ -162,6 +182,7 @@ class FakeSupervisor {
   }
 
   TempDir dir_;
+  const std::string path_ = dir_.path() + "/control.sock";
   std::string refusal_;
   ipc::ZmqContext context_;
   std::optional<ipc::Router> router_;

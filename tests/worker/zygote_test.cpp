@@ -153,6 +153,19 @@ TEST_CASE("a fork prints to the descriptor that came with the request, line by l
   CHECK(wait_for_exit(zygote.pid) == 0);
 }
 
+TEST_CASE("a zygote whose supervisor has gone before it is ready ends in order", "[zygote]") {
+  auto pair = ipc::seqpacket_pair();
+  REQUIRE(pair);
+  pair->first.reset();
+  int pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    worker::Zygote zygote(std::move(pair->second), [](Fd) { return 9; });
+    ::_exit(zygote.serve() ? 0 : 1);
+  }
+  CHECK(wait_for_exit(pid) == 0);
+}
+
 TEST_CASE("a process with a second thread may not be forked", "[zygote]") {
   CHECK(worker::check_forkable());
   std::atomic<bool> end{false};

@@ -1,6 +1,7 @@
 // tensorctl logs and events: asks the daemon for what it keeps of its log, page by page, and with --follow again and again.
 #include <time.h>
 
+#include <algorithm>
 #include <ctime>
 #include <functional>
 
@@ -84,6 +85,7 @@ class Reader {
  public:
   Reader(const Options& options, const View& view, ipc::AdminClient client)
       : options_(options), log_(options.live.log), view_(view), client_(std::move(client)) {
+    if (log_.follow && options.timeout) ends_ = Deadline::in(*options.timeout);
     left_ = log_.lines ? log_.lines : log_.follow ? std::optional(kFollowLines) : std::nullopt;
     if (log_.since) since_ns_ = view.now.realtime_ns - log_.since->count();
   }
@@ -95,14 +97,16 @@ class Reader {
         answered_ns = monotonic_ns();
         if (closed_) return {kDone, std::move(out_), ""};
         if (more_) continue;
-        if (!log_.follow) return {kDone, std::move(out_), ""};
+        if (!log_.follow || ends_.passed()) return {kDone, std::move(out_), ""};
+      } else if (read.error().code == Errc::kDeadlineExceeded && ends_.passed()) {
+        return {kDone, std::move(out_), ""};
       } else if (!log_.follow || read.error().code != Errc::kDeadlineExceeded) {
         return failed(read.error(), std::move(out_));
-      } else if (Nanoseconds{monotonic_ns() - answered_ns} > options_.timeout.value_or(kFollowPatience)) {
+      } else if (Nanoseconds{monotonic_ns() - answered_ns} > kFollowPatience) {
         return {kNotRunning, std::move(out_),
                 "the daemon has not answered any more since " + wall_time(realtime_ns() - (monotonic_ns() - answered_ns))};
       }
-      timespec pause{0, kPause.count()};
+      timespec pause{0, std::min(kPause, ends_.left()).count()};
       ::nanosleep(&pause, nullptr);
     }
   }
@@ -122,7 +126,7 @@ class Reader {
       auto names = query.initNames(static_cast<unsigned>(options_.names.size()));
       for (unsigned i = 0; i < names.size(); ++i) names.set(i, options_.names[i]);
     };
-    auto message = TV_TRY(client_.request(fill, log_.follow ? kFollowAnswer : options_.timeout.value_or(kPatience)));
+    auto message = TV_TRY(client_.request(fill, log_.follow ? std::min(kFollowAnswer, ends_.left()) : options_.timeout.value_or(kPatience)));
     return ipc::guard([&]() -> Result<void> {
       auto reply = message.root<wire::AdminReply>();
       if (reply.which() != wire::AdminReply::LOG)
@@ -178,6 +182,7 @@ class Reader {
   const LogOptions& log_;
   const View& view_;
   ipc::AdminClient client_;
+  Deadline ends_ = Deadline::never();  // of following
   std::optional<std::uint32_t> left_;
   std::int64_t since_ns_ = 0;
   std::uint64_t process_ = 0;

@@ -44,7 +44,7 @@ int tensorctl(int argc, char** argv) {
     if (!printed && errno != EPIPE) trouble = printed.error().message;  // a reader that has gone has seen enough
     return printed.ok();
   };
-  auto outcome = parsed.options->watch ? ctl::run_watch(*parsed.options, view, view.screen.rows, view.print) : ctl::run(*parsed.options, view);
+  auto outcome = parsed.options->watch ? ctl::run_watch(*parsed.options, view, view.screen.cursor ? view.screen.rows : 0, view.print) : ctl::run(*parsed.options, view);
   if (!trouble.empty()) outcome = {ctl::kFailed, "", "standard output: " + trouble};
   return finish(outcome.exit_code, outcome.out, outcome.error.empty() ? "" : "tensorctl: " + one_line(outcome.error) + "\n");
 }

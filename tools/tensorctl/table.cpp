@@ -117,7 +117,8 @@ Screen Screen::of(int fd) {
   if (size.ws_row > 0) screen.rows = size.ws_row;
   const char* no_colour = std::getenv("NO_COLOR");
   const char* terminal = std::getenv("TERM");
-  screen.colours = !(no_colour && *no_colour) && terminal && std::string_view(terminal) != "dumb";
+  screen.cursor = !terminal || std::string_view(terminal) != "dumb";
+  screen.colours = terminal && screen.cursor && !(no_colour && *no_colour);
   return screen;
 }
 

@@ -12,6 +12,7 @@ namespace tv::ctl {
 struct Screen {
   std::size_t width = 0;
   std::size_t rows = 0;  // 0: no terminal
+  bool cursor = false;   // can be moved: on a terminal that is not "dumb"
   bool colours = false;  // only on a terminal that can, and not when NO_COLOR is set
 
   static Screen of(int fd);

@@ -121,7 +121,7 @@ class Live {
 Outcome run_top(const Options& options, const View& view) {
   auto client = ipc::AdminClient::connect(runtime_dir_of(options));
   if (!client) return not_connected(client.error());
-  bool live = !options.live.top.once && !view.structured() && ::isatty(STDOUT_FILENO) && ::isatty(STDIN_FILENO);
+  bool live = !options.live.top.once && !view.structured() && view.screen.cursor && ::isatty(STDIN_FILENO);
   return live ? Live(options, view, *client).run() : once(options, view, *client);
 }
 
