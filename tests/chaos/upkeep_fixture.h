@@ -100,11 +100,15 @@ inline void require_done(const Output& output) {
   REQUIRE(output.status == 0);
 }
 
-inline std::size_t place(const std::string& log, const std::string& text) {
+// When it was said, to be compared. Not by where it stands: what workers say comes by a pipe each, and lines of different workers may change places.
+inline std::string moment(const std::string& log, const std::string& text) {
   auto at = log.find(text);
   INFO(text << " in\n" << log);
   REQUIRE(at != std::string::npos);
-  return at;
+  auto line = at == 0 ? 0 : log.rfind('\n', at - 1) + 1;
+  auto time = log.substr(line, log.find(' ', line) - line);
+  REQUIRE(time.ends_with('Z'));
+  return time;
 }
 inline std::string stopped(int worker, const std::string& actor) {
   return "event=\"actor stopped\" worker=cpu/" + std::to_string(worker) + " actor=" + actor;

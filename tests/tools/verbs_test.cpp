@@ -206,6 +206,11 @@ void small_house(wire::AdminRequest::Reader request, wire::AdminReply::Builder r
       return reply.setDone("sent again");
     case Which::PURGE_DEAD_LETTERS:
       return reply.setDone(request.getPurgeDeadLetters() == 0 ? "all purged" : "one purged");
+    case Which::CONFIG_SHOW:
+    case Which::CONFIG_DIFF:
+    case Which::CONFIG_RELOAD:
+    case Which::READ_LOG:
+      return fail(reply, Errc::kUnavailable, "not of this house");
     case Which::INJECT:
       return fail(reply, Errc::kPermission, "faults are not enabled; see [inject]");
   }
