@@ -96,6 +96,7 @@ struct ConfigChanges {
   changes @0 :List(ConfigChange);
   needsRestart @1 :Bool;        # of the daemon, for one of them at least: then a reload applies none
   file @2 :Text;                # the daemon's own
+  inTheWay @3 :Text;            # why a reload would be refused at this moment, of what is under way; empty: it would not
 }
 
 struct ConfigChange {

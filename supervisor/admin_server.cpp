@@ -267,6 +267,7 @@ void AdminServer::show_changes(const Result<ReloadPlan>& plan, wire::AdminReply:
   auto out = reply.initConfigChanges();
   out.setFile(view_->config.path);
   out.setNeedsRestart(plan->needs_restart());
+  out.setInTheWay(put(plan->in_the_way));
   auto changes = out.initChanges(static_cast<unsigned>(plan->changes.size()));
   for (unsigned i = 0; i < changes.size(); ++i) {
     const Change& change = plan->changes[i];

@@ -61,8 +61,11 @@ Result<std::pair<config::Config, ReloadPlan>> Daemon::plan(config::Loaded loaded
 }
 
 Result<ReloadPlan> Daemon::diff(const std::string& text, const std::string& name, const std::string& directory) const {
-  if (text.empty()) return TV_TRY(plan(config::load_file(source_.name))).second;
-  return TV_TRY(plan(config::load_text(text, name, directory, config::Machine::local()))).second;
+  auto loaded = text.empty() ? config::load_file(source_.name) : config::load_text(text, name, directory, config::Machine::local());
+  auto planned = TV_TRY(plan(std::move(loaded))).second;
+  if (planned.needs_restart()) return planned;
+  if (auto free = check_reload(planned); !free) planned.in_the_way = free.error().message;
+  return planned;
 }
 
 // All that can be known before anything is touched.

@@ -45,6 +45,7 @@ struct ReloadPlan {
   };
   std::vector<Growth> grow;
   std::size_t new_workers = 0;
+  std::string in_the_way;  // at the moment it was planned, of what is under way; empty: nothing
 
   bool needs_restart() const;
 };

@@ -133,6 +133,21 @@ TEST_CASE("a reload that needs a restart of the daemon is refused as a whole, an
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("what is in the way of a reload is told by the difference already", "[reload]") {
+  Daemon daemon = start(workers(2) + counter("a", 0, kOnce) + counter("b", 1, kOnce));
+  REQUIRE(daemon.tensorctl({"suspend", "b"}).status == 0);
+  rewrite(daemon, workers(2) + counter("a", 0, kOnce));
+  auto diff = daemon.tensorctl({"config", "diff"});
+  CHECK(diff.status == 1);
+  CHECK(has(diff.out, "actor \"b\": drained and stopped"));
+  CHECK(has(diff.err, "a reload would be refused now: \"b\" is suspended"));
+  CHECK(daemon.tensorctl({"config", "reload"}).status == 1);
+  REQUIRE(daemon.tensorctl({"resume", "b"}).status == 0);
+  CHECK(daemon.tensorctl({"config", "diff"}).status == 0);
+  CHECK(daemon.tensorctl({"config", "reload"}).status == 0);
+  CHECK(daemon.stop() == 0);
+}
+
 TEST_CASE("SIGHUP reloads", "[reload]") {
   Daemon daemon = start(workers(2) + counter("a", 0));
   rewrite(daemon, workers(2) + counter("a", 0) + counter("b", 0));

@@ -69,7 +69,7 @@ std::string text_of(wire::ConfigChanges::Reader changes, const View& view) {
                       {"after", str(change.getAfter())},
                       {"means", str(change.getMeans())},
                       {"note", str(change.getNote())}});
-    return structured_text(view, {{"needs_restart", changes.getNeedsRestart()}, {"changes", list}});
+    return structured_text(view, {{"needs_restart", changes.getNeedsRestart()}, {"in_the_way", str(changes.getInTheWay())}, {"changes", list}});
   }
   std::string text;
   for (auto change : changes.getChanges()) text += line_of(change);
@@ -114,8 +114,10 @@ Outcome diff(const Options& options, const View& view) {
   if (!message) return refused(message.error());
   auto outcome = ipc::guard([&] {
     auto changes = message->root<wire::AdminReply>().getConfigChanges();
-    return Outcome{changes.getNeedsRestart() ? kFailed : kDone, text_of(changes, view),
-                   changes.getNeedsRestart() ? "a reload would be refused: see what needs a restart of the daemon" : ""};
+    std::string refusal = changes.getNeedsRestart()           ? "a reload would be refused: see what needs a restart of the daemon"
+                          : changes.getInTheWay().size() != 0 ? "a reload would be refused now: " + str(changes.getInTheWay())
+                                                              : "";
+    return Outcome{refusal.empty() ? kDone : kFailed, text_of(changes, view), refusal};
   });
   return outcome ? *outcome : failed(outcome.error());
 }
