@@ -282,6 +282,10 @@ void ControlLink::flush() {
 void ControlLink::beat_if_due() {
   if (!next_beat_.passed()) return;
   next_beat_ = Deadline::in(kBeat);
+  {
+    std::lock_guard lock(mutex_);
+    if (!outgoing_.empty()) return;  // hello, perhaps, which comes before anything else
+  }
   // A beat that does not get through is as good as none.
   if (auto sent = dealer_.send(encode([](wire::ToSupervisor::Builder message) { message.setBeat(); }), Deadline::in(0ns)); !sent)
     log::debug("beat dropped", {{"cause", sent.error().message}});
