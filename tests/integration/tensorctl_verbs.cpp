@@ -303,6 +303,11 @@ TEST_CASE("bash completes verbs, options, kinds and the names that the daemon ha
   CHECK(completed(here, {"restart", "--rol"}) == Set{"--rolling"});
   CHECK(completed(here, {"list", "actors", "-o", "y"}) == Set{"yaml"});
   CHECK(completed(here, {"wait", "--for", ""}) == Set{"ready", "stopped"});
+  CHECK(completed(here, {"inject", "h"}) == Set{"hang"});
+  CHECK(completed(here, {"inject", "hang", "cpu"}) == Set{"cpu/0", "cpu/1"});
+  CHECK(completed(here, {"top", "--sort", "m"}) == Set{"memory"});
+  CHECK(completed(here, {"logs", "--level", "w"}) == Set{"warning"});
+  CHECK(completed(here, {"logs", "cou"}) == Set{"counter"});
   CHECK(completed("/nowhere", {"restart", ""}) == Set{});
   CHECK(completed("/nowhere", {"stat"}) == Set{"status"});
   CHECK(daemon.stop() == 0);

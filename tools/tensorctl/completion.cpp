@@ -60,6 +60,14 @@ Candidates candidates_of(const Command& command) {
     case Verb::kCompletion:
       out.words = {"bash", "zsh", "fish"};
       break;
+    case Verb::kInject:
+      out.words = fault_names();
+      out.asks = {"list workers", "list actors"};
+      break;
+    case Verb::kLogs:
+    case Verb::kEvents:
+      for (Kind kind : {Kind::kWorker, Kind::kActor, Kind::kPool, Kind::kGroup}) out.asks.push_back("list " + std::string(plural(kind)));
+      break;
     case Verb::kUpgrade:
       out.files = true;
       break;
@@ -80,6 +88,8 @@ std::vector<std::string> values_of(const Command::Option& option) {
   if (option.takes == "FORM") return {"table", "wide", "json", "yaml", "name"};
   if (option.takes == "STATE") return {"ready", "stopped"};
   if (option.takes == "SIGNAL") return signal_names();
+  if (option.takes == "LEVEL") return {"debug", "info", "notice", "warning", "error"};
+  if (option.takes == "BY") return {"cpu", "memory", "rate", "queue", "name"};
   if (option.takes == "DIR" || option.takes == "FILE") return {"<files>"};
   return {};
 }

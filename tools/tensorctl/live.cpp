@@ -107,6 +107,8 @@ std::string settle_inject(const LiveWords& words, InjectOptions& inject) {
 
 }  // namespace
 
+const std::vector<std::string>& fault_names() { return kFaults; }
+
 void define_live_verbs(const DefineVerb& define, Options& options, LiveWords& words) {
   define_logs(define, options, words);
   define_top(define, options, words);

@@ -63,6 +63,9 @@ struct LiveWords {
   std::optional<std::string> code, count;
 };
 
+// The faults that inject knows.
+const std::vector<std::string>& fault_names();
+
 // How the command line defines a verb: name, description, examples, what it is.
 using DefineVerb = std::function<CLI::App*(const char*, const char*, std::string_view, Verb)>;
 void define_live_verbs(const DefineVerb& define, Options& options, LiveWords& words);
