@@ -243,6 +243,13 @@ Result<void> Dealer::send(std::span<const std::byte> payload, Deadline deadline)
   return {};
 }
 
+bool Dealer::has_news(bool to_send) {
+  int events = 0;
+  std::size_t size = sizeof events;
+  if (zmq_getsockopt(raw(), ZMQ_EVENTS, &events, &size) != 0) return false;
+  return (events & (ZMQ_POLLIN | (to_send ? ZMQ_POLLOUT : 0))) != 0;
+}
+
 Result<std::vector<std::byte>> Dealer::receive(Deadline deadline) {
   for (;;) {
     if (auto message = try_receive()) return std::move(*message);

@@ -98,6 +98,9 @@ class Dealer : public ZmqSocket {
   // kDeadlineExceeded when nothing came.
   Result<std::vector<std::byte>> receive(Deadline deadline);
   std::optional<std::vector<std::byte>> try_receive();
+  // Something waits to be received, or, where something is `to_send`, may be sent. To be asked before waiting for fd(): what has become so since the
+  // last try may have been noticed by ZeroMQ already, and then the descriptor does not tell of it.
+  bool has_news(bool to_send);
 
  private:
   Dealer(Handle socket, Handle monitor) : ZmqSocket(std::move(socket)), monitor_(std::move(monitor)) {}

@@ -66,11 +66,12 @@ class Daemon {
   // daemon_reload.cpp
   Known known() const;
   Result<std::pair<config::Config, ReloadPlan>> plan(config::Loaded loaded) const;
-  Result<ReloadPlan> diff(const std::string& text, const std::string& name, const std::string& directory) const;
+  Result<ReloadPlan> diff(const std::string& text, const std::string& name, const std::string& directory);
   void on_hangup();
   Result<ReloadPlan> begin_reload();
   Result<ReloadPlan> try_reload();
-  Result<void> check_reload(const ReloadPlan& plan) const;
+  Result<void> check_free_to_reload() const;
+  Result<void> check_reload(const ReloadPlan& plan);
   void look_at_reload();
   void offer_reload();
   void end_reload(const std::string& why);

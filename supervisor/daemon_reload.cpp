@@ -60,16 +60,27 @@ Result<std::pair<config::Config, ReloadPlan>> Daemon::plan(config::Loaded loaded
   return std::pair(std::move(next), std::move(plan));
 }
 
-Result<ReloadPlan> Daemon::diff(const std::string& text, const std::string& name, const std::string& directory) const {
+Result<ReloadPlan> Daemon::diff(const std::string& text, const std::string& name, const std::string& directory) {
   auto loaded = text.empty() ? config::load_file(source_.name) : config::load_text(text, name, directory, config::Machine::local());
   auto planned = TV_TRY(plan(std::move(loaded))).second;
   if (planned.needs_restart()) return planned;
-  if (auto free = check_reload(planned); !free) planned.in_the_way = free.error().message;
+  auto free = check_free_to_reload();
+  if (free) free = check_reload(planned);
+  if (free) attach_->release_reserved();
+  else planned.in_the_way = free.error().message;
   return planned;
 }
 
-// All that can be known before anything is touched.
-Result<void> Daemon::check_reload(const ReloadPlan& plan) const {
+Result<void> Daemon::check_free_to_reload() const {
+  if (stopping_ || !begun_)
+    return Error{Errc::kUnavailable, stopping_ ? "the daemon is stopping" : "the daemon is still starting; try again when it is ready"};
+  if (reload_) return Error{Errc::kUnavailable, "a reload is under way; try again when it is done"};
+  if (upgrade_->going()) return Error{Errc::kUnavailable, "an upgrade is under way; try again when it is done"};
+  return {};
+}
+
+// All that can be known before anything is touched. Numbers for new workers are reserved then.
+Result<void> Daemon::check_reload(const ReloadPlan& plan) {
   if (plan.needs_restart()) return Error{Errc::kUnsupported, refused_changes(plan)};
   auto concerned = plan.remove;
   concerned.insert(concerned.end(), plan.restart_actors.begin(), plan.restart_actors.end());
@@ -85,6 +96,7 @@ Result<void> Daemon::check_reload(const ReloadPlan& plan) const {
       const auto& name = (*actors_)[id].placed.name;
       return Error{Errc::kUnavailable, "\"" + name + "\" is suspended, with its mail; tensorctl resume " + name + " first"};
     }
+  if (plan.new_workers > 0) TV_TRY(attach_->reserve(plan.new_workers));
   return {};
 }
 
@@ -109,10 +121,7 @@ Result<ReloadPlan> Daemon::begin_reload() {
 }
 
 Result<ReloadPlan> Daemon::try_reload() {
-  if (stopping_ || !begun_)
-    return Error{Errc::kUnavailable, stopping_ ? "the daemon is stopping" : "the daemon is still starting; try again when it is ready"};
-  if (reload_) return Error{Errc::kUnavailable, "a reload is under way"};
-  if (upgrade_->going()) return Error{Errc::kUnavailable, "an upgrade is under way"};
+  TV_TRY(check_free_to_reload());
   reload_status_.refused.clear();
   auto loaded = config::load_file(source_.name);
   ConfigSource source{loaded.text, source_.name, source_.directory};
@@ -123,7 +132,6 @@ Result<ReloadPlan> Daemon::try_reload() {
     log::info("nothing to reload", {{"file", source_.name}});
     return planned;
   }
-  if (planned.new_workers > 0) TV_TRY(attach_->reserve(planned.new_workers));
   Reload reload{std::move(source), std::move(planned), std::nullopt, std::nullopt};
   if (!reload.plan.remove.empty()) {
     std::vector<Unit> units;

@@ -128,10 +128,10 @@ void ControlLink::post(const Fill& fill, const std::function<void()>& note) {
   ::eventfd_write(wake_.get(), 1);
 }
 
-// Under the lock.
+// Under the lock, where nothing is logged: what reads the log may be the supervisor that takes nothing.
 void ControlLink::queue(std::vector<std::byte> bytes) {
   if (outgoing_.size() < kMostWaiting) return outgoing_.push_back(std::move(bytes));
-  log::warning("message to the supervisor dropped", {{"cause", "it has not taken any for long; " + std::to_string(kMostWaiting) + " wait"}});
+  ++dropped_;
 }
 
 void ControlLink::actor_ready(ActorId actor, bool restored) {
@@ -254,8 +254,12 @@ void ControlLink::run() {
     if (supervisor_is_gone() || refused_) return leave_without_supervisor();
     if (std::exchange(renewed_, false)) meet_again();
     {
-      std::lock_guard lock(mutex_);
-      if (closing_ && (outgoing_.empty() || goodbye_.passed())) return;
+      std::unique_lock lock(mutex_);
+      if (closing_ && (outgoing_.empty() || goodbye_.passed())) {
+        auto unsaid = dropped_ + outgoing_.size();
+        lock.unlock();
+        return report_dropped(unsaid);
+      }
     }
     sleep();
   }
@@ -277,6 +281,14 @@ void ControlLink::flush() {
     outgoing_.push_front(std::move(bytes));
     return;
   }
+  auto dropped = std::exchange(dropped_, 0);
+  lock.unlock();
+  report_dropped(dropped);
+}
+
+// Once, when it is known how many.
+void ControlLink::report_dropped(std::size_t count) {
+  if (count > 0) log::warning("message to the supervisor dropped", {{"count", count}, {"cause", "the supervisor has taken none for too long"}});
 }
 
 void ControlLink::beat_if_due() {
@@ -362,10 +374,13 @@ void ControlLink::settle_request(std::uint64_t request, Answer answer) {
 void ControlLink::sleep() {
   pollfd fds[3] = {{wake_.get(), POLLIN, 0}, {dealer_.fd(), POLLIN, 0}, {settings_.assignment_socket, POLLIN, 0}};
   Deadline until = next_beat_;
+  bool to_send = false;
   {
     std::lock_guard lock(mutex_);
     if (closing_) until.ns = std::min(until.ns, goodbye_.ns);
+    to_send = !outgoing_.empty();
   }
+  if (dealer_.has_news(to_send)) return;
   int n = ::poll(fds, 3, until.left_ms());
   if (n < 0 && errno != EINTR) log::error("poll failed", {{"cause", system_error("poll", errno).message}});
   eventfd_t count;

@@ -2,7 +2,7 @@
 // lives; the loop has a beat of its own), passes orders to the loop, and watches the socket of the assignment: its end is the supervisor's end.
 //
 // A supervisor that has taken over from one that died says so on that socket: the link connects anew and says hello with all that it has told
-// before, and open requests are asked again. The loop notices nothing.
+// before, and open requests are asked again. The loop notices nothing. What is said while no supervisor takes messages waits, however long that is.
 //
 // When the supervisor is gone the loop may finish the message at hand, or its mail; a process that has not closed the link when its time for that
 // is over is ended from here with exit code 74.
@@ -82,6 +82,7 @@ class ControlLink final : public ControlPort {
   std::vector<std::byte> encode(const Fill& fill) const;
   void post(const Fill& fill, const std::function<void()>& note = [] {});
   void queue(std::vector<std::byte> bytes);
+  static void report_dropped(std::size_t count);
   Answer request(std::uint64_t number, const Fill& fill, const std::string& what, Deadline deadline);
 
   // The thread's.
@@ -110,6 +111,7 @@ class ControlLink final : public ControlPort {
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::deque<std::vector<std::byte>> outgoing_;
+  std::size_t dropped_ = 0;  // that found no room there, since all was said last
   std::map<std::uint64_t, Request> requests_;
   std::map<ActorId, Standing> standings_;
   bool ready_ = false;

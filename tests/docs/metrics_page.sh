@@ -87,7 +87,7 @@ find_promtool() {
   command -v promtool && return
   local cache=${TV_PROMTOOL_CACHE:-/var/cache/tensorvisor-promtool} fresh
   if [[ ! -x $cache/promtool ]]; then
-    mkdir -p "$cache" 2>/dev/null && fresh=$(mktemp -d "$cache/new.XXXXXX") || return 1
+    mkdir -p "$cache" && fresh=$(mktemp -d "$cache/new.XXXXXX") || return 1
     (cd "$fresh" && timeout 120 apt-get -qq download prometheus && dpkg -x ./prometheus_*.deb . && mv usr/bin/promtool "$cache/promtool") >/dev/null 2>&1
     rm -rf "$fresh"
   fi

@@ -83,6 +83,25 @@ TEST_CASE("a question reaches the router and its answer the one who asked", "[zm
   CHECK(pair.router.malformed() == 0);
 }
 
+TEST_CASE("a dealer knows of what has come also when its descriptor has told of it before", "[zmq]") {
+  Pair pair;
+  pair.require_conversation();
+  CHECK_FALSE(pair.dealer.has_news(false));
+  CHECK(pair.dealer.has_news(true));
+  REQUIRE(pair.dealer.send(bytes_of("question"), test::patience()).ok());
+  auto packet = receive(pair.router, test::patience());
+  REQUIRE(packet.has_value());
+  REQUIRE(pair.router.send(packet->peer, bytes_of("answer")));
+  // The first look that finds it takes the descriptor's word away.
+  auto deadline = test::patience();
+  while (!pair.dealer.has_news(false) && !deadline.passed()) (void)wait_readable(pair.dealer.fd(), deadline);
+  auto told = wait_readable(pair.dealer.fd(), Deadline::in(0ns));
+  CHECK_FALSE((told && *told));
+  CHECK(pair.dealer.has_news(false));
+  CHECK(text_of(*pair.dealer.receive(test::patience())) == "answer");
+  CHECK_FALSE(pair.dealer.has_news(false));
+}
+
 TEST_CASE("answers find their peers among several", "[zmq]") {
   Pair pair;
   auto other = Pair::dial(pair.context, pair.dir.file("s"));

@@ -192,6 +192,10 @@ TEST_CASE("a SIGHUP while a program is asked is not forgotten either when that i
   daemon.process().signal(SIGHUP);
   // The daemon has read the signal before what it is asked after it.
   REQUIRE(daemon.tensorctl({"status"}).status == 0);
+  auto diff = daemon.tensorctl({"config", "diff"});
+  CHECK(diff.status == 1);
+  CHECK(has(diff.out, "actor \"late\": started"));
+  CHECK(has(diff.err, "an upgrade is under way"));
   std::ofstream(go) << "now";
   // The refusal may have gone with the process that knew of it: then its asker gives up.
   CHECK(upgrade.get().status == 1);

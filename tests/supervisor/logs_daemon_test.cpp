@@ -131,6 +131,12 @@ TEST_CASE("logs -f ends in order when its time is over", "[logs]") {
   CHECK(followed.status == 0);
   CHECK(has(followed.out, "worker ready"));
   CHECK(monotonic_ns() - begun >= Nanoseconds(500ms).count());
+  // One that does not answer has not been followed.
+  daemon.signal(SIGSTOP);
+  followed = tensorctl(daemon, {"logs", "-f", "--timeout", "100ms"});
+  daemon.signal(SIGCONT);
+  CHECK(followed.status == 1);
+  CHECK(has(followed.err, "does not take messages"));
   daemon.stop();
 }
 

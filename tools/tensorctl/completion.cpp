@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tools/tensorctl/cli.h"
+#include "tools/tensorctl/top_sample.h"
 
 namespace tv::ctl {
 namespace {
@@ -89,7 +90,7 @@ std::vector<std::string> values_of(const Command::Option& option) {
   if (option.takes == "STATE") return {"ready", "stopped"};
   if (option.takes == "SIGNAL") return signal_names();
   if (option.takes == "LEVEL") return {"debug", "info", "notice", "warning", "error"};
-  if (option.takes == "BY") return {"cpu", "memory", "rate", "queue", "name"};
+  if (option.takes == "BY") return top_sort_names();
   if (option.takes == "DIR" || option.takes == "FILE") return {"<files>"};
   return {};
 }

@@ -98,11 +98,9 @@ class Reader {
         if (closed_) return {kDone, std::move(out_), ""};
         if (more_) continue;
         if (!log_.follow || ends_.passed()) return {kDone, std::move(out_), ""};
-      } else if (read.error().code == Errc::kDeadlineExceeded && ends_.passed()) {
-        return {kDone, std::move(out_), ""};
-      } else if (!log_.follow || read.error().code != Errc::kDeadlineExceeded) {
+      } else if (!log_.follow || read.error().code != Errc::kDeadlineExceeded || (ends_.passed() && process_ == 0)) {
         return failed(read.error(), std::move(out_));
-      } else if (Nanoseconds{monotonic_ns() - answered_ns} > kFollowPatience) {
+      } else if (ends_.passed() || Nanoseconds{monotonic_ns() - answered_ns} > kFollowPatience) {
         return {kNotRunning, std::move(out_),
                 "the daemon has not answered any more since " + wall_time(realtime_ns() - (monotonic_ns() - answered_ns))};
       }
@@ -126,7 +124,7 @@ class Reader {
       auto names = query.initNames(static_cast<unsigned>(options_.names.size()));
       for (unsigned i = 0; i < names.size(); ++i) names.set(i, options_.names[i]);
     };
-    auto message = TV_TRY(client_.request(fill, log_.follow ? std::min(kFollowAnswer, ends_.left()) : options_.timeout.value_or(kPatience)));
+    auto message = TV_TRY(client_.request(fill, log_.follow ? std::clamp(ends_.left(), kLastAnswer, kFollowAnswer) : options_.timeout.value_or(kPatience)));
     return ipc::guard([&]() -> Result<void> {
       auto reply = message.root<wire::AdminReply>();
       if (reply.which() != wire::AdminReply::LOG)
@@ -177,6 +175,7 @@ class Reader {
   }
 
   static constexpr Nanoseconds kFollowAnswer = 3s;
+  static constexpr Nanoseconds kLastAnswer = 500ms;  // what has come until the end is asked for after it
 
   const Options& options_;
   const LogOptions& log_;

@@ -184,13 +184,17 @@ Result<Sample> take_sample(ipc::AdminClient& client, const Nvml* nvml, Deadline 
   return sample;
 }
 
+// In the order of TopSort, whose first has no name.
+const std::vector<std::string>& top_sort_names() {
+  static const std::vector<std::string> names = {"cpu", "memory", "rate", "queue", "name"};
+  return names;
+}
+
 std::optional<TopSort> parse_top_sort(const std::string& text) {
-  if (text == "cpu") return TopSort::kCpu;
-  if (text == "memory") return TopSort::kMemory;
-  if (text == "rate") return TopSort::kRate;
-  if (text == "queue") return TopSort::kQueue;
-  if (text == "name") return TopSort::kName;
-  return std::nullopt;
+  const auto& names = top_sort_names();
+  auto at = std::find(names.begin(), names.end(), text);
+  if (at == names.end()) return std::nullopt;
+  return static_cast<TopSort>(1 + (at - names.begin()));
 }
 
 Top top_of(const Sample& before, Sample now, TopSort sort) {

@@ -50,6 +50,7 @@ struct Sample {
 // `nvml` may be null.
 Result<Sample> take_sample(ipc::AdminClient& client, const Nvml* nvml, Deadline deadline);
 
+const std::vector<std::string>& top_sort_names();
 std::optional<TopSort> parse_top_sort(const std::string& text);
 
 struct WorkerRow {
